@@ -1,0 +1,72 @@
+"""The chosen database: is it there, are its tables up to date."""
+
+import sys
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from apps.config.embedded import database_is_embedded
+from apps.config.environment import SetupError
+
+LEAST_VERSION = 150_000
+# Any fixed number: whoever migrates holds this advisory lock.
+MIGRATING = 7_014_000_001
+
+
+def check_connection() -> None:
+    """Connects, and says which database cannot be reached and why; never its password."""
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        raise SetupError(f"{where()} cannot be reached: {reason(error)}") from None
+    if connection.pg_version < LEAST_VERSION:
+        raise SetupError(f"{where()} is PostgreSQL {connection.pg_version // 10_000}; Tollgate needs 15 or newer.")
+
+
+def where() -> str:
+    chosen = settings.DATABASES["default"]
+    if database_is_embedded():
+        return f"The embedded database {chosen['NAME']}"
+    server = f"{chosen['HOST'] or 'localhost'}:{chosen['PORT'] or 5432}"
+    return f"DATABASE_URL (database {chosen['NAME']} on {server} as {chosen['USER'] or 'nobody'})"
+
+
+def reason(error: Exception) -> str:
+    """The server's last line, without what a driver puts before it, and without the password should it echo one."""
+    said = str(error).strip().splitlines()[-1].split("failed: ", 1)[-1].removeprefix("FATAL:  ")
+    password = settings.DATABASES["default"].get("PASSWORD")
+    return said.replace(password, "***") if password else said
+
+
+def waiting_migrations() -> int:
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def prepare() -> None:
+    """Migrates, and makes the cache's table. Two at once take turns."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
+    try:
+        if waiting_migrations():
+            call_command("migrate", verbosity=0, interactive=False)
+        call_command("createcachetable", verbosity=0)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATING])
+
+
+def prepare_if_ours() -> None:
+    """Before a command: brings the embedded database, or one that is still empty, up to date.
+
+    Somebody else's database with tables in it is migrated only when they say so: another version may be serving from it.
+    """
+    waiting = waiting_migrations()
+    if not waiting:
+        return
+    if not database_is_embedded() and connection.introspection.table_names():
+        raise SetupError(f"{where()} lacks {waiting} migrations.", hint="Run `manage.py migrate`.")
+    print(f"Preparing the database {connection.settings_dict['NAME']} ...", file=sys.stderr, flush=True)  # noqa: T201
+    prepare()

@@ -1,0 +1,11 @@
+"""All addresses: pages, the JSON API, log-in. Probes (/livez, /readyz) are answered by a middleware before any of these."""
+
+from importlib.util import find_spec
+
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [path("accounts/", include("allauth.urls"))]
+if find_spec("apps.api.urls"):
+    urlpatterns.append(path("api/v1/", include("apps.api.urls")))
+if find_spec("apps.web.urls"):
+    urlpatterns.append(path("", include("apps.web.urls")))
