@@ -1,0 +1,49 @@
+"""Every write about people, roles, cost centres, tokens and saved views; one file a noun."""
+
+from apps.accounts.services.cost_centres import (
+    change_cost_centre_activity,
+    make_cost_centre,
+    move_cost_centre,
+    rename_cost_centre,
+)
+from apps.accounts.services.invitations import accept_invitation, find_invitation, invite, resend, withdraw_invitation
+from apps.accounts.services.people import (
+    deactivate_person,
+    end_sessions,
+    erase_person,
+    first_administrator,
+    make_account,
+    make_person,
+    password_changed,
+    rename_person,
+)
+from apps.accounts.services.roles import end_role, grant_role
+from apps.accounts.services.tokens import create_token, mark_used, revoke_token
+from apps.accounts.services.views import delete_view, save_view
+
+__all__ = [
+    "accept_invitation",
+    "change_cost_centre_activity",
+    "create_token",
+    "deactivate_person",
+    "delete_view",
+    "end_role",
+    "end_sessions",
+    "erase_person",
+    "find_invitation",
+    "first_administrator",
+    "grant_role",
+    "invite",
+    "make_account",
+    "make_cost_centre",
+    "make_person",
+    "mark_used",
+    "move_cost_centre",
+    "password_changed",
+    "rename_cost_centre",
+    "rename_person",
+    "resend",
+    "revoke_token",
+    "save_view",
+    "withdraw_invitation",
+]

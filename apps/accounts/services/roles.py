@@ -1,0 +1,98 @@
+"""Roles are given by somebody else, dated, and ended instead of deleted."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Greatest, Now
+
+from apps.accounts import rights
+from apps.accounts.models import CostCentre, Person, Role, RoleGrant
+from apps.accounts.rights import Right
+from apps.accounts.services.people import bump_sessions, lock_active, refuse_last_administrator
+from apps.core import audit
+from apps.core.actor import Actor
+from apps.core.errors import BadInput, Conflict, NotAllowed
+
+WHOLE_ORGANISATION_ONLY = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
+
+
+@transaction.atomic
+def grant_role(
+    *,
+    actor: Actor,
+    person: Person,
+    role: Role,
+    cost_centre: CostCentre | None = None,
+    valid_from: datetime | None = None,
+    valid_to: datetime | None = None,
+) -> RoleGrant:
+    """Give a role in a cost centre and below, or (None) in the whole organisation; from now on unless dated.
+
+    The person's sessions end, so that no open page goes on with the rights of before.
+    """
+    rights.require(actor, Right.MANAGE_PEOPLE)
+    role = _known(role)
+    person = lock_active(person)
+    if actor.person_id == person.pk and rights.administrators().exclude(pk=person.pk).exists():
+        raise NotAllowed("Nobody gives a role to themselves.", hint="Another administrator can give it to you.")
+    if cost_centre is not None and role in WHOLE_ORGANISATION_ONLY:
+        raise BadInput(f"{role.label} is a role for the whole organisation.", hint="Leave the cost centre empty.")
+    if cost_centre is not None and not cost_centre.active:
+        raise Conflict(f"The cost centre {cost_centre.name} is closed.")
+    if valid_from and valid_to and valid_to <= valid_from:
+        raise BadInput("The role would end before it begins.")
+    _refuse_repetition(person, role, cost_centre)
+    dates = {"valid_from": valid_from} if valid_from else {}
+    grant = RoleGrant.objects.create(
+        person=person, role=role, cost_centre=cost_centre, valid_to=valid_to, granted_by_id=actor.person_id, **dates
+    )
+    bump_sessions(person)
+    rights.forget()
+    audit.record(actor=actor, verb="granted role", subject=grant, data=_evidence(grant))
+    return grant
+
+
+@transaction.atomic
+def end_role(*, actor: Actor, grant: RoleGrant) -> RoleGrant:
+    """End a role now; one that has not begun never will."""
+    rights.require(actor, Right.MANAGE_PEOPLE)
+    person = Person.objects.select_for_update().get(pk=grant.person_id)
+    grant = RoleGrant.objects.select_for_update(of=("self",)).select_related("person").get(pk=grant.pk)
+    if not _running().filter(pk=grant.pk).exists():
+        raise Conflict("This role has ended already.")
+    if grant.role == Role.ADMINISTRATOR:
+        refuse_last_administrator(person)
+    _running().filter(pk=grant.pk).update(valid_to=Greatest(F("valid_from"), Now()), ended_by_id=actor.person_id)
+    grant.refresh_from_db()
+    bump_sessions(person)
+    rights.forget()
+    audit.record(actor=actor, verb="ended role", subject=grant, data=_evidence(grant))
+    return grant
+
+
+def _running() -> QuerySet[RoleGrant]:
+    return RoleGrant.objects.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=Now()))
+
+
+def _known(role: str) -> Role:
+    try:
+        return Role(role)
+    except ValueError as error:
+        raise BadInput(f"'{role}' is no role.", hint=f"Roles are {', '.join(Role.values)}.") from error
+
+
+def _refuse_repetition(person: Person, role: Role, cost_centre: CostCentre | None) -> None:
+    if _running().filter(person=person, role=role, cost_centre=cost_centre).exists():
+        where = f"in {cost_centre.name}" if cost_centre else "in the whole organisation"
+        raise Conflict(f"{person.name} is {role.label} {where} already.")
+
+
+def _evidence(grant: RoleGrant) -> dict[str, object]:
+    return {
+        "person": grant.person_id,
+        "role": grant.role,
+        "cost_centre": grant.cost_centre_id,
+        "valid_from": grant.valid_from,
+        "valid_to": grant.valid_to,
+    }
