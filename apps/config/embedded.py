@@ -35,6 +35,8 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from apps.config.environment import HOME_HINT, SetupError, home, make_folder, text, url
 
@@ -466,7 +468,8 @@ class Valkey:
 
     @property
     def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.paths.broker_socket), socket_timeout=5, socket_connect_timeout=5)
+        never = Retry(NoBackoff(), 0)  # we ask again ourselves
+        return redis.Redis(unix_socket_path=str(self.paths.broker_socket), socket_timeout=5, retry=never)
 
     def answers(self) -> bool:
         """False also while it still reads its file after a crash."""
