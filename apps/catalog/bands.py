@@ -1,0 +1,65 @@
+"""The words of a call that decide its price and its latency: service tier, prompt band, latency edges.
+
+Everything that counts or prices calls takes these from here, since a list price changes at exactly these edges.
+"""
+
+from bisect import bisect_left
+from typing import Final
+
+from django.db import models
+
+
+class ServiceTier(models.TextChoices):
+    """How the provider was asked to serve a call; `unknown` is priced at the standard rate and marked."""
+
+    STANDARD = "standard", "standard"
+    BATCH = "batch", "batch"
+    FLEX = "flex", "flex"
+    PRIORITY = "priority", "priority"
+    UNKNOWN = "unknown", "unknown"
+
+
+# Above an edge (not at it) *all* tokens of the call take the next price: a cliff, counted on input incl. cache.
+PROMPT_BAND_EDGES: Final = (128_000, 200_000, 272_000, 512_000)
+UNKNOWN_BAND: Final = -1
+PROMPT_BANDS: Final = tuple(range(len(PROMPT_BAND_EDGES) + 1))
+ALL_PROMPT_BANDS: Final = (UNKNOWN_BAND, *PROMPT_BANDS)
+
+# The last bucket has no upper edge, so a histogram has one count more than this has edges. Milliseconds.
+LATENCY_EDGES_MS: Final = (
+    50, 100, 200, 300, 500, 800, 1_000, 1_500, 2_000, 2_500, 5_000, 10_000, 15_000, 20_000, 30_000, 40_000, 50_000,
+    60_000, 120_000, 240_000, 480_000, 600_000, 960_000, 1_920_000, 7_680_000,
+)  # fmt: skip
+
+_REPORTED_TIERS: Final = {
+    "default": ServiceTier.STANDARD,
+    "standard": ServiceTier.STANDARD,
+    "on_demand": ServiceTier.STANDARD,
+    "standard_only": ServiceTier.STANDARD,
+    "batch": ServiceTier.BATCH,
+    "flex": ServiceTier.FLEX,
+    "priority": ServiceTier.PRIORITY,
+}
+
+
+def prompt_band(input_tokens: int | None) -> int:
+    """The band of one call's input tokens, cached ones included; `UNKNOWN_BAND` where only sums are known."""
+    if input_tokens is None:
+        return UNKNOWN_BAND
+    return bisect_left(PROMPT_BAND_EDGES, input_tokens)
+
+
+def band_label(band: int) -> str:
+    """The band in words, for people: 'over 200,000 to 272,000 input tokens'."""
+    if band == UNKNOWN_BAND:
+        return "prompt size unknown"
+    if band == 0:
+        return f"up to {PROMPT_BAND_EDGES[0]:,} input tokens"
+    if band == len(PROMPT_BAND_EDGES):
+        return f"over {PROMPT_BAND_EDGES[-1]:,} input tokens"
+    return f"over {PROMPT_BAND_EDGES[band - 1]:,} to {PROMPT_BAND_EDGES[band]:,} input tokens"
+
+
+def service_tier(reported: str | None) -> ServiceTier:
+    """The tier behind a provider's word. 'auto' names a wish and not what was served, so it stays unknown."""
+    return _REPORTED_TIERS.get((reported or "").strip().lower(), ServiceTier.UNKNOWN)
