@@ -1,0 +1,282 @@
+"""The SQL of rating.py, apart so that each can be read whole. Parameters by name, see `rating._values`."""
+
+from typing import Final
+
+FLAGS: Final = ("RATE_ASSUMED", "UNPRICED", "REPORTED_PRICE", "RATE_CARRIED", "QUANTITY_UNKNOWN", "EFFECTIVE_UNUSABLE")
+
+CLAIM = """
+CREATE TEMP TABLE costs_claimed ON COMMIT DROP AS
+WITH taken AS (DELETE FROM costs_dirty_day WHERE day >= %s AND day < %s RETURNING day, identity_id)
+SELECT DISTINCT day, identity_id FROM taken
+"""
+
+# Cut points of a series: the window's start, and each change of owner, price or role inside the window.
+SEGMENTS = """
+CREATE TEMP TABLE costs_segment ON COMMIT DROP AS
+WITH series AS (
+    SELECT s.id, s.identity_id, s.offering_id, s.call_kind, s.service_tier, s.prompt_band, p.source_id
+    FROM usage_series s JOIN sources_part p ON p.id = s.part_id
+    WHERE s.identity_id IN (SELECT identity_id FROM costs_claimed)
+), cut AS (
+    SELECT id, %(starts_at)s::timestamptz AS at FROM series
+    UNION
+    SELECT s.id, a.valid_from FROM series s JOIN workloads_attribution a USING (identity_id)
+    WHERE a.valid_from > %(starts_at)s AND a.valid_from < %(ends_at)s
+    UNION
+    SELECT s.id, edge FROM series s JOIN catalog_effective_rate r USING (offering_id, service_tier, prompt_band)
+        CROSS JOIN LATERAL (VALUES (r.valid_from), (r.valid_to)) edges (edge)
+    WHERE edge > %(starts_at)s AND edge < %(ends_at)s
+    UNION
+    SELECT s.id, r.valid_from FROM series s JOIN sources_role r USING (source_id)
+    WHERE r.valid_from > %(starts_at)s AND r.valid_from < %(ends_at)s
+), span AS (
+    SELECT id AS series_id, at AS starts_at, lead(at, 1, %(ends_at)s) OVER (PARTITION BY id ORDER BY at) AS ends_at
+    FROM cut
+)
+SELECT row_number() OVER () AS segment_id, span.*, s.identity_id, s.offering_id, s.call_kind, s.source_id,
+    a.workload_id, r.rate_id, r.input AS input_price, r.cached AS cached_price, r.cache_write AS cache_write_price,
+    r.cache_write_1h AS cache_write_1h_price, r.output AS output_price, r.reasoning AS reasoning_price,
+    r.gpu_hour AS gpu_hour_price, r.currency AS price_currency,
+    coalesce(r.cached_assumed, false) AS cached_assumed, coalesce(r.cache_write_assumed, false) AS cache_write_assumed,
+    coalesce(r.cache_write_1h_assumed, false) AS cache_write_1h_assumed,
+    coalesce(r.reasoning_assumed, false) AS reasoning_assumed,
+    coalesce(token_role.role, 'counts') AS token_role, coalesce(gpu_role.role, 'counts') AS gpu_role
+FROM span JOIN series s ON s.id = span.series_id
+JOIN workloads_attribution a
+    ON a.identity_id = s.identity_id AND a.valid_from <= span.starts_at AND a.valid_to > span.starts_at
+LEFT JOIN catalog_effective_rate r
+    ON r.offering_id = s.offering_id AND r.service_tier = s.service_tier AND r.prompt_band = s.prompt_band
+    AND r.valid_from <= span.starts_at AND r.valid_to > span.starts_at
+LEFT JOIN LATERAL (
+    SELECT role FROM sources_role o
+    WHERE o.source_id = s.source_id AND o.measure = 'token_cost' AND o.valid_from <= span.starts_at
+      AND (o.workload_id IS NULL OR o.workload_id = a.workload_id)
+    ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
+) token_role ON true
+LEFT JOIN LATERAL (
+    SELECT role FROM sources_role o
+    WHERE o.source_id = s.source_id AND o.measure = 'gpu' AND o.valid_from <= span.starts_at
+      AND (o.workload_id IS NULL OR o.workload_id = a.workload_id)
+    ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
+) gpu_role ON true
+"""
+
+# Prices are per 1,000,000 tokens; multiplying by 0.000001 is exact where dividing is not. An unknown token count adds
+# nothing (its tokens stand in another type), a known one without a price makes the amount NULL. Idle GPU time is what
+# the allocated time costs less what its busy share costs, so that the two add up to the last digit.
+HOUR_LINES = """
+CREATE TEMP TABLE costs_new ON COMMIT DROP AS
+WITH summed AS (
+    SELECT g.segment_id, (h.hour AT TIME ZONE %(zone)s)::date AS day, sum(h.requests) AS requests,
+        sum(h.input) AS input, sum(h.cached) AS cached, sum(h.cache_write) AS cache_write,
+        sum(h.cache_write_1h) AS cache_write_1h, sum(h.output) AS output, sum(h.reasoning) AS reasoning,
+        sum(h.gpu_seconds) AS gpu_seconds, sum(coalesce(h.gpu_busy_seconds, h.gpu_seconds)) AS gpu_busy_seconds,
+        sum(h.reported_cost) AS reported_cost, max(h.currency) AS reported_currency, bit_or(h.flags) AS flags
+    FROM usage_hour h
+    JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
+    WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
+    GROUP BY 1, 2
+), counted AS (
+    SELECT s.*, g.identity_id, g.offering_id, g.call_kind, g.source_id, g.workload_id, g.token_role, g.gpu_role,
+        g.price_currency,
+        coalesce(s.input, s.cached, s.cache_write, s.cache_write_1h, s.output, s.reasoning) IS NOT NULL AS has_tokens,
+        coalesce(s.input, 0) + coalesce(s.cached, 0) + coalesce(s.cache_write, 0) + coalesce(s.cache_write_1h, 0)
+            + coalesce(s.output, 0) + coalesce(s.reasoning, 0) AS tokens,
+        (CASE WHEN s.input > 0 THEN s.input * g.input_price ELSE 0 END
+            + CASE WHEN s.cached > 0 THEN s.cached * g.cached_price ELSE 0 END
+            + CASE WHEN s.cache_write > 0 THEN s.cache_write * g.cache_write_price ELSE 0 END
+            + CASE WHEN s.cache_write_1h > 0 THEN s.cache_write_1h * g.cache_write_1h_price ELSE 0 END
+            + CASE WHEN s.output > 0 THEN s.output * g.output_price ELSE 0 END
+            + CASE WHEN s.reasoning > 0 THEN s.reasoning * g.reasoning_price ELSE 0 END) * 0.000001 AS token_amount,
+        CASE WHEN (s.cached > 0 AND g.cached_assumed) OR (s.cache_write > 0 AND g.cache_write_assumed)
+                OR (s.cache_write_1h > 0 AND g.cache_write_1h_assumed) OR (s.reasoning > 0 AND g.reasoning_assumed)
+            THEN %(rate_assumed)s ELSE 0 END AS assumed,
+        round(s.gpu_seconds * g.gpu_hour_price / 3600, 18) AS gpu_amount,
+        round(s.gpu_busy_seconds * g.gpu_hour_price / 3600, 18) AS gpu_used_amount
+    FROM summed s JOIN costs_segment g USING (segment_id)
+    JOIN costs_claimed c ON c.identity_id = g.identity_id AND c.day = s.day
+), line AS (
+    SELECT n.day, n.workload_id, n.identity_id, n.offering_id, n.source_id, n.flags, n.assumed, n.price_currency,
+        n.reported_currency, v.*
+    FROM counted n CROSS JOIN LATERAL (VALUES
+        (n.call_kind, n.token_role, n.has_tokens OR n.requests IS NOT NULL,
+            CASE WHEN n.has_tokens THEN n.tokens END, n.requests,
+            CASE WHEN n.has_tokens THEN n.token_amount END, n.reported_cost),
+        ('gpu_used', n.gpu_role, n.gpu_seconds IS NOT NULL, n.gpu_busy_seconds, NULL,
+            n.gpu_used_amount, CASE WHEN NOT n.has_tokens THEN n.reported_cost END),
+        ('gpu_idle', n.gpu_role, n.gpu_seconds > n.gpu_busy_seconds, n.gpu_seconds - n.gpu_busy_seconds, NULL,
+            n.gpu_amount - n.gpu_used_amount, NULL),
+        ('other_shared', n.token_role, n.reported_cost IS NOT NULL AND NOT n.has_tokens AND n.requests IS NULL
+            AND n.gpu_seconds IS NULL, NULL, NULL, NULL, n.reported_cost)
+    ) v (component, role, present, quantity, requests, amount, reported)
+    WHERE v.present
+)
+SELECT day, date_trunc('month', day)::date AS charge_month, workload_id, identity_id, offering_id, source_id, component,
+    'computed' AS basis, role, sum(quantity)::numeric(38,18) AS quantity, sum(requests)::bigint AS requests,
+    sum(coalesce(amount, reported))::numeric(38,18) AS amount,
+    CASE WHEN amount IS NULL AND reported IS NOT NULL THEN coalesce(reported_currency, %(currency)s)
+        WHEN amount IS NULL THEN %(currency)s ELSE coalesce(price_currency, %(currency)s) END AS currency,
+    NULL::numeric(38,18) AS amount_org,
+    coalesce(sum(quantity) FILTER (WHERE amount IS NULL AND reported IS NULL AND component NOT LIKE 'gpu%%'), 0)::bigint
+        AS unpriced_tokens,
+    bit_or(flags | assumed
+        | CASE WHEN amount IS NULL AND reported IS NULL AND quantity > 0 THEN %(unpriced)s ELSE 0 END
+        | CASE WHEN amount IS NULL AND reported IS NOT NULL THEN %(reported_price)s ELSE 0 END
+        | CASE WHEN quantity IS NULL AND component <> 'other_shared' THEN %(quantity_unknown)s ELSE 0 END) AS flags
+FROM line
+GROUP BY day, workload_id, identity_id, offering_id, source_id, component, role,
+    CASE WHEN amount IS NULL AND reported IS NOT NULL THEN coalesce(reported_currency, %(currency)s)
+        WHEN amount IS NULL THEN %(currency)s ELSE coalesce(price_currency, %(currency)s) END
+"""
+
+# A charge counts in scope by its category or because a binding claims it. Purchases count only as billed. An accrued
+# charge gives each day an equal part; the units of the last digit that remain go to its first days.
+CHARGE_LINES = """
+CREATE TEMP TABLE costs_new ON COMMIT DROP AS
+WITH charge AS (
+    SELECT c.*, k.day, p.source_id, a.workload_id,
+        (c.charge_start AT TIME ZONE %(zone)s)::date AS first_day,
+        ((c.charge_end - interval '1 microsecond') AT TIME ZONE %(zone)s)::date AS last_day,
+        CASE WHEN c.meter ~* '(transfer|egress|bandwidth)' THEN 'data_transfer'
+            WHEN c.offering_id IS NOT NULL OR c.meter ~* 'token' OR c.unit ~* 'token' THEN 'token'
+            WHEN c.meter ~* '(gpu|accelerator)' OR c.unit ~* 'gpu' THEN 'gpu_used'
+            ELSE 'other_shared' END AS component
+    FROM costs_claimed k
+    JOIN usage_charge c ON c.identity_id = k.identity_id AND c.revision = 0
+        AND ((c.charge_start >= %(starts_at)s AND c.charge_start < %(ends_at)s)
+            OR (c.accrued AND c.charge_start < %(ends_at)s AND c.charge_end > %(starts_at)s))
+        AND k.day >= (c.charge_start AT TIME ZONE %(zone)s)::date
+        AND k.day <= CASE WHEN c.accrued THEN ((c.charge_end - interval '1 microsecond') AT TIME ZONE %(zone)s)::date
+            ELSE (c.charge_start AT TIME ZONE %(zone)s)::date END
+    JOIN sources_part p ON p.id = c.part_id
+    JOIN workloads_attribution a ON a.identity_id = c.identity_id
+        AND a.valid_from <= greatest(c.charge_start, k.day::timestamp AT TIME ZONE %(zone)s)
+        AND a.valid_to > greatest(c.charge_start, k.day::timestamp AT TIME ZONE %(zone)s)
+    WHERE c.in_scope OR a.workload_id IS NOT NULL
+), ruled AS (
+    SELECT c.*, coalesce(stated.role, CASE WHEN covered.provider IS NULL THEN 'counts' ELSE 'checks' END) AS role
+    FROM charge c
+    LEFT JOIN LATERAL (
+        SELECT role FROM sources_role o
+        WHERE o.source_id = c.source_id AND o.valid_from <= c.charge_start
+          AND o.measure = CASE WHEN c.component = 'gpu_used' THEN 'gpu' ELSE 'token_cost' END
+          AND (o.workload_id IS NULL OR o.workload_id = c.workload_id)
+        ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
+    ) stated ON true
+    LEFT JOIN (
+        SELECT DISTINCT o.provider FROM costs_month m JOIN catalog_offering o ON o.id = m.offering_id
+        WHERE m.charge_month = %(month)s AND m.basis = 'computed' AND m.role = 'counts'
+    ) covered ON covered.provider = c.provider
+), line AS (
+    SELECT day, workload_id, identity_id, offering_id, source_id, component, 'billed' AS basis, role, quantity,
+        billed AS amount, currency, 0 AS flags
+    FROM ruled WHERE day = first_day
+    UNION ALL
+    SELECT day, workload_id, identity_id, offering_id, source_id, component, 'effective', role,
+        CASE WHEN day = first_day THEN quantity END,
+        CASE WHEN NOT accrued THEN coalesce(effective, billed)
+            ELSE share.floor + CASE WHEN day - first_day < share.units THEN share.unit ELSE 0 END END,
+        currency, CASE WHEN effective IS NULL THEN %(effective_unusable)s ELSE 0 END
+    FROM (
+        SELECT *, coalesce(effective, billed) AS total, last_day - first_day + 1 AS days FROM ruled
+    ) r CROSS JOIN LATERAL (
+        SELECT base AS floor, sign(r.total) * 0.000000000000000001 AS unit,
+            abs(r.total - base * r.days) / 0.000000000000000001 AS units
+        FROM (SELECT trunc(r.total / r.days, 18) AS base) shared
+    ) share
+    WHERE category <> 'Purchase'
+)
+SELECT day, date_trunc('month', day)::date AS charge_month, workload_id, identity_id, offering_id, source_id, component,
+    basis, role, sum(quantity)::numeric(38,18) AS quantity, NULL::bigint AS requests,
+    sum(amount)::numeric(38,18) AS amount, currency, NULL::numeric(38,18) AS amount_org, 0::bigint AS unpriced_tokens,
+    bit_or(flags) AS flags
+FROM line GROUP BY day, workload_id, identity_id, offering_id, source_id, component, basis, role, currency
+"""
+
+COVERED = """
+SELECT DISTINCT o.provider FROM costs_month m JOIN catalog_offering o ON o.id = m.offering_id
+WHERE m.charge_month = %(month)s AND m.basis = 'computed' AND m.role = 'counts'
+"""
+
+# Charges of providers that have just become covered, or just ceased to be: their role is to be worked out again.
+MARK_CHARGES = """
+WITH moved AS (
+    SELECT identity_id, (charge_start AT TIME ZONE %(zone)s)::date AS first_day,
+        CASE WHEN accrued THEN ((charge_end - interval '1 microsecond') AT TIME ZONE %(zone)s)::date
+            ELSE (charge_start AT TIME ZONE %(zone)s)::date END AS last_day
+    FROM usage_charge
+    WHERE provider = ANY(%(providers)s)
+      AND (charge_start AT TIME ZONE %(zone)s)::date < (%(month)s::date + interval '1 month')
+      AND (charge_end AT TIME ZONE %(zone)s)::date >= %(month)s::date
+)
+INSERT INTO costs_dirty_day (day, identity_id, reason, recorded_at)
+SELECT DISTINCT day::date, m.identity_id, 'bill role', now()
+FROM moved m, generate_series(
+    greatest(m.first_day, %(month)s::date), least(m.last_day, %(month)s::date + interval '1 month - 1 day'),
+    interval '1 day') day
+WHERE NOT EXISTS (SELECT 1 FROM costs_claimed c WHERE c.identity_id = m.identity_id AND c.day = day::date)
+"""
+
+CONVERT = """
+UPDATE costs_new n SET
+    amount_org = CASE WHEN n.currency = %(currency)s THEN n.amount ELSE n.amount * f.rate END,
+    flags = n.flags | CASE WHEN f.as_of < f.day THEN %(rate_carried)s ELSE 0 END
+FROM costs_new o LEFT JOIN catalog_fx f
+    ON f.day = o.day AND f.currency = o.currency AND f.quote = %(currency)s
+WHERE o.ctid = n.ctid
+"""
+
+REMOVE_OLD = """
+CREATE TEMP TABLE costs_delta ON COMMIT DROP AS
+WITH gone AS (
+    DELETE FROM costs_line l USING costs_claimed c
+    WHERE l.day = c.day AND l.identity_id = c.identity_id AND l.basis = ANY(%(bases)s)
+      AND l.day BETWEEN %(first)s AND %(last)s AND l.revision = 0 AND l.allocation_run_id IS NULL
+    RETURNING l.*
+)
+SELECT -1 AS sign, day, charge_month, workload_id, offering_id, source_id, component, basis, role, currency, quantity,
+    requests, amount, amount_org, unpriced_tokens, flags
+FROM gone
+"""
+
+ADD_NEW = """
+WITH delta AS (
+    INSERT INTO costs_delta
+    SELECT 1, day, charge_month, workload_id, offering_id, source_id, component, basis, role, currency, quantity,
+        requests, amount, amount_org, unpriced_tokens, flags
+    FROM costs_new
+)
+INSERT INTO costs_line (day, charge_month, booked_month, workload_id, identity_id, offering_id, source_id, component,
+    basis, role, quantity, requests, amount, currency, amount_org, unpriced_tokens, flags)
+SELECT day, charge_month, charge_month, workload_id, identity_id, offering_id, source_id, component, basis, role,
+    quantity, requests, amount, currency, amount_org, unpriced_tokens, flags
+FROM costs_new
+"""
+
+_MEASURES = "amount, amount_org, quantity, requests, unpriced_tokens, unpriced_lines, unconverted_lines, lines"
+_SUMS = """
+    coalesce(sum(sign * amount), 0), coalesce(sum(sign * amount_org), 0), coalesce(sum(sign * quantity), 0),
+    coalesce(sum(sign * requests), 0), sum(sign * unpriced_tokens),
+    coalesce(sum(sign) FILTER (WHERE flags & %(unpriced)s <> 0), 0),
+    coalesce(sum(sign) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL), 0), sum(sign)
+"""
+_ADDED = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in _MEASURES.split(", "))
+
+
+def _roll_up(table: str, key: str, grain: str) -> str:
+    return f"""
+        INSERT INTO {table} AS r ({key}, {_MEASURES})
+        SELECT {grain}, {_SUMS} FROM costs_delta GROUP BY {grain}
+        ON CONFLICT ON CONSTRAINT {table}_key DO UPDATE SET {_ADDED}
+    """
+
+
+_MONTH_KEY = "charge_month, workload_id, offering_id, source_id, component, basis, role, currency"
+_DAY_KEY = "day, allocated, offering_id, source_id, component, basis, role, currency"
+
+ROLL_UP = (
+    _roll_up("costs_month", _MONTH_KEY, _MONTH_KEY),
+    "DELETE FROM costs_month WHERE charge_month = %(month)s AND lines = 0",
+    _roll_up("costs_day", _DAY_KEY, _DAY_KEY.replace("allocated", "workload_id IS NOT NULL")),
+    "DELETE FROM costs_day WHERE day BETWEEN %(first)s AND %(last)s AND lines = 0",
+)

@@ -1,0 +1,53 @@
+"""Marking days to be rated again, and rating them."""
+
+from django.db import connection, transaction
+
+from apps.core import organisation
+from apps.costs.rating import rate_dirty
+
+__all__ = ("mark_dirty_touched", "rate_dirty", "sweep_rate_changes")
+
+
+def mark_dirty_touched(reason: str) -> int:
+    """Queue what `usage.services.publish` or `undo` touched, in the same transaction; returns the number of pairs."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO costs_dirty_day (day, identity_id, reason, recorded_at) "
+            "SELECT DISTINCT day, identity_id, %s, now() FROM usage_touched",
+            [reason],
+        )
+        return int(cursor.rowcount)
+
+
+@transaction.atomic
+def sweep_rate_changes() -> int:
+    """Queue the days that a changed price or exchange rate concerns; returns how many changes were handled."""
+    zone = organisation.get().zone
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_CHANGES)
+        changes = cursor.fetchall()
+        for offering_id, currency, valid_from, valid_to in changes:
+            if offering_id:
+                cursor.execute(_MARK_OFFERING, [zone, offering_id, valid_from, valid_to])
+            else:
+                cursor.execute(_MARK_CURRENCY, [currency, valid_from, zone, valid_to, zone])
+    return len(changes)
+
+
+_TAKE_CHANGES = """
+UPDATE catalog_rate_change SET handled_at = now()
+WHERE id IN (SELECT id FROM catalog_rate_change WHERE handled_at IS NULL ORDER BY id FOR UPDATE SKIP LOCKED)
+RETURNING offering_id, currency, valid_from, valid_to
+"""
+_MARK_OFFERING = """
+INSERT INTO costs_dirty_day (day, identity_id, reason, recorded_at)
+SELECT DISTINCT (h.hour AT TIME ZONE %s)::date, s.identity_id, 'price', now()
+FROM usage_series s JOIN usage_hour h ON h.series_id = s.id
+WHERE s.offering_id = %s AND h.hour >= %s AND h.hour < coalesce(%s, 'infinity'::timestamptz)
+"""
+_MARK_CURRENCY = """
+INSERT INTO costs_dirty_day (day, identity_id, reason, recorded_at)
+SELECT DISTINCT day, identity_id, 'exchange rate', now() FROM costs_line
+WHERE currency = %s AND identity_id IS NOT NULL AND day >= (%s AT TIME ZONE %s)::date
+  AND day <= coalesce((%s AT TIME ZONE %s)::date, 'infinity'::date)
+"""

@@ -1,0 +1,61 @@
+"""Every write to sources, parts, pulls and pushed events."""
+
+from apps.sources.services.events import Received, record_events
+from apps.sources.services.folders import look, take_files
+from apps.sources.services.pulls import (
+    Lease,
+    LeaseLost,
+    beat,
+    finish,
+    hold,
+    mark_undone,
+    request_cancel,
+    request_pull,
+    retry,
+    settle,
+    start_draft,
+    stop,
+    take,
+    try_again_later,
+)
+from apps.sources.services.sources import (
+    change_source,
+    create_source,
+    ensure_part,
+    find_or_create,
+    note_attention,
+    note_well,
+    pause,
+    resume,
+    set_role,
+)
+
+__all__ = [
+    "Lease",
+    "LeaseLost",
+    "Received",
+    "beat",
+    "change_source",
+    "create_source",
+    "ensure_part",
+    "find_or_create",
+    "finish",
+    "hold",
+    "look",
+    "mark_undone",
+    "note_attention",
+    "note_well",
+    "pause",
+    "record_events",
+    "request_cancel",
+    "request_pull",
+    "resume",
+    "retry",
+    "set_role",
+    "settle",
+    "start_draft",
+    "stop",
+    "take",
+    "take_files",
+    "try_again_later",
+]

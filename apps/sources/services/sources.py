@@ -1,0 +1,181 @@
+"""Sources, their parts and their roles."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import available_timezones
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from apps.accounts.rights import Right, require
+from apps.core import audit
+from apps.core.actor import Actor
+from apps.core.errors import BadInput, Conflict
+from apps.sources import vault
+from apps.sources.connector import registry
+from apps.sources.models import Measure, Part, Source, SourceRole
+from apps.workloads.models import Workload
+
+LONGEST_SLUG = 80
+LEAST_MINUTES = 1
+
+
+@transaction.atomic
+def create_source(
+    *,
+    actor: Actor,
+    name: str,
+    slug: str = "",
+    kind: str = "file",
+    config: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    zone: str = "UTC",
+    pull_every_minutes: int | None = None,
+) -> Source:
+    """Make a source; a slug is worked out of the name where none is given."""
+    require(actor, Right.MANAGE_SOURCES)
+    _check(name=name, kind=kind, zone=zone, pull_every_minutes=pull_every_minutes)
+    source = Source(
+        name=name.strip(),
+        slug=_free_slug(slug or name, given=bool(slug)),
+        kind=kind,
+        config=dict(config or {}),
+        secret=vault.close(dict(secrets or {})),
+        zone=zone,
+        pull_every_minutes=pull_every_minutes,
+    )
+    source.save()
+    audit.record(actor=actor, verb="made source", subject=source, data=_told(source))
+    return source
+
+
+@transaction.atomic
+def change_source(
+    *,
+    actor: Actor,
+    source: Source,
+    name: str,
+    config: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    zone: str,
+    pull_every_minutes: int | None,
+) -> Source:
+    """Change what a source is called and how it is pulled; a secret that is left empty stays."""
+    require(actor, Right.MANAGE_SOURCES)
+    _check(name=name, kind=source.kind, zone=zone, pull_every_minutes=pull_every_minutes)
+    source = Source.objects.select_for_update().get(pk=source.pk)
+    before = _told(source)
+    source.name, source.config, source.zone = name.strip(), dict(config), zone
+    source.pull_every_minutes = pull_every_minutes
+    given = {key: value for key, value in secrets.items() if value}
+    if given:
+        source.secret = vault.close({**vault.open_(source.secret), **given})
+    source.save()
+    audit.record(
+        actor=actor,
+        verb="changed source",
+        subject=source,
+        data={"before": before, "after": _told(source), "secrets_changed": sorted(given)},
+    )
+    return source
+
+
+@transaction.atomic
+def find_or_create(*, actor: Actor, slug: str) -> tuple[Source, bool]:
+    """The source of that slug, made as one of files when there is none; the flag says whether it was made."""
+    require(actor, Right.MANAGE_SOURCES)
+    found = Source.objects.filter(slug=slug).first()
+    if found:
+        return found, False
+    if slug != slugify(slug)[:LONGEST_SLUG]:
+        raise BadInput(f"'{slug}' is no short name of a source.", hint="Use small letters, digits and hyphens, at most 80.")
+    return create_source(actor=actor, name=slug, slug=slug), True
+
+
+def ensure_part(*, source: Source, name: str) -> Part:
+    name = name.strip()
+    if not name or len(name) > 255 or not name.isprintable():
+        raise BadInput("The name of a part has 1 to 255 printable characters.")
+    return Part.objects.get_or_create(source=source, name=name)[0]
+
+
+@transaction.atomic
+def set_role(
+    *, actor: Actor, source: Source, measure: Measure, role: SourceRole.Role, valid_from: datetime, workload: Workload | None = None
+) -> SourceRole:
+    """Say that a source counts or checks from an instant on; for one workload or for all."""
+    require(actor, Right.MANAGE_SOURCES)
+    if valid_from.minute or valid_from.second or valid_from.microsecond:
+        raise BadInput("A role changes at a full hour.")
+    key = {"source": source, "measure": measure, "workload": workload, "valid_from": valid_from}
+    if SourceRole.objects.filter(**key).exists():
+        raise Conflict("There is a role from this hour on already.", hint="Choose another hour.")
+    made = SourceRole.objects.create(**key, role=role)
+    data = {"measure": measure, "role": role, "from": valid_from, "workload": workload and workload.slug}
+    audit.record(actor=actor, verb="set role of source", subject=source, data=data)
+    return made
+
+
+def pause(*, actor: Actor, source: Source) -> None:
+    """Stop its schedule; what is being read goes on."""
+    require(actor, Right.MANAGE_SOURCES)
+    _set_state(actor, source, Source.State.PAUSED, "paused source", "")
+
+
+def resume(*, actor: Actor, source: Source) -> None:
+    require(actor, Right.MANAGE_SOURCES)
+    _set_state(actor, source, Source.State.ACTIVE, "resumed source", "")
+
+
+def note_attention(*, actor: Actor, source: Source, reason: str) -> None:
+    """Mark that a person must look at it, with the reason; its other parts go on. A paused source stays paused."""
+    if source.state != Source.State.PAUSED:
+        _set_state(actor, source, Source.State.NEEDS_ATTENTION, "source needs attention", reason)
+
+
+def note_well(*, actor: Actor, source: Source) -> None:
+    if source.state == Source.State.NEEDS_ATTENTION:
+        _set_state(actor, source, Source.State.ACTIVE, "source is well again", "")
+
+
+@transaction.atomic
+def _set_state(actor: Actor, source: Source, state: Source.State, verb: str, reason: str) -> None:
+    """Said once: a source that fails every minute for the same reason would drown the audit trail."""
+    changed = Source.objects.filter(pk=source.pk).exclude(state=state, state_reason=reason).update(state=state, state_reason=reason)
+    source.state, source.state_reason = state, reason
+    if changed:
+        audit.record(actor=actor, verb=verb, subject=source, data={"reason": reason} if reason else {})
+
+
+def _check(*, name: str, kind: str, zone: str, pull_every_minutes: int | None) -> None:
+    if not name.strip() or len(name) > 120 or not name.isprintable():
+        raise BadInput("The name of a source has 1 to 120 printable characters.")
+    if kind not in registry():
+        raise BadInput(f"'{kind}' is no kind of source.", hint=f"There are {', '.join(registry())}.")
+    if zone not in available_timezones():
+        raise BadInput(f"'{zone}' is no time zone.", hint="Use a name such as Europe/Berlin or UTC.")
+    if pull_every_minutes is not None and pull_every_minutes < LEAST_MINUTES:
+        raise BadInput("A schedule is one minute or longer.")
+
+
+def _free_slug(wanted: str, *, given: bool) -> str:
+    slug = slugify(wanted)[:LONGEST_SLUG] or "source"
+    if not Source.objects.filter(slug=slug).exists():
+        return slug
+    if given:
+        raise Conflict(f"There is a source '{slug}' already.", hint="Choose another short name.")
+    taken = set(Source.objects.filter(slug__startswith=slug).values_list("slug", flat=True))
+    return next(name for number in range(2, 10_000) if (name := f"{slug[:74]}-{number}") not in taken)
+
+
+def _told(source: Source) -> dict[str, Any]:
+    """What the audit trail says of it: everything but the secrets."""
+    return {
+        "slug": source.slug,
+        "name": source.name,
+        "kind": source.kind,
+        "config": source.config,
+        "zone": source.zone,
+        "pull_every_minutes": source.pull_every_minutes,
+    }

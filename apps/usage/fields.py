@@ -1,0 +1,138 @@
+"""The words of a usage file: fields, call kinds, tiers, edges, flags. Plain constants; nothing here imports Django."""
+
+from enum import IntFlag
+from typing import Final
+
+REQUESTS: Final = "requests"
+USAGE: Final = "usage"
+FOCUS: Final = "focus"
+FORMATS: Final = (REQUESTS, USAGE, FOCUS)
+
+TOKEN_FIELDS: Final = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+FIELDS: Final = {
+    REQUESTS: (
+        "time",
+        "usage_key",
+        "provider",
+        "model",
+        *TOKEN_FIELDS,
+        "latency_ms",
+        "ttft_ms",
+        "status",
+        "attempt",
+        "fallback_from",
+        "service_tier",
+        "request_id",
+    ),
+    USAGE: (
+        "period_start",
+        "period_end",
+        "usage_key",
+        "provider",
+        "model",
+        "requests",
+        "failed_requests",
+        *TOKEN_FIELDS,
+        "service_tier",
+        "gpu_seconds",
+        "gpu_busy_seconds",
+        "cost",
+        "currency",
+    ),
+}
+MANDATORY: Final = {
+    REQUESTS: ("time", "usage_key", "model", "input_tokens", "output_tokens"),
+    USAGE: ("period_start", "usage_key", "model"),
+    FOCUS: ("BilledCost", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd"),
+}
+TIME_FIELDS: Final = {
+    REQUESTS: ("time",),
+    USAGE: ("period_start", "period_end"),
+    FOCUS: ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart"),
+}
+
+TOKEN: Final = "token"
+RETRY_FAILED: Final = "retry_failed"
+FALLBACK: Final = "fallback"
+
+DELIVERED_WORDS: Final = ("ok", "success", "succeeded", "true")
+FAILED_WORDS: Final = ("error", "failure", "failed", "timeout", "false")
+
+SERVICE_TIERS: Final = ("standard", "batch", "flex", "priority")
+UNKNOWN: Final = "unknown"
+# What providers call their tiers. 'auto' names a wish and not what was served, so it stays unknown.
+STANDARD_WORDS: Final = ("default", "standard", "on_demand", "standard_only")
+
+# A call is in the band whose number is the count of edges its input (cached tokens included) is over.
+PROMPT_BAND_EDGES: Final = (128_000, 200_000, 272_000, 512_000)
+UNKNOWN_BAND: Final = -1
+
+# Upper edges, inclusive, in ms; the last bucket has none, so there is one count more than edges.
+LATENCY_EDGES_MS: Final = (
+    50, 100, 200, 300, 500, 800, 1_000, 1_500, 2_000, 2_500, 5_000, 10_000, 15_000, 20_000, 30_000, 40_000, 50_000,
+    60_000, 120_000, 240_000, 480_000, 600_000, 960_000, 1_920_000, 7_680_000,
+)  # fmt: skip
+
+# Columns of FOCUS 1.0 to 1.3 and of its token-billing draft. All are optional when a file is read.
+FOCUS_COLUMNS: Final = (
+    "AllocatedMethodDetails", "AllocatedMethodId", "AllocatedResourceId", "AllocatedResourceName", "AllocatedTags",
+    "AvailabilityZone", "BilledCost", "BillingAccountId", "BillingAccountName", "BillingAccountType",
+    "BillingCurrency", "BillingPeriodEnd", "BillingPeriodStart", "CapacityReservationId", "CapacityReservationStatus",
+    "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency", "ChargePeriodEnd", "ChargePeriodStart",
+    "CommitmentDiscountCategory", "CommitmentDiscountId", "CommitmentDiscountName", "CommitmentDiscountQuantity",
+    "CommitmentDiscountStatus", "CommitmentDiscountType", "CommitmentDiscountUnit", "ConsumedQuantity",
+    "ConsumedUnit", "ContractApplied", "ContractedCost", "ContractedUnitPrice", "CredentialDetails", "CredentialId",
+    "EffectiveCost", "HostProviderName", "InvoiceId", "InvoiceIssuerName", "ListCost", "ListUnitPrice",
+    "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit", "PrincipalId", "ProviderName", "PublisherName",
+    "RegionId", "RegionName", "RequesterDetails", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory",
+    "ServiceName", "ServiceProviderName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId",
+    "SubAccountId", "SubAccountName", "SubAccountType", "Tags",
+)  # fmt: skip
+# The columns that each version brought: the newest one of which a column is there names the file's version.
+FOCUS_SINCE: Final = {
+    "1.3": (
+        "AllocatedMethodId", "AllocatedMethodDetails", "AllocatedResourceId", "AllocatedResourceName",
+        "AllocatedTags", "ContractApplied", "ServiceProviderName", "HostProviderName",
+    ),
+    "1.2": (
+        "BillingAccountType", "SubAccountType", "InvoiceId", "PricingCurrency", "PricingCurrencyEffectiveCost",
+        "PricingCurrencyListUnitPrice", "PricingCurrencyContractedUnitPrice",
+    ),
+    "1.1": (
+        "ServiceSubcategory", "SkuMeter", "SkuPriceDetails", "CapacityReservationId", "CapacityReservationStatus",
+        "CommitmentDiscountQuantity", "CommitmentDiscountUnit",
+    ),
+}  # fmt: skip
+CHARGE_CATEGORIES: Final = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
+
+
+class Flag(IntFlag):
+    """What was assumed for some row of an hour. Kept with the hour, shown with the figure."""
+
+    STATUS_ASSUMED = 1  # no status, or one that is not known: counted as delivered
+    UPPER_BOUND = 2  # cached tokens unknown: all input is priced as uncached
+    TIER_ASSUMED = 4  # no service tier: priced as standard
+    BAND_UNKNOWN = 8  # only sums of calls: priced at the base rate
+    COARSE_LATENCY = 16  # latency came in other edges and went to the next edge up
+    COARSE_PERIOD = 32  # the row covers more than an hour and stands in its first one
+    TOKENS_MISSING = 64  # a delivered call without token counts
+    ZONE_ASSUMED = 128  # times without zone, read in the zone that was given
+
+
+NOTES: Final = {
+    Flag.STATUS_ASSUMED: "Some calls have no status that is known; they count as delivered.",
+    Flag.UPPER_BOUND: "Cached tokens are unknown for some calls; their input is priced as uncached, an upper bound.",
+    Flag.TIER_ASSUMED: "The service tier is unknown for some calls; they are priced as standard.",
+    Flag.BAND_UNKNOWN: "The prompt size of single calls is unknown; base rates are used.",
+    Flag.COARSE_PERIOD: "Some rows cover more than an hour; each stands in its first hour.",
+    Flag.TOKENS_MISSING: "Some delivered calls have no token counts; those stay unknown and are not zero.",
+    Flag.ZONE_ASSUMED: "Times had no zone; read as {zone}.",
+}

@@ -1,0 +1,342 @@
+"""Calls to hours: one Ibis expression, the same on DuckDB and on any other engine.
+
+A row is read, checked, and added to the hour of its key in one pass; rows that are rejected are counted in that pass
+under the number of their reason (0 for a good row), so that nothing has to be read twice to know the totals.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+
+from apps.usage import fields
+from apps.usage.fields import Flag
+from apps.usage.parsing import (
+    Clock,
+    Problems,
+    check_moment,
+    check_number,
+    check_range,
+    exact,
+    is_naive,
+    moment,
+    rounded_up,
+    text,
+    whole,
+)
+
+KEY = ("usage_key", "provider", "model", "call_kind", "service_tier", "prompt_band", "hour")
+TOKENS = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning")
+COUNT = "decimal(38, 0)"  # a sum of counts may go beyond 64 bits
+LONGEST_PERIOD_DAYS = 31
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Rows with their values read; `reason` is 0 or the place in `reasons`, counted from 1."""
+
+    rows: ir.Table
+    reasons: list[str]
+
+
+def check_requests(raw: ir.Table, clock: Clock) -> Checked:
+    """Read every call of a request log and find what is wrong with it."""
+    rows = raw.mutate(
+        at=moment(raw.time, clock),
+        **_counts(raw),
+        **{f"{name}_": rounded_up(raw[name]) for name in ("latency_ms", "ttft_ms") if name in raw.columns},
+    )
+    problems = Problems()
+    _check_source_line(problems, raw)
+    check_moment(problems, "time", raw.time, rows.at)
+    check_range(problems, "time", rows.at, clock)
+    _check_key(problems, raw)
+    _check_counts(problems, raw, rows)
+    for name in ("latency_ms", "ttft_ms"):
+        if name in raw.columns:
+            check_number(problems, name, raw[name], rows[f"{name}_"])
+    if "attempt" in raw.columns:
+        check_number(problems, "attempt", raw.attempt, whole(raw.attempt))
+    return Checked(rows.mutate(reason=problems.number()), problems.reasons)
+
+
+def requests_to_hours(checked: Checked, clock: Clock) -> ir.Table:
+    """Add calls up by key and hour, with the counts of their latencies."""
+    rows, raw = checked.rows, checked.rows
+    delivered = _delivered(raw)
+    keyed = rows.mutate(
+        **_key(rows),
+        call_kind=_call_kind(raw, delivered),
+        service_tier=_service_tier(raw),
+        prompt_band=_prompt_band(rows.input_tokens_),
+        hour=_when_good(rows, rows.at.truncate("h")),
+        bucket=_bucket(rows),
+        first_bucket=_bucket(rows, "ttft_ms_"),
+    )
+    marks = {
+        Flag.STATUS_ASSUMED: delivered.isnull(),
+        Flag.UPPER_BOUND: _unknown(keyed, "cached_input_tokens_"),
+        Flag.TIER_ASSUMED: keyed.service_tier == fields.UNKNOWN,
+        Flag.TOKENS_MISSING: (keyed.input_tokens_.isnull() | keyed.output_tokens_.isnull())
+        & (keyed.call_kind != fields.RETRY_FAILED),
+        Flag.ZONE_ASSUMED: is_naive(raw.time, clock),
+    }
+    return keyed.group_by(["reason", *KEY]).agg(
+        requests=keyed.count().cast(COUNT),
+        **_token_sums(keyed),
+        **_no_money(),
+        latency_counts=_histogram(keyed, "bucket"),
+        latency_sum_ms=_sum(keyed, "latency_ms_"),
+        ttft_counts=_histogram(keyed, "first_bucket"),
+        flags=_flags(marks),
+    )
+
+
+def check_usage(raw: ir.Table, clock: Clock) -> Checked:
+    """Read every row of ready usage (sums of calls in a period) and find what is wrong with it."""
+    until = moment(raw.period_end, clock) if "period_end" in raw.columns else ibis.null("timestamp")
+    amounts = [name for name in ("gpu_seconds", "gpu_busy_seconds", "cost") if name in raw.columns]
+    counts = [name for name in ("requests", "failed_requests") if name in raw.columns]
+    rows = raw.mutate(
+        at=moment(raw.period_start, clock),
+        until=until,
+        **_counts(raw),
+        **{f"{name}_": whole(raw[name]) for name in counts},
+        **{f"{name}_": exact(raw[name]) for name in amounts},
+    )
+    problems = Problems()
+    _check_source_line(problems, raw)
+    check_moment(problems, "period_start", raw.period_start, rows.at)
+    check_range(problems, "period_start", rows.at, clock)
+    _check_period(problems, raw, rows)
+    _check_key(problems, raw)
+    _check_counts(problems, raw, rows)
+    for name in (*counts, *amounts):
+        check_number(problems, name, raw[name], rows[f"{name}_"])
+    if len(counts) == 2:
+        problems.add("failed_requests: more than requests", rows.failed_requests_ > rows.requests_)
+    if "cost" in raw.columns:
+        _check_currency(problems, raw, rows)
+    return Checked(rows.mutate(reason=problems.number()), problems.reasons)
+
+
+def usage_to_hours(checked: Checked, clock: Clock) -> ir.Table:
+    """Add ready usage up by key and hour. Failed calls get an hour of their own kind; their tokens are unknown."""
+    rows = checked.rows
+    has_failed = "failed_requests_" in rows.columns
+    delivered = rows.mutate(calls=_calls(rows), call_kind=ibis.literal(fields.TOKEN))
+    hours = _usage_hours(delivered, clock)
+    if not has_failed:
+        return hours
+    failed = rows.filter((rows.reason == 0) & (rows.failed_requests_ > 0))
+    unknown = {f"{name}_": ibis.null("int64") for name in fields.TOKEN_FIELDS if f"{name}_" in rows.columns}
+    unknown |= {f"{n}_": ibis.null("decimal(38, 18)") for n in ("gpu_seconds", "gpu_busy_seconds", "cost") if f"{n}_" in rows.columns}
+    failed = failed.mutate(calls=failed.failed_requests_, call_kind=ibis.literal(fields.RETRY_FAILED), **unknown)
+    return hours.union(_usage_hours(failed, clock))
+
+
+def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
+    keyed = rows.mutate(
+        **_key(rows),
+        service_tier=_service_tier(rows),
+        prompt_band=ibis.literal(fields.UNKNOWN_BAND).cast("int8"),
+        hour=_when_good(rows, rows.at.truncate("h")),
+        money=text(rows.currency) if "currency" in rows.columns else ibis.null("string"),
+    )
+    marks = {
+        Flag.UPPER_BOUND: _unknown(keyed, "cached_input_tokens_") & _known(keyed, "input_tokens_"),
+        Flag.TIER_ASSUMED: keyed.service_tier == fields.UNKNOWN,
+        Flag.BAND_UNKNOWN: _known(keyed, "input_tokens_"),
+        Flag.COARSE_PERIOD: keyed.until > keyed.at + ibis.interval(hours=1),
+        Flag.ZONE_ASSUMED: is_naive(rows.period_start, clock),
+    }
+    return keyed.group_by(["reason", *KEY]).agg(
+        requests=ibis.cases((keyed.reason.max() > 0, keyed.count().cast(COUNT)), else_=_sum(keyed, "calls")),
+        **_token_sums(keyed),
+        gpu_seconds=_amount(keyed, "gpu_seconds_"),
+        gpu_busy_seconds=_amount(keyed, "gpu_busy_seconds_"),
+        reported_cost=_amount(keyed, "cost_"),
+        currency=keyed.money.min(),
+        other_currency=keyed.money.max().nullif(keyed.money.min()),
+        latency_counts=ibis.null("array<int64>"),
+        latency_sum_ms=ibis.null(COUNT),
+        ttft_counts=ibis.null("array<int64>"),
+        flags=_flags(marks),
+    )
+
+
+def _counts(raw: ir.Table) -> dict[str, ir.IntegerValue]:
+    return {f"{name}_": whole(raw[name]) for name in fields.TOKEN_FIELDS if name in raw.columns}
+
+
+def _check_source_line(problems: Problems, raw: ir.Table) -> None:
+    if "broken_json" in raw.columns:
+        problems.add("line: not a JSON object", raw.broken_json)
+
+
+def _check_key(problems: Problems, raw: ir.Table) -> None:
+    # PostgreSQL cannot hold a NUL character in text, and no key has one.
+    problems.add("usage_key: empty", raw.usage_key.isnull() | text(raw.usage_key).re_search(r"^\s*$"))
+    problems.add("usage_key: not text", text(raw.usage_key).re_search(r"\x00"))
+    for name in ("provider", "model"):
+        if name in raw.columns:
+            problems.add(f"{name}: not text", text(raw[name]).re_search(r"\x00"))
+
+
+def _check_counts(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
+    present = [name for name in fields.TOKEN_FIELDS if name in raw.columns]
+    for name in present:
+        check_number(problems, name, raw[name], rows[f"{name}_"])
+    if cache := [rows[f"{name}_"].fill_null(0) for name in present if name.startswith(("cached_", "cache_write_tokens"))]:
+        problems.add("cached and cache-write tokens: more than input_tokens", sum(cache[1:], cache[0]) > rows.input_tokens_)
+    if {"cache_write_tokens", "cache_write_1h_tokens"} <= set(present):
+        problems.add("cache_write_1h_tokens: more than cache_write_tokens", rows.cache_write_1h_tokens_ > rows.cache_write_tokens_)
+    if "reasoning_tokens" in present:
+        problems.add("reasoning_tokens: more than output_tokens", rows.reasoning_tokens_ > rows.output_tokens_)
+
+
+def _check_period(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
+    if "period_end" not in raw.columns:
+        return
+    problems.add("period_end: not a time", rows.until.isnull() & text(raw.period_end).notnull())
+    problems.add("period_end: not after period_start", rows.until <= rows.at)
+    coarse = rows.until > rows.at + ibis.interval(hours=1)
+    problems.add("period_start: not at a full hour", coarse & (rows.at != rows.at.truncate("h")))
+    longest = ibis.interval(days=LONGEST_PERIOD_DAYS)
+    problems.add(f"period_end: more than {LONGEST_PERIOD_DAYS} days after period_start", rows.until > rows.at + longest)
+
+
+def _check_currency(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
+    named = text(raw.currency) if "currency" in raw.columns else ibis.null("string")
+    problems.add("currency: empty", rows.cost_.notnull() & named.isnull())
+    problems.add("currency: not a code of three capitals", named.notnull() & ~named.re_search("^[A-Z]{3}$"))
+
+
+def _calls(rows: ir.Table) -> ir.IntegerValue:
+    if "requests_" not in rows.columns:
+        return ibis.null("int64")
+    return rows.requests_ - rows.failed_requests_.fill_null(0) if "failed_requests_" in rows.columns else rows.requests_
+
+
+def _key(rows: ir.Table) -> dict[str, ir.Value]:
+    """Who and what. Rejected rows have no key: they are only counted."""
+    return {
+        "usage_key": _when_good(rows, rows.usage_key.cast("string").strip()),
+        "provider": _when_good(rows, _or_else(rows, "provider", "").lower()),
+        "model": _when_good(rows, _or_else(rows, "model", fields.UNKNOWN)),
+    }
+
+
+def _or_else(rows: ir.Table, name: str, default: str) -> ir.StringValue:
+    if name not in rows.columns:
+        return ibis.literal(default)
+    return text(rows[name]).strip().nullif("").fill_null(default)
+
+
+def _when_good(rows: ir.Table, value: ir.Value) -> ir.Value:
+    return ibis.cases((rows.reason == 0, value))
+
+
+def _delivered(raw: ir.Table) -> ir.BooleanValue:
+    """Whether the answer arrived; NULL where the log does not say."""
+    if "status" not in raw.columns:
+        return ibis.null("boolean")
+    if raw.status.type().is_integer():
+        code = raw.status
+        return ibis.cases((code.between(200, 299), True), (code.between(300, 599), False))
+    word = text(raw.status)
+    low = word.lower()
+    return ibis.cases(
+        (word.re_search(r"^2[0-9]{2}(\.0)?$"), True),
+        (word.re_search(r"^[345][0-9]{2}(\.0)?$"), False),
+        (low.isin(fields.DELIVERED_WORDS), True),
+        (low.isin(fields.FAILED_WORDS), False),
+    )
+
+
+def _call_kind(raw: ir.Table, delivered: ir.BooleanValue) -> ir.StringValue:
+    """One kind a call: an attempt that was not delivered is a failed one, whichever attempt it was."""
+    kinds = [(~delivered, fields.RETRY_FAILED)]
+    if "fallback_from" in raw.columns:
+        kinds.append((text(raw.fallback_from).notnull(), fields.FALLBACK))
+    return ibis.cases(*kinds, else_=fields.TOKEN)
+
+
+def _service_tier(raw: ir.Table) -> ir.StringValue:
+    if "service_tier" not in raw.columns:
+        return ibis.literal(fields.UNKNOWN)
+    word = text(raw.service_tier).strip().lower()
+    named = [(word == tier, tier) for tier in fields.SERVICE_TIERS]
+    return ibis.cases((word.isin(fields.STANDARD_WORDS), "standard"), *named, else_=fields.UNKNOWN)
+
+
+def _prompt_band(tokens: ir.IntegerValue) -> ir.IntegerValue:
+    bands = [(tokens <= edge, band) for band, edge in enumerate(fields.PROMPT_BAND_EDGES)]
+    over_all = (tokens.notnull(), len(fields.PROMPT_BAND_EDGES))
+    return ibis.cases(*bands, over_all, else_=fields.UNKNOWN_BAND).cast("int8")
+
+
+def _bucket(rows: ir.Table, name: str = "latency_ms_") -> ir.IntegerValue:
+    if name not in rows.columns:
+        return ibis.null("int8")
+    edges = [(rows[name] <= edge, number) for number, edge in enumerate(fields.LATENCY_EDGES_MS)]
+    return ibis.cases(*edges, (rows[name].notnull(), len(edges))).cast("int8")
+
+
+def _histogram(rows: ir.Table, bucket: str) -> ir.ArrayValue:
+    if f"{'latency' if bucket == 'bucket' else 'ttft'}_ms_" not in rows.columns:
+        return ibis.null("array<int64>")
+    numbers = range(len(fields.LATENCY_EDGES_MS) + 1)
+    counts = ibis.array([rows.count(where=rows[bucket] == ibis.literal(number, "int8")) for number in numbers])
+    return ibis.cases((rows[bucket].count() > 0, counts))
+
+
+def _token_sums(rows: ir.Table) -> dict[str, ir.Value]:
+    """Disjoint sums: the file's figures are inclusive. What is NULL is unknown, and stays so."""
+    cached, written = _sum(rows, "cached_input_tokens_"), _sum(rows, "cache_write_tokens_")
+    reasoning = _sum(rows, "reasoning_tokens_")
+    long_lived = _sum(rows, "cache_write_1h_tokens_")
+    return {
+        "input": _less(_sum(rows, "input_tokens_"), cached, written),
+        "cached": cached,
+        "cache_write": _less(written, long_lived),
+        "cache_write_1h": long_lived,
+        "output": _less(_sum(rows, "output_tokens_"), reasoning),
+        "reasoning": reasoning,
+    }
+
+
+def _sum(rows: ir.Table, name: str) -> ir.Value:
+    return rows[name].sum().cast(COUNT) if name in rows.columns else ibis.null(COUNT)
+
+
+def _less(total: ir.Value, *parts: ir.Value) -> ir.Value:
+    for part in parts:
+        if not isinstance(part, ir.NullScalar | ir.DecimalScalar) or part.op().__class__.__name__ != "Literal":
+            total = total - part.fill_null(0)
+    return total.cast(COUNT)
+
+
+def _amount(rows: ir.Table, name: str) -> ir.Value:
+    return rows[name].sum().cast("decimal(38, 18)") if name in rows.columns else ibis.null("decimal(38, 18)")
+
+
+def _no_money() -> dict[str, ir.Value]:
+    amounts = {name: ibis.null("decimal(38, 18)") for name in ("gpu_seconds", "gpu_busy_seconds", "reported_cost")}
+    return amounts | {"currency": ibis.null("string"), "other_currency": ibis.null("string")}
+
+
+def _unknown(rows: ir.Table, name: str) -> ir.BooleanValue:
+    return rows[name].isnull() if name in rows.columns else ibis.literal(True)
+
+
+def _known(rows: ir.Table, name: str) -> ir.BooleanValue:
+    return rows[name].notnull() if name in rows.columns else ibis.literal(False)
+
+
+def _flags(marks: dict[Flag, ir.BooleanValue | None]) -> ir.IntegerValue:
+    bits: Iterable[ir.IntegerValue] = [
+        ibis.ifelse(condition.any(), int(flag), 0) for flag, condition in marks.items() if condition is not None
+    ]
+    return sum(bits, ibis.literal(0)).cast("int32")

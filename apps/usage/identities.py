@@ -1,0 +1,39 @@
+"""Who spends, as a source names it: known from the first row on, and attributed at once."""
+
+import hashlib
+import json
+from datetime import datetime
+
+from django.db import connection
+
+from apps.usage.models import Identity
+from apps.workloads.attribution import IdentityRef, resolve_attribution
+
+
+def record_identities(source_id: int, seen: dict[str, datetime]) -> dict[str, int]:
+    """Know every spender of a source by its pairs (canonical JSON -> first seen); returns their ids.
+
+    New ones are attributed at once, so that no identity is ever without an answer to whose it is.
+    """
+    digests = {hashlib.sha256(pairs.encode()).hexdigest(): pairs for pairs in sorted(seen)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _UPSERT_IDENTITIES,
+            [source_id, list(digests.values()), list(digests), [seen[pairs] for pairs in digests.values()]],
+        )
+        fresh = {row[0] for row in cursor.fetchall() if row[1]}
+    known = Identity.objects.filter(source_id=source_id, digest__in=list(digests))
+    by_pairs = {digests[identity.digest]: identity for identity in known}
+    resolve_attribution(
+        IdentityRef(identity.pk, source_id, [tuple(pair) for pair in identity.pairs])
+        for identity in by_pairs.values()
+        if identity.pk in fresh
+    )
+    return {pairs: identity.pk for pairs, identity in by_pairs.items()}
+
+
+def pairs_of_key(usage_key: str) -> str:
+    """The canonical pairs of a plain usage key, as JSON text."""
+    return json.dumps([["key", usage_key]], ensure_ascii=False, separators=(",", ":"))
+
+

@@ -1,0 +1,173 @@
+"""From a raw column to a value, and to the reason why there is none: Ibis expressions that any engine can run.
+
+Text is never trusted to an engine's own cast: one reads 0x10 as 16, another 1_000 as 1000. A value is cast only after
+one anchored ASCII pattern has matched. Where a file's type already proves a value (integers of Parquet) nothing is.
+"""
+
+from dataclasses import dataclass, field
+
+import ibis
+import ibis.expr.types as ir
+
+NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+PLAIN_DIGITS = r"^[0-9]{1,18}$"
+EXACT = "decimal(38, 18)"
+LARGEST_WHOLE = 10**18
+LARGEST_EXACT_FLOAT = 2**53
+
+DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]{1,9})?)?"
+ZONE = r" ?(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)"
+MOMENT = rf"^{DAY}([T ]{CLOCK}({ZONE})?)?$"
+ZONED = rf"[T ]{CLOCK}{ZONE}$"
+OFFSET = r":[0-9.,]+ ?([+-])([0-9]{2}):?([0-9]{2})?$"
+
+SECONDS = {"s": 1, "ms": 1000, "h": 3600}
+EARLIEST = 1_420_070_400  # 2015-01-01, in seconds since 1970
+TOO_EARLY = "before 2015"
+
+
+@dataclass
+class Problems:
+    """Reasons to reject a row, in the order in which they are looked for; a row has the number of the first."""
+
+    reasons: list[str] = field(default_factory=list)
+    conditions: list[ir.BooleanValue] = field(default_factory=list)
+
+    def add(self, reason: str, condition: ir.BooleanValue) -> None:
+        self.reasons.append(reason)
+        self.conditions.append(condition)
+
+    def number(self) -> ir.IntegerValue:
+        """0 for a good row, else the reason's place counted from 1."""
+        branches = [(condition, number) for number, condition in enumerate(self.conditions, start=1)]
+        return (ibis.cases(*branches, else_=0) if branches else ibis.literal(0)).cast("int16")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How times of a file are to be read. `origin` in seconds since 1970, `latest` the end of what is not future."""
+
+    unit: str
+    zone: str
+    origin: int | None
+    latest: int
+
+
+def text(raw: ir.Value) -> ir.StringValue:
+    return (raw if raw.type().is_string() else raw.cast("string")).nullif("")
+
+
+def exact(raw: ir.Value) -> ir.DecimalValue:
+    """An amount to 18 decimals. Floats go by their shortest text, so that 0.1 stays 0.1."""
+    if raw.type().is_integer():
+        return raw.try_cast(EXACT)
+    words = text(raw)
+    return ibis.cases((words.re_search(NUMBER), words.try_cast(EXACT)))
+
+
+def whole(raw: ir.Value) -> ir.IntegerValue:
+    """A count; NULL where there is none or it cannot be read."""
+    if raw.type().is_integer():
+        return raw.try_cast("int64")
+    amount = exact(raw)
+    slow = (amount == amount.floor(), amount.try_cast("int64"))
+    if raw.type().is_floating():
+        fast = (raw.abs() <= LARGEST_EXACT_FLOAT) & (raw == raw.floor())
+        return ibis.cases((fast, raw.try_cast("int64")), slow)
+    words = text(raw)
+    return ibis.cases((words.re_search(PLAIN_DIGITS), words.try_cast("int64")), slow)
+
+
+def rounded_up(raw: ir.Value) -> ir.IntegerValue:
+    """Whole milliseconds. Edges are whole and inclusive, so rounding up never moves a call to another bucket."""
+    if raw.type().is_integer():
+        return raw.try_cast("int64")
+    slow = exact(raw).ceil().try_cast("int64")
+    if raw.type().is_floating():
+        return ibis.cases((raw.abs() <= LARGEST_EXACT_FLOAT, raw.ceil().try_cast("int64")), else_=slow)
+    words = text(raw)
+    return ibis.cases((words.re_search(PLAIN_DIGITS), words.try_cast("int64")), else_=slow)
+
+
+def check_number(problems: Problems, name: str, raw: ir.Value, value: ir.NumericValue, *, negative: bool = False) -> None:
+    """Say why a number is missing where the file has something; numbers are whole where `value` is an integer."""
+    words = text(raw)
+    unread = value.isnull() & words.notnull()
+    problems.add(f"{name}: not a number", unread & ~words.re_search(NUMBER))
+    problems.add(f"{name}: too large", unread & exact(raw).abs().fill_null(LARGEST_WHOLE + 1).__gt__(LARGEST_WHOLE))
+    if value.type().is_integer():
+        problems.add(f"{name}: not a whole number", unread)
+        problems.add(f"{name}: too large", value > LARGEST_WHOLE)
+    if not negative:
+        problems.add(f"{name}: negative", value < 0)
+
+
+def moment(raw: ir.Value, clock: Clock) -> ir.TimestampValue:
+    """The UTC time as a naive timestamp, to the minute for text (ledgers keep hours, so leap seconds fall in place)."""
+    kind = raw.type()
+    if kind.is_timestamp() and kind.timezone:
+        return raw.cast("timestamp('UTC')").cast("timestamp")
+    if kind.is_timestamp() or kind.is_date():
+        return _from_zone(raw.cast("timestamp"), clock.zone)
+    if clock.unit != "iso":
+        return seconds(raw, clock).as_timestamp("s").cast("timestamp")
+    return _written(text(raw), clock.zone)
+
+
+def seconds(raw: ir.Value, clock: Clock) -> ir.IntegerValue:
+    """Seconds since 1970 of a number in the clock's unit; NULL where it is no number or beyond all calendars."""
+    amount = whole(raw).cast("decimal(38, 0)") if raw.type().is_integer() else exact(raw)
+    since = amount / 1000 if clock.unit == "ms" else amount * SECONDS[clock.unit]
+    whole_seconds = since.floor().try_cast("int64") + (clock.origin or 0)
+    return ibis.cases((whole_seconds.between(-clock.latest, 10 * clock.latest), whole_seconds))
+
+
+def is_naive(raw: ir.Value, clock: Clock) -> ir.BooleanValue | None:
+    """Whether a time says no zone; None where the kind of time leaves nothing open."""
+    kind = raw.type()
+    if kind.is_timestamp() or kind.is_date():
+        return None if kind.is_timestamp() and kind.timezone else raw.notnull()
+    if clock.unit != "iso":
+        return None
+    return ~text(raw).re_search(ZONED)
+
+
+def check_moment(problems: Problems, name: str, raw: ir.Value, value: ir.TimestampValue) -> None:
+    problems.add(f"{name}: empty", text(raw).isnull())
+    problems.add(f"{name}: not a time", value.isnull())
+
+
+def check_range(problems: Problems, name: str, value: ir.TimestampValue, clock: Clock) -> None:
+    problems.add(f"{name}: {TOO_EARLY}", value < _at(EARLIEST))
+    problems.add(f"{name}: in the future", value > _at(clock.latest))
+
+
+def _at(epoch: int) -> ir.TimestampScalar:
+    return ibis.literal(epoch).as_timestamp("s").cast("timestamp")
+
+
+def _written(words: ir.StringValue, zone: str) -> ir.TimestampValue:
+    """Read an ISO time. The first 16 characters are the minute; the rest can only move it by an offset."""
+    minute = words.substr(0, 16).try_cast("timestamp")
+    local = _from_zone(minute, zone)
+    shift = _offset_minutes(words)
+    return ibis.cases(
+        (~words.re_search(MOMENT), ibis.null("timestamp")),
+        (words.endswith("Z") | words.endswith("z") | words.endswith("UTC"), minute),
+        (words.length() <= 16, local),
+        (words.re_search(OFFSET), minute - shift.as_interval("m")),
+        else_=local,
+    )
+
+
+def _offset_minutes(words: ir.StringValue) -> ir.IntegerValue:
+    sign, hours, minutes = (words.re_extract(OFFSET, group) for group in (1, 2, 3))
+    size = hours.try_cast("int64") * 60 + minutes.nullif("").try_cast("int64").fill_null(0)
+    return ibis.ifelse(sign == "-", -size, size)
+
+
+def _from_zone(local: ir.TimestampValue, zone: str) -> ir.TimestampValue:
+    if zone == "UTC":
+        return local
+    return local.cast(f"timestamp('{zone}')").cast("timestamp")

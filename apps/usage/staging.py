@@ -1,0 +1,149 @@
+"""Reduced rows on their way into the ledger: DuckDB gives every row its series, COPY carries it into PostgreSQL."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+from django.db import connection
+
+CHUNK_BYTES = 1 << 20
+HOUR_COLUMNS = (
+    "series_id, hour, revision, pull_id, requests, input, cached, cache_write, cache_write_1h, output, reasoning, "
+    "gpu_seconds, gpu_busy_seconds, reported_cost, currency, latency_counts, latency_sum_ms, ttft_counts, flags"
+)
+CHARGE_COLUMNS = (
+    "part_id, charge_start, charge_end, row_digest, occurrence, revision, pull_id, billing_month, category, class, "
+    "identity_id, offering_id, provider, service_category, meter, quantity, unit, billed, effective, list, currency, "
+    "in_scope, accrued, extra"
+)
+
+
+class SeriesKey(NamedTuple):
+    """Everything of a reduced row's key but the hour, in the words of its source."""
+
+    usage_key: str
+    provider: str
+    model: str
+    call_kind: str
+    service_tier: str
+    prompt_band: int
+
+
+class KeySeen(NamedTuple):
+    key: SeriesKey
+    first_hour: datetime
+
+
+class NumberedSeries(NamedTuple):
+    series_id: int
+    identity_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Ledger rows (hours or charges) of one publication; `written` had other content before or none."""
+
+    written: int
+    unchanged: int
+    removed: int
+
+
+@contextmanager
+def staged(work_dir: Path, *, memory_mb: int = 512) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB over the reduced files of one work folder and nothing else, spilling beside them."""
+    with duckdb.connect(":memory:", config={"memory_limit": f"{memory_mb}MB", "TimeZone": "UTC"}) as db:
+        db.execute(f"SET temp_directory = '{_quoted(work_dir / 'spill')}'")
+        db.execute(f"SET allowed_directories = ['{_quoted(work_dir)}/']")
+        db.execute("SET enable_external_access = false; SET lock_configuration = true")
+        yield db
+
+
+def series_keys(db: duckdb.DuckDBPyConnection, hours: Path) -> list[KeySeen]:
+    """Every distinct key of the reduced hours with the first hour in which it occurs."""
+    columns = ", ".join(SeriesKey._fields)
+    db.execute(f"CREATE VIEW hours AS SELECT * FROM read_parquet('{_quoted(hours)}')")
+    rows = db.execute(f"SELECT {columns}, min(hour)::TIMESTAMPTZ FROM hours GROUP BY ALL ORDER BY ALL").fetchall()
+    return [KeySeen(SeriesKey(*row[:-1]), row[-1]) for row in rows]
+
+
+def number_series(db: duckdb.DuckDBPyConnection, series: dict[SeriesKey, NumberedSeries]) -> None:
+    """Hand DuckDB the database's ids of the keys, as the table it joins the hours with."""
+    columns: dict[str, list[Any]] = {name: [key[at] for key in series] for at, name in enumerate(SeriesKey._fields)}
+    columns["series_id"] = [numbered.series_id for numbered in series.values()]
+    columns["identity_id"] = [numbered.identity_id for numbered in series.values()]
+    db.register("numbered_arrow", pa.table(columns))
+    # Two names of a source may mean one offering (an alias, a date suffix): their hours are one series and add up.
+    db.execute("CREATE TABLE numbered AS SELECT * FROM numbered_arrow")
+
+
+def write_hours(db: duckdb.DuckDBPyConnection, target: Path, *, pull_id: int) -> None:
+    """The hours with their series, sorted by the ledger's key, as CSV that COPY reads."""
+    join = ", ".join(SeriesKey._fields)
+    merge = db.execute("SELECT count(DISTINCT series_id) < count(*) FROM numbered").fetchone()
+    source = _merged_hours(join) if merge and merge[0] else f"hours JOIN numbered USING ({join})"
+    db.execute(f"""
+        COPY (
+            SELECT series_id, hour, 0, {int(pull_id)}, requests, input, cached, cache_write, cache_write_1h, output,
+                reasoning, gpu_seconds, gpu_busy_seconds, reported_cost, currency, {_array("latency_counts")},
+                latency_sum_ms, {_array("ttft_counts")}, flags
+            FROM {source} ORDER BY series_id, hour
+        ) TO '{_quoted(target)}' (FORMAT csv, HEADER false)
+    """)
+
+
+def write_touched(db: duckdb.DuckDBPyConnection, target: Path, *, zone: str) -> None:
+    """The days of each identity that the hours touch, in the organisation's zone."""
+    join = ", ".join(SeriesKey._fields)
+    db.execute(f"""
+        COPY (
+            SELECT DISTINCT identity_id, CAST(timezone('{zone}', hour::TIMESTAMPTZ) AS DATE)
+            FROM hours JOIN numbered USING ({join})
+        ) TO '{_quoted(target)}' (FORMAT csv, HEADER false)
+    """)
+
+
+def copy_in(table: str, columns: str, source: Path) -> int:
+    """COPY a CSV file into a table; returns the number of rows."""
+    with connection.cursor() as cursor, source.open("rb") as file:
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copy:
+            while chunk := file.read(CHUNK_BYTES):
+                copy.write(chunk)
+        return int(cursor.rowcount)
+
+
+def copy_rows(table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> int:
+    """COPY rows made in Python into a table; for thousands of rows, not for millions."""
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        return int(cursor.rowcount)
+
+
+def _merged_hours(join: str) -> str:
+    """Hours summed where several keys of the source share one series; unknown stays unknown only if all are."""
+    sums = ("requests", "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "gpu_seconds")
+    sums += ("gpu_busy_seconds", "reported_cost", "latency_sum_ms")
+    summed = ", ".join(f"sum({name}) AS {name}" for name in sums)
+    histograms = ", ".join(f"{_summed_list(name)} AS {name}" for name in ("latency_counts", "ttft_counts"))
+    return f"""(
+        SELECT series_id, hour, {summed}, {histograms}, max(currency) AS currency, bit_or(flags) AS flags
+        FROM hours JOIN numbered USING ({join}) GROUP BY series_id, hour)"""
+
+
+def _summed_list(name: str) -> str:
+    added = "list_transform(list_zip(a, b), pair -> coalesce(pair[1], 0) + coalesce(pair[2], 0))"
+    return f"list_reduce(list({name}) FILTER ({name} IS NOT NULL), (a, b) -> {added})"
+
+
+def _array(name: str) -> str:
+    return f"CASE WHEN {name} IS NULL THEN NULL ELSE '{{' || array_to_string({name}, ',') || '}}' END"
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
