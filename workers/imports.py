@@ -1,0 +1,324 @@
+"""Reading what was asked for: from a file to the ledger's hours or charges, and to what they cost.
+
+`run` is one attempt. Everything it writes it writes in one transaction at its end, so it may be killed at any moment and
+started again. The file is read in a process of its own, which may run out of memory without taking the worker along.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.core import organisation
+from apps.core.actor import Actor
+from apps.core.errors import BadInput, TollgateError
+from apps.costs import services as costs
+from apps.sources import files
+from apps.sources import services as sources
+from apps.sources.connector import RowConnector, connector_of
+from apps.sources.models import Pull, Source
+from apps.usage import services as usage
+from workers.app import app
+
+log = logging.getLogger(__name__)
+SYSTEM = Actor.system("imports")
+TICK_SECONDS = 0.5
+KEPT_FOR = timedelta(days=7)
+OnProgress = Callable[[Mapping[str, Any]], None]
+"""Called with stage, rows_done, rows_total as they are known; at most twice a second."""
+
+
+class Cancelled(TollgateError):
+    """A person asked to stop."""
+
+
+class Interrupted(TollgateError):
+    """Stopped through no fault of the file; the next attempt may well succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the reading process left in the work folder."""
+
+    folder: Path
+    result: Mapping[str, Any]
+
+
+# --- Tasks ------------------------------------------------------------------------------------------------------------
+
+
+@app.task(queue="reduce")
+def read(pull_id: int) -> None:
+    """The bell: a pull was asked for. Ringing twice, or for one that is done, does nothing."""
+    run(pull_id)
+
+
+@app.task(queue="reduce")
+def sweep() -> None:
+    """Take every pull that nobody rang for, or whose worker died; then add costs that a dead worker left out."""
+    for pull_id in Pull.objects.filter(sources.due(timezone.now())).order_by("requested_at").values_list("pk", flat=True)[:100]:
+        run(pull_id)
+    for pull_id in Pull.objects.filter(state=Pull.State.DONE, progress__stage="pricing").values_list("pk", flat=True)[:100]:
+        _settle_left_over(pull_id)
+
+
+@app.task
+def rate() -> None:
+    """Work out the costs of days that changed: prices, exchange rates, bindings, and whatever was left over."""
+    costs.sweep_rate_changes()
+    costs.rate_dirty()
+
+
+@app.task
+def tidy() -> None:
+    """Delete uploads and rejected rows a week after the import ended, and work folders of attempts that are over."""
+    ended_before = timezone.now() - KEPT_FOR
+    ended = Pull.objects.exclude(state__in=(Pull.State.QUEUED, Pull.State.RUNNING)).filter(file_deleted_at__isnull=True)
+    old = Q(finished_at__lt=ended_before) | Q(finished_at__isnull=True, requested_at__lt=ended_before)
+    for pull in ended.filter(old):
+        files.remove(files.upload_folder(pull.pk))
+        files.remove(files.rejected_file(pull.pk))
+        Pull.objects.filter(pk=pull.pk).update(file_deleted_at=timezone.now(), rejected_path="")
+    _remove_dead_work_folders()
+
+
+# --- One attempt ------------------------------------------------------------------------------------------------------
+
+
+def run(pull_id: int, on_progress: OnProgress | None = None) -> Pull | None:
+    """Take a pull and bring it to its end, or put it back; None when somebody else has it or nothing is to do."""
+    lease = sources.take(pull_id)
+    if lease is None:
+        return None
+    work = files.work_folder(lease.pull_id, lease.attempt)
+    try:
+        _attempt(lease, work, on_progress or (lambda _: None))
+    except Exception as error:  # noqa: BLE001 - whatever happens, the row must say how it ended
+        _end_badly(lease, error)
+    finally:
+        files.remove(work)
+    return Pull.objects.select_related("part__source").get(pk=pull_id)
+
+
+def run_to_end(pull_id: int, on_progress: OnProgress | None = None) -> Pull:
+    """Like `run`, but stay with a pull that was put back until it is done or given up; for the command line."""
+    while True:
+        run(pull_id, on_progress)
+        pull = Pull.objects.select_related("part__source").get(pk=pull_id)
+        if pull.state not in (Pull.State.QUEUED, Pull.State.RUNNING):
+            return pull
+        time.sleep(TICK_SECONDS)
+
+
+def undo(*, actor: Actor, pull: Pull) -> None:
+    """Take out what an import brought, put back what it replaced, and price the days again."""
+    with transaction.atomic():
+        pull = Pull.objects.select_for_update(of=("self",)).select_related("part__source").get(pk=pull.pk)
+        usage.undo(pull=pull)
+        costs.mark_dirty_touched("undone import")
+        sources.mark_undone(actor=actor, pull=pull)
+    costs.rate_dirty()
+
+
+def _attempt(lease: sources.Lease, work: Path, on_progress: OnProgress) -> None:
+    pull = Pull.objects.select_related("part__source").get(pk=lease.pull_id)
+    connector = connector_of(pull.part.source)
+    files.fresh_folder(work)
+    rows_of = connector if isinstance(connector, RowConnector) else None
+    inputs = _fetch(pull, rows_of, work) if rows_of and not pull.file_path else files.expand(pull.file_path)
+    result = _reduce(lease, pull, inputs, work, on_progress)
+    on_progress({"stage": "writing"})
+    sources.beat(lease, {"stage": "writing", "rows_total": result["rows_read"]})
+    _make_room(result)
+    totals = _publish(lease, Read(work, result), rows_of, pull)
+    on_progress({"stage": "pricing"})
+    _settle(lease.pull_id, totals)
+
+
+def _publish(lease: sources.Lease, read_: Read, rows_of: RowConnector | None, pull: Pull) -> dict[str, Any]:
+    """The one transaction: hours or charges, the days to price again, the pull's row last."""
+    rejected = _keep_rejected(lease, read_)
+    with transaction.atomic():
+        held = sources.hold(lease)
+        published = usage.publish(pull=held, work_dir=read_.folder)
+        costs.mark_dirty_touched("import")
+        totals = _totals(read_.result, rejected)
+        totals |= {"hours_written": published.written, "hours_unchanged": published.unchanged, "hours_removed": published.removed}
+        if rows_of:
+            rows_of.published()
+        sources.finish(actor=SYSTEM, pull=held, totals=totals, rejected_path=rejected)
+        if pull.part.source.state == Source.State.NEEDS_ATTENTION:
+            sources.note_well(actor=SYSTEM, source=pull.part.source)
+    return totals
+
+
+def _fetch(pull: Pull, connector: RowConnector, work: Path) -> list[Path]:
+    """The rows of a window as a file, so that they are checked and read exactly like an uploaded one."""
+    if pull.since is None or pull.until is None:
+        raise BadInput(f"Source {pull.part.source.slug} is asked for windows, and this pull names none.")
+    target = work / "rows.jsonl"
+    with target.open("w", encoding="utf-8") as handle:
+        for row in connector.rows(pull.since, pull.until):
+            handle.write(json.dumps(row, default=str) + "\n")
+    return [target]
+
+
+def _reduce(lease: sources.Lease, pull: Pull, inputs: list[Path], work: Path, on_progress: OnProgress) -> dict[str, Any]:
+    """Run the reading process, hand on how far it is, and stop it when somebody cancels."""
+    job = work / "job.json"
+    job.write_text(json.dumps(_job(pull, inputs, work)))
+    with _process(job, work) as process:
+        while process.poll() is None:
+            progress = _progress_in(work)
+            on_progress(progress)
+            if sources.beat(lease, progress):
+                raise Cancelled("Cancelled before anything was written.")
+            _wait(process)
+    return _result_of(process.returncode, work)
+
+
+def _job(pull: Pull, inputs: list[Path], work: Path) -> dict[str, Any]:
+    options = pull.options
+    return {
+        "format": pull.format,
+        "files": [str(path) for path in inputs],
+        "columns": options.get("columns", {}),
+        "constants": options.get("constants", {}),
+        "zone": options.get("zone") or pull.part.source.zone,
+        "time_unit": options.get("time_unit") or "iso",
+        "time_origin": options.get("time_origin"),
+        "engine": options.get("engine") or "duckdb",
+        "work_dir": str(work),
+    }
+
+
+@contextmanager
+def _process(job: Path, work: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The reading process; it never outlives the block, whatever happens in it."""
+    with (work / "errors.txt").open("wb") as errors, (work / "output.txt").open("wb") as output:
+        command = [sys.executable, "-m", "apps.usage.reduce", str(job)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=errors, cwd=settings.BASE_DIR)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=TICK_SECONDS)
+
+
+def _progress_in(work: Path) -> dict[str, Any]:
+    """The last whole line that the process has written, as progress."""
+    with suppress(OSError, ValueError):
+        lines = [line for line in (work / "output.txt").read_text().splitlines() if line.startswith("{")]
+        return {"stage": "reading", **json.loads(lines[-1])} if lines else {"stage": "reading"}
+    return {"stage": "reading"}
+
+
+def _result_of(code: int, work: Path) -> dict[str, Any]:
+    if code == 0:
+        result: dict[str, Any] = json.loads((work / "result.json").read_text())
+        return result
+    said = (work / "errors.txt").read_text(errors="replace").strip()
+    if code < 0:
+        raise Interrupted(f"The reading process was stopped by signal {-code}, perhaps for want of memory.")
+    if code == REFUSED:
+        raise BadInput(said.splitlines()[-1] if said else "The file cannot be read.")
+    log.error("reading failed: %s", said)
+    raise BadInput("The file cannot be read.", hint=said.splitlines()[-1][:500] if said else "")
+
+
+def _make_room(result: Mapping[str, Any]) -> None:
+    """Partitions ahead of the publishing transaction, which then locks nothing that pages need."""
+    if result.get("first_hour"):
+        usage.make_room(first=_instant(result["first_hour"]), last=_instant(result["last_hour"]))
+
+
+def _keep_rejected(lease: sources.Lease, read_: Read) -> str:
+    """Move the rejected rows to where they outlive the work folder; the same name for every attempt."""
+    found = read_.folder / "rejected.csv.gz"
+    if not read_.result["rows_rejected"] or not found.exists():
+        return ""
+    target = files.rejected_file(lease.pull_id)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found.replace(target)
+    return str(target)
+
+
+def _totals(result: Mapping[str, Any], rejected: str) -> dict[str, Any]:
+    """What the file itself says; costs follow when they are worked out."""
+    return {**{name: result.get(name) for name in FROM_RESULT}, "rejected_file": rejected or None}
+
+
+def _settle(pull_id: int, totals: Mapping[str, Any]) -> None:
+    """Price what changed and add the costs to the totals. The rows are in already: a failure here only delays it."""
+    costs.rate_dirty()
+    pull = Pull.objects.select_related("part__source").get(pk=pull_id)
+    sources.settle(pull_id=pull_id, totals={**totals, **costs.totals_of_pull(pull)})
+
+
+def _settle_left_over(pull_id: int) -> None:
+    pull = Pull.objects.get(pk=pull_id)
+    if pull.finished_at and pull.finished_at < timezone.now() - sources.LEASE:
+        _settle(pull_id, pull.totals)
+
+
+def _end_badly(lease: sources.Lease, error: Exception) -> None:
+    """Cancelled, failed with a sentence, or put back for another attempt."""
+    if isinstance(error, sources.LeaseLost):
+        return
+    connection.close()
+    try:
+        _record_end(lease, error)
+    except (OperationalError, InterfaceError):
+        # The database is away: the lease runs out by itself, and the sweep takes the pull again.
+        log.warning("import %s stopped: %s", lease.pull_id, error)
+
+
+def _record_end(lease: sources.Lease, error: Exception) -> None:
+    if isinstance(error, Cancelled):
+        sources.stop(actor=SYSTEM, lease=lease, state=Pull.State.CANCELLED, reason=error.message)
+    elif isinstance(error, Interrupted | OperationalError | InterfaceError):
+        sources.try_again_later(lease, reason=_sentence(error))
+    else:
+        if not isinstance(error, TollgateError):
+            log.exception("import %s failed", lease.pull_id, exc_info=error)
+        sources.stop(actor=SYSTEM, lease=lease, state=Pull.State.FAILED, reason=_sentence(error))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, TollgateError):
+        return str(error)
+    if isinstance(error, OSError):
+        hint = files.room_hint() if error.errno in files.NO_SPACE else ""
+        return f"The disk refused: {error.strerror}. {hint}".strip()
+    if isinstance(error, OperationalError | InterfaceError):
+        return f"The database went away: {str(error).splitlines()[0]}"
+    return f"Something unforeseen happened ({type(error).__name__}). It is in the log; nothing was written."
+
+
+def _remove_dead_work_folders() -> None:
+    running = {f"{pull}-{attempt}" for pull, attempt in Pull.objects.unfinished().values_list("pk", "attempt")}
+    folder = Path(settings.TOLLGATE_HOME) / "work"
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in running:
+            files.remove(path)
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
