@@ -15,7 +15,9 @@ WITHOUT_SERVERS = frozenset(
     + ("makemigrations", "spectacular", "startapp", "up")
 )
 # These change the database's shape, or replace it, themselves.
-WITHOUT_TABLES = frozenset(("migrate", "showmigrations", "sqlmigrate", "squashmigrations", "restore", "backup", "dbshell"))
+WITHOUT_TABLES = frozenset(
+    ("migrate", "showmigrations", "sqlmigrate", "squashmigrations", "prepare", "demo_reset", "restore", "backup", "dbshell")
+)
 
 
 def main(arguments: list[str]) -> int:

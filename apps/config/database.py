@@ -1,11 +1,14 @@
 """The chosen database: is it there, are its tables up to date."""
 
 import sys
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+from kombu import Connection
+from kombu.exceptions import KombuError
 
 from apps.config.embedded import database_is_embedded
 from apps.config.environment import SetupError
@@ -20,6 +23,8 @@ def check_connection() -> None:
     try:
         connection.ensure_connection()
     except OperationalError as error:
+        if settings.TOLLGATE_DATABASE == "demo" and database_is_embedded() and "does not exist" in str(error):
+            raise SetupError("The demo company is not made yet.", hint="Run `make up` or `make demo-reset`.") from None
         raise SetupError(f"{where()} cannot be reached: {reason(error)}") from None
     if connection.pg_version < LEAST_VERSION:
         raise SetupError(f"{where()} is PostgreSQL {connection.pg_version // 10_000}; Tollgate needs 15 or newer.")
@@ -70,3 +75,22 @@ def prepare_if_ours() -> None:
         raise SetupError(f"{where()} lacks {waiting} migrations.", hint="Run `manage.py migrate`.")
     print(f"Preparing the database {connection.settings_dict['NAME']} ...", file=sys.stderr, flush=True)  # noqa: T201
     prepare()
+
+
+def check_broker() -> None:
+    """Connects to the broker, and says which cannot be reached and why; never its password."""
+    address = settings.CELERY_BROKER_URL
+    try:
+        with Connection(address, connect_timeout=5) as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+    except (KombuError, OSError, ValueError, KeyError, ImportError) as error:
+        said = str(error).replace(urlsplit(address).password or "\0", "***")
+        raise SetupError(f"CELERY_BROKER_URL ({without_password(address)}) cannot be reached: {said}") from None
+
+
+def without_password(address: str) -> str:
+    """scheme://user@host:port/path"""
+    parts = urlsplit(address)
+    user = f"{parts.username}@" if parts.username else ""
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}"

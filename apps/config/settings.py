@@ -1,6 +1,5 @@
 """All settings, one file, everything that differs between installations from the environment (docs/configuration.md)."""
 
-from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,10 +18,13 @@ TOLLGATE_PORT = number("PORT", 8000, least=1, most=65535)
 TOLLGATE_BIND = text("TOLLGATE_BIND", "127.0.0.1")
 TOLLGATE_PUBLIC_URL = text("TOLLGATE_PUBLIC_URL", f"http://127.0.0.1:{TOLLGATE_PORT}").rstrip("/")
 UPLOAD_FOLDER = TOLLGATE_HOME / "uploads"
+# Live folders may be read below these only: a path in a form must not reach the rest of the machine.
+IMPORT_ROOTS = words("TOLLGATE_IMPORT_ROOTS", [str(TOLLGATE_HOME / "incoming")])
 
 DEBUG = flag("TOLLGATE_DEBUG")
 SECRET_KEY = environment.secret_key()
 FIELD_KEYS = environment.field_keys()
+FIELD_KEYS_GIVEN = bool(text("TOLLGATE_FIELD_KEYS"))
 PUBLIC_HOST = urlsplit(TOLLGATE_PUBLIC_URL).hostname or "localhost"
 ALLOWED_HOSTS = [*words("TOLLGATE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"]), PUBLIC_HOST]
 if "*" in ALLOWED_HOSTS:
@@ -135,8 +137,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 
-if find_spec("apps.accounts.adapter"):
-    ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
@@ -251,6 +252,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "apps.api.errors.problem_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {

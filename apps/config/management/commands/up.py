@@ -1,0 +1,95 @@
+"""manage.py up: what `make up` runs."""
+
+import json
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import get_commands
+from django.core.management.base import BaseCommand
+
+from apps.config import database, demo, embedded, static, supervisor
+from apps.config.embedded import Paths
+from apps.config.environment import flag
+from apps.config.supervisor import Child, say
+
+
+class Command(BaseCommand):
+    help = "Starts everything (database, broker, worker, web server) and looks after it until Ctrl-C or SIGTERM."
+
+    def handle(self, **_: object) -> None:
+        with supervisor.stoppable():
+            run()
+
+
+def run() -> None:
+    """The order matters: refuse before anything is started, make the database before anybody asks for it."""
+    bind, port = settings.TOLLGATE_BIND, settings.TOLLGATE_PORT
+    address = supervisor.local_address(bind, port)
+    paths = Paths(Path(settings.TOLLGATE_HOME))
+    embedded.prepare_home(paths)
+    with supervisor.only_one(paths, address) as lock:
+        supervisor.check_port(bind, port)
+        try:
+            serve(paths, bind, port, address)
+        finally:
+            supervisor.note_state(lock, address, "stopping")
+
+
+def serve(paths: Paths, bind: str, port: int, address: str) -> None:
+    chosen = "own" if flag("EMPTY") else "demo"
+    children = [supervisor.background_worker(paths, chosen), supervisor.web_server(paths, bind, port, chosen)]
+    say(f"Tollgate starts from {paths.home}.")
+    say("Starting the database and the broker ...")
+    with embedded.attached():
+        try:
+            prepare(chosen)
+            say("Starting the worker and the web server ...")
+            for child in children:
+                child.start()
+            supervisor.wait_until_ready(children, address)
+            greet(chosen, address, paths)
+            supervisor.look_after(children)
+        finally:
+            say("Stopping ...")
+            stop(children)
+    say("Stopped.")
+
+
+def prepare(chosen: str) -> None:
+    """The chosen database, its tables, and the files of the pages."""
+    database.check_connection()
+    database.check_broker()
+    if chosen == "own":
+        say("Checking the tables ...")
+        database.prepare()
+    elif demo.exists():
+        say("Checking the tables of the demo company ...")
+        demo.run_manage("prepare", database="demo")
+    else:
+        say("Making the demo company, once (up to a minute) ...")
+        demo.make()
+    static.collect(say)
+
+
+def stop(children: list[Child]) -> None:
+    """The web server first: nobody asks for what is no longer done."""
+    for child in reversed(children):
+        child.stop()
+
+
+def greet(chosen: str, address: str, paths: Paths) -> None:
+    say("")
+    say(f"Tollgate is ready: {address}")
+    if chosen == "demo":
+        say_logins()
+        say("This is the demo company. Your own organisation: make up EMPTY=1")
+    say(f"Logs: {paths.logs}. Ctrl-C stops everything.")
+
+
+def say_logins() -> None:
+    if "demo_logins" not in get_commands():
+        return
+    logins = json.loads(demo.run_manage("demo_logins", "--json", database="demo", quiet=True))
+    widest = max((len(login["role"]) for login in logins), default=0)
+    for login in logins:
+        say(f"  {login['role']:<{widest}}  {login['email']}  {login['password']}")
