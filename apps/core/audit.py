@@ -34,7 +34,7 @@ def record(*, actor: Actor, verb: str, subject: models.Model | None = None, data
         actor="" if actor.person_id else actor.label,
         channel=actor.channel,
         verb=verb,
-        subject_kind=subject._meta.label_lower if subject else "",
+        subject_kind=subject._meta.label_lower if subject else "",  # noqa: SLF001
         subject_id=str(subject.pk) if subject else "",
         data=json.loads(json.dumps(data or {}, default=str)),
     )
@@ -78,7 +78,9 @@ def status() -> ChainStatus:
     """Length and head of the chain, without proving it; cheap enough for a page."""
     last = AuditSeal.objects.order_by("-position").first()
     sealed = last.position if last else 0
-    return ChainStatus(sealed=sealed, waiting=AuditEvent.objects.count() - sealed, head=last.sha256 if last else GENESIS)
+    return ChainStatus(
+        sealed=sealed, waiting=AuditEvent.objects.count() - sealed, head=last.sha256 if last else GENESIS
+    )
 
 
 def verify(*, expected_head: str = "") -> ChainStatus:
@@ -88,7 +90,9 @@ def verify(*, expected_head: str = "") -> ChainStatus:
         position += 1
         head = _link(head, link.event)
         if link.position != position or link.sha256 != head:
-            return ChainStatus(position, 0, head, broken_at=link.event_id, reason="An event or a seal was changed or taken out.")
+            return ChainStatus(
+                position, 0, head, broken_at=link.event_id, reason="An event or a seal was changed or taken out."
+            )
         seen = seen or head == expected_head
     waiting = AuditEvent.objects.count() - position
     if not seen:

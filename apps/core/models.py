@@ -22,7 +22,9 @@ class Organisation(models.Model):
     name = models.CharField(max_length=120)
     currency = models.CharField(max_length=3, default="USD")
     zone = models.CharField(max_length=64, default="UTC")
-    fiscal_start = models.PositiveSmallIntegerField(default=1, help_text="Month in which the fiscal year begins, 1 to 12.")
+    fiscal_start = models.PositiveSmallIntegerField(
+        default=1, help_text="Month in which the fiscal year begins, 1 to 12."
+    )
     governed_since = models.DateField(null=True, blank=True)
     settings = models.JSONField(default=dict, blank=True)
     only = models.BooleanField(default=True, editable=False, unique=True)
@@ -31,7 +33,9 @@ class Organisation(models.Model):
         db_table = "core_organisation"
         constraints = (
             models.CheckConstraint(name="core_organisation_is_one", condition=models.Q(only=True)),
-            models.CheckConstraint(name="core_organisation_currency", condition=models.Q(currency__regex=r"^[A-Z]{3}$")),
+            models.CheckConstraint(
+                name="core_organisation_currency", condition=models.Q(currency__regex=r"^[A-Z]{3}$")
+            ),
             models.CheckConstraint(name="core_organisation_fiscal", condition=models.Q(fiscal_start__range=(1, 12))),
         )
 
@@ -75,7 +79,7 @@ class AuditEvent(models.Model):
 
     at = models.DateTimeField(db_default=Now())
     person_id = models.BigIntegerField(null=True)
-    actor = models.CharField(max_length=80, blank=True, help_text="What acted when it was no person: a task, a command.")
+    actor = models.CharField(max_length=80, blank=True, help_text="What acted when no person did: a task, a command.")
     channel = models.CharField(max_length=8)
     verb = models.CharField(max_length=60)
     subject_kind = models.CharField(max_length=60, blank=True)

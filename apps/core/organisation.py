@@ -38,7 +38,9 @@ def make(*, actor: Actor, name: str, currency: str = "USD", zone: str = "UTC", f
 
 
 @transaction.atomic
-def change(*, actor: Actor, name: str, currency: str, zone: str, fiscal_start: int, usage_is_loaded: bool) -> Organisation:
+def change(
+    *, actor: Actor, name: str, currency: str, zone: str, fiscal_start: int, usage_is_loaded: bool
+) -> Organisation:
     """Rename, or choose currency and zone; those two are fixed once usage is loaded, since months hang on them."""
     _check(currency=currency, zone=zone)
     organisation = Organisation.objects.select_for_update().get()
@@ -52,7 +54,9 @@ def change(*, actor: Actor, name: str, currency: str, zone: str, fiscal_start: i
     organisation.fiscal_start = fiscal_start
     organisation.save()
     after = {"name": name, "currency": currency, "zone": zone, "fiscal_start": fiscal_start}
-    audit.record(actor=actor, verb="changed organisation", subject=organisation, data={"before": before, "after": after})
+    audit.record(
+        actor=actor, verb="changed organisation", subject=organisation, data={"before": before, "after": after}
+    )
     return organisation
 
 

@@ -62,9 +62,15 @@ class Line(models.Model):
     booked_month = models.DateField()
     revision = models.SmallIntegerField(default=0)
     cause = models.CharField(max_length=20, default="")
-    workload = models.ForeignKey(Workload, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
-    identity = models.ForeignKey(Identity, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
-    offering = models.ForeignKey(Offering, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    workload = models.ForeignKey(
+        Workload, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    identity = models.ForeignKey(
+        Identity, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    offering = models.ForeignKey(
+        Offering, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
     source = models.ForeignKey(Source, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     component = models.CharField(max_length=16, choices=Component.choices)
     basis = models.CharField(max_length=10, choices=Basis.choices)
@@ -89,7 +95,9 @@ class DirtyDay(models.Model):
     """A day of an identity whose lines are to be worked out again; written in the transaction of the cause."""
 
     day = models.DateField()
-    identity = models.ForeignKey(Identity, on_delete=models.CASCADE, db_constraint=False, related_name="+", db_index=False)
+    identity = models.ForeignKey(
+        Identity, on_delete=models.CASCADE, db_constraint=False, related_name="+", db_index=False
+    )
     reason = models.CharField(max_length=20)
     recorded_at = models.DateTimeField(db_default=Now())
 

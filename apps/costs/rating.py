@@ -80,7 +80,7 @@ def _replace(cursor: CursorWrapper, new_lines: str, values: dict[str, Any], *, b
     cursor.execute("SELECT DISTINCT currency FROM costs_new")
     currencies = {row[0] for row in cursor.fetchall()} - {values["currency"]}
     for currency in sorted(currencies):
-        fx.ensure(currency=currency, quote=values["currency"], first=values["first"], last=values["last"])
+        fx.ensure(currency, values["currency"])
     cursor.execute(rating_sql.CONVERT, values)
     cursor.execute(rating_sql.REMOVE_OLD, {**values, "bases": list(bases)})
     cursor.execute(rating_sql.ADD_NEW)

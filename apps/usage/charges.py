@@ -144,5 +144,6 @@ WITH moved AS (
 )
 INSERT INTO usage_touched
 SELECT DISTINCT m.identity_id, day::date
-FROM moved m, generate_series(m.first_day, CASE WHEN m.accrued THEN m.last_day ELSE m.first_day END, interval '1 day') day
+FROM moved m, generate_series(
+    m.first_day, CASE WHEN m.accrued THEN m.last_day ELSE m.first_day END, interval '1 day') day
 """

@@ -37,3 +37,11 @@ def pairs_of_key(usage_key: str) -> str:
     return json.dumps([["key", usage_key]], ensure_ascii=False, separators=(",", ":"))
 
 
+# xmax is 0 only in rows that this statement inserted.
+_UPSERT_IDENTITIES = """
+INSERT INTO usage_identity (source_id, pairs, digest, first_seen)
+SELECT %s, pairs::jsonb, digest, first_seen
+FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS new (pairs, digest, first_seen)
+ON CONFLICT (source_id, digest) DO UPDATE SET first_seen = least(usage_identity.first_seen, excluded.first_seen)
+RETURNING id, xmax = 0
+"""

@@ -1,8 +1,8 @@
 """Publishing: what a pull read becomes the ledger's hours and charges, whole or not at all.
 
-`publish` replaces the pull's window of its part, whole. It must run inside the caller's transaction, so that the hours, the
-days to rate again and the pull's own row become visible together; it leaves the touched (identity, day) pairs in the
-temporary table `usage_touched` for the caller.
+`publish` replaces the pull's window of its part, whole. It must run inside the caller's transaction, so that the
+hours, the days to rate again and the pull's own row become visible together; it leaves the touched (identity, day)
+pairs in the temporary table `usage_touched` for the caller.
 """
 
 from collections.abc import Iterable

@@ -16,6 +16,10 @@ HOUR_COLUMNS = (
     "series_id, hour, revision, pull_id, requests, input, cached, cache_write, cache_write_1h, output, reasoning, "
     "gpu_seconds, gpu_busy_seconds, reported_cost, currency, latency_counts, latency_sum_ms, ttft_counts, flags"
 )
+SUMMED = (
+    "requests", "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "gpu_seconds",
+    "gpu_busy_seconds", "reported_cost", "latency_sum_ms",
+)  # fmt: skip
 CHARGE_COLUMNS = (
     "part_id, charge_start, charge_end, row_digest, occurrence, revision, pull_id, billing_month, category, class, "
     "identity_id, offering_id, provider, service_category, meter, quantity, unit, billed, effective, list, currency, "
@@ -127,9 +131,7 @@ def copy_rows(table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> int:
 
 def _merged_hours(join: str) -> str:
     """Hours summed where several keys of the source share one series; unknown stays unknown only if all are."""
-    sums = ("requests", "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "gpu_seconds")
-    sums += ("gpu_busy_seconds", "reported_cost", "latency_sum_ms")
-    summed = ", ".join(f"sum({name}) AS {name}" for name in sums)
+    summed = ", ".join(f"sum({name}) AS {name}" for name in SUMMED)
     histograms = ", ".join(f"{_summed_list(name)} AS {name}" for name in ("latency_counts", "ttft_counts"))
     return f"""(
         SELECT series_id, hour, {summed}, {histograms}, max(currency) AS currency, bit_or(flags) AS flags

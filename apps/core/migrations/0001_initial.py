@@ -8,111 +8,185 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditSeal',
+            name="AuditSeal",
             fields=[
-                ('position', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('sha256', models.CharField(max_length=64)),
+                ("position", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("sha256", models.CharField(max_length=64)),
             ],
             options={
-                'db_table': 'core_audit_seal',
+                "db_table": "core_audit_seal",
             },
         ),
         migrations.CreateModel(
-            name='Organisation',
+            name="Organisation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('currency', models.CharField(default='USD', max_length=3)),
-                ('zone', models.CharField(default='UTC', max_length=64)),
-                ('fiscal_start', models.PositiveSmallIntegerField(default=1, help_text='Month in which the fiscal year begins, 1 to 12.')),
-                ('governed_since', models.DateField(blank=True, null=True)),
-                ('settings', models.JSONField(blank=True, default=dict)),
-                ('only', models.BooleanField(default=True, editable=False, unique=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                ("currency", models.CharField(default="USD", max_length=3)),
+                ("zone", models.CharField(default="UTC", max_length=64)),
+                (
+                    "fiscal_start",
+                    models.PositiveSmallIntegerField(
+                        default=1, help_text="Month in which the fiscal year begins, 1 to 12."
+                    ),
+                ),
+                ("governed_since", models.DateField(blank=True, null=True)),
+                ("settings", models.JSONField(blank=True, default=dict)),
+                ("only", models.BooleanField(default=True, editable=False, unique=True)),
             ],
             options={
-                'db_table': 'core_organisation',
+                "db_table": "core_organisation",
             },
         ),
         migrations.CreateModel(
-            name='Period',
+            name="Period",
             fields=[
-                ('month', models.DateField(help_text='The first day of the month.', primary_key=True, serialize=False)),
-                ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField()),
-                ('state', models.CharField(choices=[('open', 'open'), ('closing', 'closing'), ('signed', 'signed'), ('reopened', 'reopened')], default='open', max_length=8)),
-                ('revision', models.PositiveIntegerField(default=0)),
-                ('signed_at', models.DateTimeField(blank=True, null=True)),
-                ('pack_sha256', models.CharField(blank=True, max_length=64)),
+                ("month", models.DateField(help_text="The first day of the month.", primary_key=True, serialize=False)),
+                ("starts_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("closing", "closing"),
+                            ("signed", "signed"),
+                            ("reopened", "reopened"),
+                        ],
+                        default="open",
+                        max_length=8,
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField(default=0)),
+                ("signed_at", models.DateTimeField(blank=True, null=True)),
+                ("pack_sha256", models.CharField(blank=True, max_length=64)),
             ],
             options={
-                'db_table': 'core_period',
+                "db_table": "core_period",
             },
         ),
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('person_id', models.BigIntegerField(null=True)),
-                ('actor', models.CharField(blank=True, help_text='What acted when it was no person: a task, a command.', max_length=80)),
-                ('channel', models.CharField(max_length=8)),
-                ('verb', models.CharField(max_length=60)),
-                ('subject_kind', models.CharField(blank=True, max_length=60)),
-                ('subject_id', models.CharField(blank=True, max_length=60)),
-                ('data', models.JSONField(default=dict)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("person_id", models.BigIntegerField(null=True)),
+                (
+                    "actor",
+                    models.CharField(
+                        blank=True, help_text="What acted when it was no person: a task, a command.", max_length=80
+                    ),
+                ),
+                ("channel", models.CharField(max_length=8)),
+                ("verb", models.CharField(max_length=60)),
+                ("subject_kind", models.CharField(blank=True, max_length=60)),
+                ("subject_id", models.CharField(blank=True, max_length=60)),
+                ("data", models.JSONField(default=dict)),
             ],
             options={
-                'db_table': 'core_audit_event',
-                'indexes': [models.Index(fields=['subject_kind', 'subject_id', 'id'], name='core_audit_subject'), models.Index(fields=['person_id', 'id'], name='core_audit_person'), models.Index(fields=['at'], name='core_audit_at')],
+                "db_table": "core_audit_event",
+                "indexes": [
+                    models.Index(fields=["subject_kind", "subject_id", "id"], name="core_audit_subject"),
+                    models.Index(fields=["person_id", "id"], name="core_audit_person"),
+                    models.Index(fields=["at"], name="core_audit_at"),
+                ],
             },
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='auditevent',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='bc50b03d5609df3ff9f5df3cae42e204078e36f7', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_6d6e0', table='core_audit_event', when='BEFORE')),
+            model_name="auditevent",
+            trigger=pgtrigger.compiler.Trigger(
+                name="append_only",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
+                    hash="bc50b03d5609df3ff9f5df3cae42e204078e36f7",
+                    operation="UPDATE OR DELETE",
+                    pgid="pgtrigger_append_only_6d6e0",
+                    table="core_audit_event",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='auditevent',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'Cannot truncate the append-only table %', TG_TABLE_NAME;", hash='90b40214c098aca2e19ca4e9ccf302ea494479a5', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_9b062', table='core_audit_event', when='BEFORE')),
+            model_name="auditevent",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION 'Cannot truncate the append-only table %', TG_TABLE_NAME;",
+                    hash="90b40214c098aca2e19ca4e9ccf302ea494479a5",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_9b062",
+                    table="core_audit_event",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddField(
-            model_name='auditseal',
-            name='event',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='seal', to='core.auditevent'),
+            model_name="auditseal",
+            name="event",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT, related_name="seal", to="core.auditevent"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='organisation',
-            constraint=models.CheckConstraint(condition=models.Q(('only', True)), name='core_organisation_is_one'),
+            model_name="organisation",
+            constraint=models.CheckConstraint(condition=models.Q(("only", True)), name="core_organisation_is_one"),
         ),
         migrations.AddConstraint(
-            model_name='organisation',
-            constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='core_organisation_currency'),
+            model_name="organisation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("currency__regex", "^[A-Z]{3}$")), name="core_organisation_currency"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='organisation',
-            constraint=models.CheckConstraint(condition=models.Q(('fiscal_start__range', (1, 12))), name='core_organisation_fiscal'),
+            model_name="organisation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("fiscal_start__range", (1, 12))), name="core_organisation_fiscal"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='period',
-            constraint=models.CheckConstraint(condition=models.Q(('starts_at__lt', models.F('ends_at'))), name='core_period_half_open'),
+            model_name="period",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("starts_at__lt", models.F("ends_at"))), name="core_period_half_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='period',
-            constraint=models.CheckConstraint(condition=models.Q(('month__day', 1)), name='core_period_first_day'),
+            model_name="period",
+            constraint=models.CheckConstraint(condition=models.Q(("month__day", 1)), name="core_period_first_day"),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='auditseal',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='25f3818df08aa39a92cc783275e335d92bc3d98c', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_b7549', table='core_audit_seal', when='BEFORE')),
+            model_name="auditseal",
+            trigger=pgtrigger.compiler.Trigger(
+                name="append_only",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
+                    hash="25f3818df08aa39a92cc783275e335d92bc3d98c",
+                    operation="UPDATE OR DELETE",
+                    pgid="pgtrigger_append_only_b7549",
+                    table="core_audit_seal",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='auditseal',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'Cannot truncate the append-only table %', TG_TABLE_NAME;", hash='8ed0e1144916468241e3f1fe1572f6e4c1a0f372', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_22739', table='core_audit_seal', when='BEFORE')),
+            model_name="auditseal",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION 'Cannot truncate the append-only table %', TG_TABLE_NAME;",
+                    hash="8ed0e1144916468241e3f1fe1572f6e4c1a0f372",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_22739",
+                    table="core_audit_seal",
+                    when="BEFORE",
+                ),
+            ),
         ),
     ]

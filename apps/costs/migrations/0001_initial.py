@@ -6,49 +6,81 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Line',
+            name="Line",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('day', models.DateField()),
-                ('charge_month', models.DateField()),
-                ('booked_month', models.DateField()),
-                ('revision', models.SmallIntegerField(default=0)),
-                ('cause', models.CharField(default='', max_length=20)),
-                ('component', models.CharField(choices=[('token', 'Token'), ('retry_failed', 'Retries, failed'), ('fallback', 'Fallback'), ('gpu_used', 'GPU used'), ('gpu_idle', 'GPU idle'), ('guardrail', 'Guardrail'), ('orchestration', 'Orchestration'), ('retrieval', 'Retrieval'), ('data_transfer', 'Data transfer'), ('support_labour', 'Support labour'), ('other_shared', 'Other shared')], max_length=16)),
-                ('basis', models.CharField(choices=[('computed', 'computed'), ('billed', 'billed'), ('effective', 'effective'), ('internal', 'internal')], max_length=10)),
-                ('role', models.CharField(choices=[('counts', 'counts'), ('checks', 'checks')], max_length=6)),
-                ('quantity', apps.core.money.MoneyField(help_text="Tokens of token components, GPU-seconds of GPU ones, else the meter's.", null=True)),
-                ('requests', models.BigIntegerField(null=True)),
-                ('amount', apps.core.money.MoneyField(null=True)),
-                ('currency', models.CharField(max_length=3)),
-                ('amount_org', apps.core.money.MoneyField(null=True)),
-                ('unpriced_tokens', models.BigIntegerField(default=0)),
-                ('flags', models.IntegerField(default=0)),
-                ('allocation_run_id', models.BigIntegerField(null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("day", models.DateField()),
+                ("charge_month", models.DateField()),
+                ("booked_month", models.DateField()),
+                ("revision", models.SmallIntegerField(default=0)),
+                ("cause", models.CharField(default="", max_length=20)),
+                (
+                    "component",
+                    models.CharField(
+                        choices=[
+                            ("token", "Token"),
+                            ("retry_failed", "Retries, failed"),
+                            ("fallback", "Fallback"),
+                            ("gpu_used", "GPU used"),
+                            ("gpu_idle", "GPU idle"),
+                            ("guardrail", "Guardrail"),
+                            ("orchestration", "Orchestration"),
+                            ("retrieval", "Retrieval"),
+                            ("data_transfer", "Data transfer"),
+                            ("support_labour", "Support labour"),
+                            ("other_shared", "Other shared"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "basis",
+                    models.CharField(
+                        choices=[
+                            ("computed", "computed"),
+                            ("billed", "billed"),
+                            ("effective", "effective"),
+                            ("internal", "internal"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("role", models.CharField(choices=[("counts", "counts"), ("checks", "checks")], max_length=6)),
+                (
+                    "quantity",
+                    apps.core.money.MoneyField(
+                        help_text="Tokens of token components, GPU-seconds of GPU ones, else the meter's.", null=True
+                    ),
+                ),
+                ("requests", models.BigIntegerField(null=True)),
+                ("amount", apps.core.money.MoneyField(null=True)),
+                ("currency", models.CharField(max_length=3)),
+                ("amount_org", apps.core.money.MoneyField(null=True)),
+                ("unpriced_tokens", models.BigIntegerField(default=0)),
+                ("flags", models.IntegerField(default=0)),
+                ("allocation_run_id", models.BigIntegerField(null=True)),
             ],
             options={
-                'db_table': 'costs_line',
-                'managed': False,
+                "db_table": "costs_line",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='DirtyDay',
+            name="DirtyDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('reason', models.CharField(max_length=20)),
-                ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("reason", models.CharField(max_length=20)),
+                ("recorded_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'db_table': 'costs_dirty_day',
+                "db_table": "costs_dirty_day",
             },
         ),
     ]

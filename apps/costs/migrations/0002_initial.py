@@ -5,18 +5,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('costs', '0001_initial'),
-        ('usage', '0001_initial'),
+        ("costs", "0001_initial"),
+        ("usage", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='dirtyday',
-            name='identity',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='usage.identity'),
+            model_name="dirtyday",
+            name="identity",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="usage.identity",
+            ),
         ),
     ]
