@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from apps.config import embedded, static
 from tests import browser as browsers
+from tests.world import World, make_world
 from workers.app import QUEUES
 from workers.app import app as celery
 
@@ -194,3 +195,12 @@ def public_data() -> Path:
     if not PUBLIC_DATA.is_dir():
         pytest.skip("the public files are not beside the project")
     return PUBLIC_DATA
+
+
+# --- The known company ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    """Eight people in three cost centres, see tests/world.py. Works with `transactional_db` and `page` too."""
+    return make_world()

@@ -143,14 +143,15 @@ def require(actor: Actor, right: Right) -> None:
 
 
 def who_can_give(right: Right) -> str:
-    """'The roles Auditor and Administrator may; Ada Moss can give you one.'"""
+    """'The roles Auditor and Administrator may; Ada Moss can give one to you.'"""
     roles = [role.label for role, rights in BY_ROLE.items() if right in rights]
     if not roles:
         return "Every person with an active account may; ask an administrator to invite you."
     names = list(administrators().values_list("name", flat=True)[:2])
     giver = " or ".join(names) if names else "An administrator"
-    allowed = f"The role {roles[0]} may" if len(roles) == 1 else f"The roles {', '.join(roles[:-1])} and {roles[-1]} may"
-    return f"{allowed}; {giver} can give it to you."
+    if len(roles) == 1:
+        return f"The role {roles[0]} may; {giver} can give it to you."
+    return f"The roles {', '.join(roles[:-1])} and {roles[-1]} may; {giver} can give one to you."
 
 
 def administrators() -> models.QuerySet[Person]:

@@ -78,6 +78,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.web.middleware.ActorMiddleware",
+    "apps.web.middleware.SessionMiddleware",
+    "apps.web.middleware.ErrorMiddleware",
 ]
 
 ROOT_URLCONF = "apps.config.urls"
@@ -94,6 +97,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "apps.web.context.frame",
             ],
         },
     },
