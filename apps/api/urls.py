@@ -1,0 +1,14 @@
+"""Addresses of the JSON API, below /api/v1/."""
+
+from django.urls import path
+
+from apps.api.schema import DocsView, SchemaView
+from apps.api.usage import UsageView
+
+app_name = "api"
+
+urlpatterns = [
+    path("usage/", UsageView.as_view(), name="usage"),
+    path("schema/", SchemaView.as_view(), name="schema"),
+    path("docs/", DocsView.as_view(url_name="api:schema"), name="docs"),
+]

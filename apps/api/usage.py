@@ -1,0 +1,303 @@
+"""POST /api/v1/usage/: programs send what they used, as CloudEvents.
+
+The same source and id with the same content is answered 200, with other content 409, a new one 201. A batch is taken
+whole or not at all. Events become hours within a minute, by the schedule of live sources.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.models import ApiToken, TokenScope
+from apps.accounts.rights import Right, require
+from apps.api.auth import actor_of, require_source, scope
+from apps.api.errors import problem
+from apps.core.errors import BadInput, Conflict
+from apps.sources import selectors
+from apps.sources import services as sources
+from apps.sources.models import Receipt
+from apps.sources.services import Received, UsageEvent
+
+MOST_EVENTS = 1_000
+MOST_BYTES = 2 * 1024 * 1024
+LARGEST = 10**18
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
+FUTURE_TOLERANCE = timedelta(hours=24)
+COUNTS = (
+    "requests",
+    "failed_requests",
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+EXAMPLE = {
+    "specversion": "1.0",
+    "type": "tollgate.usage",
+    "source": "support-bot",
+    "id": "2026-10-24T08/search-prod",
+    "time": "2026-10-24T08:59:59Z",
+    "data": {
+        "period_start": "2026-10-24T08:00:00Z",
+        "usage_key": "search-prod",
+        "provider": "openai",
+        "model": "gpt-4o-mini",
+        "requests": 120,
+        "input_tokens": 144_000,
+        "cached_input_tokens": 61_000,
+        "output_tokens": 22_500,
+    },
+}
+
+
+class CloudEventParser(JSONParser):
+    media_type = "application/cloudevents+json"
+
+
+class CloudEventBatchParser(JSONParser):
+    media_type = "application/cloudevents-batch+json"
+
+
+class _Known(serializers.Serializer[Any]):
+    """Refuses fields that it does not know: a misspelt one would silently count as unknown usage."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = sorted(set(map(str, data)) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError({name: ["There is no such field."] for name in unknown[:20]})
+        return super().to_internal_value(data)
+
+
+def _count() -> serializers.IntegerField:
+    return serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=LARGEST)
+
+
+def _amount(**more: Any) -> serializers.DecimalField:
+    return serializers.DecimalField(max_digits=38, decimal_places=18, required=False, allow_null=True, **more)
+
+
+class UsageData(_Known):
+    """Usage of one spender in one hour; token figures are inclusive, what is left out is unknown and not zero."""
+
+    period_start = serializers.DateTimeField(
+        required=False, help_text="A full hour; the hour of the event's time if left out."
+    )
+    period_end = serializers.DateTimeField(required=False, help_text="An hour later if left out.")
+    usage_key = serializers.CharField(max_length=255)
+    provider = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    model = serializers.CharField(max_length=200)
+    service_tier = serializers.CharField(max_length=40, required=False, allow_blank=True)
+    requests = _count()
+    failed_requests = _count()
+    input_tokens = _count()
+    cached_input_tokens = _count()
+    cache_write_tokens = _count()
+    cache_write_1h_tokens = _count()
+    output_tokens = _count()
+    reasoning_tokens = _count()
+    gpu_seconds = _amount(min_value=Decimal(0))
+    gpu_busy_seconds = _amount(min_value=Decimal(0))
+    cost = _amount(min_value=Decimal(0))
+    currency = serializers.RegexField(r"^[A-Z]{3}$", required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The rules that a file's rows are rejected by, told at the door instead."""
+        known = {name: attrs.get(name) or 0 for name in COUNTS}
+        _at_most(
+            attrs,
+            "input_tokens",
+            known["cached_input_tokens"] + known["cache_write_tokens"],
+            "cached and cache-write tokens",
+        )
+        _at_most(attrs, "output_tokens", known["reasoning_tokens"], "reasoning tokens")
+        _at_most(attrs, "requests", known["failed_requests"], "failed requests")
+        _at_most(attrs, "gpu_seconds", attrs.get("gpu_busy_seconds") or 0, "busy GPU-seconds")
+        if attrs.get("cost") is not None and not attrs.get("currency"):
+            raise serializers.ValidationError({"currency": ["A cost needs its currency."]})
+        return attrs
+
+
+class CloudEvent(serializers.Serializer[Any]):
+    """CloudEvents 1.0, structured mode. Extension attributes are allowed and not kept."""
+
+    specversion = serializers.ChoiceField(choices=["1.0"])
+    type = serializers.CharField(max_length=255)
+    source = serializers.SlugField(max_length=80, help_text="Short name of the Tollgate source.")
+    id = serializers.CharField(max_length=255)
+    time = serializers.DateTimeField(required=False)
+    datacontenttype = serializers.CharField(max_length=255, required=False)
+    subject = serializers.CharField(max_length=255, required=False)
+    data = UsageData()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        start = attrs["data"].get("period_start") or _hour(attrs.get("time"))
+        if start is None:
+            raise serializers.ValidationError({"data": {"period_start": ["Give this, or the event's time."]}})
+        _check_start(start)
+        attrs["data"]["period_start"] = start.astimezone(UTC)
+        return attrs
+
+
+class Answer(serializers.Serializer[Any]):
+    """How many events were new and how many were here before with the same content."""
+
+    new = serializers.IntegerField()
+    same = serializers.IntegerField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """application/problem+json (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    hint = serializers.CharField(required=False)
+    errors = serializers.JSONField(required=False)
+
+
+class UsageView(APIView):
+    """Send usage events."""
+
+    permission_classes: ClassVar = [scope(TokenScope.USAGE_WRITE)]
+    parser_classes: ClassVar = [JSONParser, CloudEventParser, CloudEventBatchParser]
+
+    @extend_schema(
+        operation_id="send_usage",
+        summary="Send usage events",
+        description="One CloudEvent, or a list of up to 1,000 of one source. A list is taken whole or not at all.",
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
+                description="The same key with the same body gets the same answer, without doing it again.",
+            )
+        ],
+        request={
+            "application/cloudevents+json": CloudEvent,
+            "application/cloudevents-batch+json": CloudEvent(many=True),
+            "application/json": CloudEvent,
+        },
+        responses={
+            201: Answer,
+            200: OpenApiResponse(Answer, description="All of it was here before, with the same content."),
+            **dict.fromkeys(
+                [(code, "application/problem+json") for code in (400, 401, 403, 404, 409, 413, 415, 422)], Problem
+            ),
+        },
+        examples=[OpenApiExample("One hour of one key", value=EXAMPLE, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        if len(request.body) > MOST_BYTES:
+            return problem(413, f"The body is larger than {MOST_BYTES // 1024**2} MB.", hint="Send smaller batches.")
+        key = request.headers.get("Idempotency-Key", "")
+        return _once(request, key) if key else _receive(request)
+
+
+def _once(request: Request, key: str) -> Response:
+    """Answer from the receipt where there is one. A second call at the same moment waits for the first one's commit."""
+    if len(key) > 255:
+        raise BadInput("An Idempotency-Key has at most 255 characters.")
+    digest = hashlib.sha256(request.path.encode() + b"\n" + request.body).hexdigest()
+    token = request.auth
+    token_id = token.pk if isinstance(token, ApiToken) else 0
+    with transaction.atomic():
+        receipt, made = Receipt.objects.get_or_create(
+            token_id=token_id, key=key, defaults={"digest": digest, "status": 0, "body": {}}
+        )
+        if not made:
+            return _from_receipt(receipt, digest)
+        response = _receive(request)
+        Receipt.objects.filter(pk=receipt.pk).update(status=response.status_code, body=response.data)
+    return response
+
+
+def _from_receipt(receipt: Receipt, digest: str) -> Response:
+    if receipt.digest != digest:
+        return problem(
+            422, "This Idempotency-Key came with another body before.", hint="Use a new key for a new request."
+        )
+    return Response(receipt.body, status=receipt.status)
+
+
+def _receive(request: Request) -> Response:
+    events = _events(request.data)
+    slugs = {event["source"] for event in events}
+    if len(slugs) != 1:
+        raise BadInput("A batch holds events of one source.", hint="Send one request for each source.")
+    slug = slugs.pop()
+    require_source(request, slug)
+    actor = actor_of(request)
+    require(actor, Right.MANAGE_SOURCES)
+    source = selectors.get_source_for(actor=actor, slug=slug)
+    received = sources.record_events(actor=actor, source=source, events=[_usage_event(event) for event in events])
+    return _answer(received)
+
+
+def _answer(received: list[Received]) -> Response:
+    other = [one.event_id for one in received if one.outcome == "other"]
+    if other:
+        shown = ", ".join(f"'{event_id}'" for event_id in other[:5])
+        raise Conflict(
+            f"Known with other content: {shown}. Nothing of this request was stored.",
+            hint="An event never changes. Send a correction under a new id.",
+        )
+    new = sum(one.outcome == "new" for one in received)
+    return Response({"new": new, "same": len(received) - new}, status=201 if new else 200)
+
+
+def _events(body: Any) -> list[dict[str, Any]]:
+    many = isinstance(body, list)
+    if many and not body:
+        raise BadInput("The batch is empty.")
+    if many and len(body) > MOST_EVENTS:
+        raise BadInput(f"A batch holds at most {MOST_EVENTS:,} events.", hint="Send smaller batches.")
+    serializer = CloudEvent(data=body, many=many)
+    serializer.is_valid(raise_exception=True)
+    checked: list[dict[str, Any]] = serializer.validated_data if many else [serializer.validated_data]
+    return checked
+
+
+def _usage_event(event: dict[str, Any]) -> UsageEvent:
+    """The content that decides whether it is the same: the data alone, not when or how it was sent."""
+    data = {name: _plain(value) for name, value in event["data"].items() if value not in (None, "")}
+    return UsageEvent(event_id=event["id"], hour=event["data"]["period_start"], data=data)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else value
+
+
+def _hour(instant: datetime | None) -> datetime | None:
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0) if instant else None
+
+
+def _check_start(start: datetime) -> None:
+    if start.minute or start.second or start.microsecond:
+        raise serializers.ValidationError({"data": {"period_start": ["It must be a full hour."]}})
+    if not EARLIEST <= start <= timezone.now() + FUTURE_TOLERANCE:
+        raise serializers.ValidationError({"data": {"period_start": ["It lies before 2015 or in the future."]}})
+
+
+def _at_most(attrs: dict[str, Any], whole: str, part: Any, words: str) -> None:
+    total = attrs.get(whole)
+    if part and (total is None or part > total):
+        raise serializers.ValidationError({whole: [f"Smaller than the {words}, which are part of it."]})

@@ -1,0 +1,177 @@
+"""Programs send usage as CloudEvents: once is once, whatever the network does."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from apps.accounts import services as accounts
+from apps.core.models import AuditEvent
+from apps.sources import services as sources
+from apps.sources.models import Event, Receipt, Source
+from tests.world import MACHINE, World, actor
+
+URL = "/api/v1/usage/"
+NAN_BODY = '{"specversion": "1.0", "type": "t", "source": "bot", "id": "1", "data": {"requests": NaN}}'
+
+
+@pytest.fixture
+def bot(world: World) -> Source:
+    return sources.create_source(actor=MACHINE, name="Bot", slug="bot", kind="push")
+
+
+@pytest.fixture
+def token(world: World) -> str:
+    return make_token(world)
+
+
+def make_token(world: World, *, scopes: tuple[str, ...] = ("usage:write",), source: str = "", person: str = "dan") -> str:
+    given = {"name": "Bot", "scopes": scopes, "valid_days": 30, "source_slug": source}
+    return accounts.create_token(actor=actor(world.people[person]), **given)[1]
+
+
+def event(event_id: str = "1", *, source: str = "bot", time: str = "2026-10-24T08:59:59Z", **data: Any) -> dict[str, Any]:
+    usage = {"usage_key": "search", "provider": "openai", "model": "gpt-4o", "requests": 3, "input_tokens": 900, **data}
+    return {"specversion": "1.0", "type": "tollgate.usage", "source": source, "id": event_id, "time": time, "data": usage}
+
+
+def send(token: str, body: Any, *, content_type: str = "application/cloudevents+json", **headers: str) -> Any:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Client().post(URL, text, content_type=content_type, headers={"Authorization": f"Bearer {token}", **headers})
+
+
+def test_a_new_event_is_stored_in_the_hour_of_its_time(bot: Source, token: str) -> None:
+    answer = send(token, event())
+    assert (answer.status_code, answer.json()) == (201, {"new": 1, "same": 0})
+    stored = Event.objects.get()
+    assert stored.hour.isoformat() == "2026-10-24T08:00:00+00:00"
+    assert stored.data["period_start"] == "2026-10-24T08:00:00Z"
+    assert stored.data["input_tokens"] == 900
+    assert AuditEvent.objects.filter(verb="received usage events").count() == 1
+
+
+def test_the_same_event_again_changes_nothing(bot: Source, token: str) -> None:
+    send(token, event())
+    again = send(token, event(time="2026-10-24T08:10:00Z"))
+    assert (again.status_code, again.json()) == (200, {"new": 0, "same": 1})
+    assert Event.objects.count() == 1
+
+
+def test_other_content_under_a_known_id_is_a_conflict(bot: Source, token: str) -> None:
+    send(token, event())
+    other = send(token, event(input_tokens=901))
+    assert other.status_code == 409
+    assert other["Content-Type"] == "application/problem+json"
+    assert "'1'" in other.json()["detail"]
+    assert Event.objects.get().data["input_tokens"] == 900
+
+
+def test_a_batch_with_one_conflict_is_not_stored_at_all(bot: Source, token: str) -> None:
+    send(token, event("1"))
+    batch = [event("0"), event("1", input_tokens=5), event("2")]
+    answer = send(token, batch, content_type="application/cloudevents-batch+json")
+    assert answer.status_code == 409
+    assert list(Event.objects.values_list("event_id", flat=True)) == ["1"]
+
+
+def test_a_batch_of_new_and_known_events_is_taken(bot: Source, token: str) -> None:
+    send(token, event("1"))
+    answer = send(token, [event("1"), event("2")], content_type="application/cloudevents-batch+json")
+    assert (answer.status_code, answer.json()) == (201, {"new": 1, "same": 1})
+
+
+def test_a_batch_may_not_hold_two_events_of_one_id_and_other_content(bot: Source, token: str) -> None:
+    answer = send(token, [event("1"), event("1", requests=9)], content_type="application/json")
+    assert answer.status_code == 400
+    assert Event.objects.count() == 0
+
+
+def test_the_same_idempotency_key_gets_the_same_answer(bot: Source, token: str) -> None:
+    first = send(token, event(), **{"Idempotency-Key": "k1"})
+    second = send(token, event(), **{"Idempotency-Key": "k1"})
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json() == {"new": 1, "same": 0}
+    assert Receipt.objects.count() == 1
+
+
+def test_an_idempotency_key_belongs_to_one_body(bot: Source, token: str) -> None:
+    send(token, event(), **{"Idempotency-Key": "k1"})
+    assert send(token, event("2"), **{"Idempotency-Key": "k1"}).status_code == 422
+
+
+def test_a_refused_request_leaves_no_receipt(bot: Source, token: str) -> None:
+    send(token, event())
+    assert send(token, event(requests=9), **{"Idempotency-Key": "k1"}).status_code == 409
+    assert Receipt.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"input_tokens": -1}, "input_tokens"),
+        ({"input_tokens": 10**18 + 1}, "input_tokens"),
+        ({"input_tokens": "0x10"}, "input_tokens"),
+        ({"input_tokens": 1.5}, "input_tokens"),
+        ({"cached_input_tokens": 901}, "input_tokens"),
+        ({"output_tokens": 1, "reasoning_tokens": 2}, "output_tokens"),
+        ({"failed_requests": 4}, "requests"),
+        ({"cost": "1.50"}, "currency"),
+        ({"prompt": "hello"}, "prompt"),
+        ({"period_start": "2026-10-24T08:30:00Z"}, "period_start"),
+        ({"period_start": "1970-01-01T00:00:00Z"}, "period_start"),
+        ({"period_start": "2999-01-01T00:00:00Z"}, "period_start"),
+        ({"usage_key": ""}, "usage_key"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_and_named(bot: Source, token: str, data: dict[str, Any], field: str) -> None:
+    answer = send(token, event(**data))
+    assert answer.status_code == 400
+    assert field in json.dumps(answer.json()["errors"])
+    assert Event.objects.count() == 0
+
+
+@pytest.mark.parametrize("body", [NAN_BODY, "{", "[]", "7", '"x"', "null", '{"id": "1"}', "[[]]", "[1]"])
+def test_what_is_no_event_is_refused(bot: Source, token: str, body: str) -> None:
+    assert send(token, body).status_code == 400
+
+
+def test_another_content_type_is_refused(bot: Source, token: str) -> None:
+    assert send(token, "a=1", content_type="application/x-www-form-urlencoded").status_code == 415
+
+
+def test_a_body_that_is_too_large_is_refused(bot: Source, token: str) -> None:
+    assert send(token, json.dumps(event()) + " " * (2 * 1024**2)).status_code == 413
+
+
+def test_a_batch_that_is_too_long_is_refused(bot: Source, token: str) -> None:
+    assert send(token, [event(str(number)) for number in range(1001)]).status_code == 400
+
+
+def test_without_a_token_nothing_is_taken(bot: Source) -> None:
+    answer = Client().post(URL, event(), content_type="application/json")
+    assert answer.status_code == 401
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_token_needs_the_scope(world: World, bot: Source) -> None:
+    assert send(make_token(world, scopes=("read",)), event()).status_code == 403
+
+
+def test_a_token_is_for_its_source_only(world: World, bot: Source) -> None:
+    assert send(make_token(world, source="other"), event()).status_code == 403
+
+
+def test_a_token_may_do_no_more_than_its_person(world: World, bot: Source, token: str) -> None:
+    world.dan.grants.update(valid_to=timezone.now())
+    assert send(token, event()).status_code == 403
+
+
+def test_a_source_that_does_not_exist_is_not_found(bot: Source, token: str) -> None:
+    assert send(token, event(source="nobody")).status_code == 404
+
+
+def test_a_source_of_files_takes_no_events(bot: Source, token: str) -> None:
+    sources.create_source(actor=MACHINE, name="Logs", slug="logs")
+    assert send(token, event(source="logs")).status_code == 400
