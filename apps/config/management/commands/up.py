@@ -19,6 +19,7 @@ class Command(BaseCommand):
     def handle(self, **_: object) -> None:
         with supervisor.stoppable():
             run()
+        say("Stopped.")
 
 
 def run() -> None:
@@ -52,7 +53,6 @@ def serve(paths: Paths, bind: str, port: int, address: str) -> None:
         finally:
             say("Stopping ...")
             stop(children)
-    say("Stopped.")
 
 
 def prepare(chosen: str) -> None:

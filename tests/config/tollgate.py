@@ -1,0 +1,144 @@
+"""A whole Tollgate in a data folder of its own, started and ended as a person would."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from apps.config.embedded import Paths, Postgres, Valkey
+
+PROJECT = Path(__file__).resolve().parents[2]
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Tollgate:
+    """Runs commands of one data folder; short, and as root open to PostgreSQL's own user."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="tollgate-up-"))
+        self.home.chmod(0o711)
+        self.paths = Paths(self.home)
+        self.port = free_port()
+        self.process: subprocess.Popen[str] | None = None
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")}
+        chosen = {"TOLLGATE_HOME": str(self.home), "PORT": str(self.port), "EMPTY": "1", "TOLLGATE_DATABASE": "own"}
+        return {**kept, "DJANGO_SETTINGS_MODULE": "apps.config.settings", **chosen, **more}
+
+    def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
+        return subprocess.run(
+            command, env=self.environment(**environment), capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def start_command(self, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
+        return subprocess.Popen(
+            command,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def up(self) -> None:
+        """Starts it and waits until it answers."""
+        self.process = self.start_command("up")
+        deadline = time.monotonic() + 90
+        while self.ready() != 200:
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.monotonic() < deadline, "not ready in time"
+            time.sleep(0.1)
+
+    def ready(self) -> int:
+        try:
+            with DIRECT.open(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> str:
+        """Ends it and returns what it printed."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        said, _ = self.process.communicate(timeout=60)
+        return said
+
+    def kill(self, part: str) -> None:
+        assert self.process is not None
+        for pid in self.pids(part):
+            os.kill(pid, signal.SIGKILL)
+        if part == "up":
+            self.process.wait(timeout=10)
+
+    def pids(self, part: str) -> list[int]:
+        if part == "postgres":
+            found = [Postgres(self.paths).process()]
+        elif part == "valkey":
+            found = [Valkey(self.paths).process()]
+        elif part == "up":
+            found = [self.process.pid if self.process else None]
+        else:
+            found = [pid for pid in self.all_pids() if part in command_of(pid)][:1]
+        return [pid for pid in found if pid]
+
+    def all_pids(self) -> list[int]:
+        """Every living process that was started with this data folder, or whose command names it; the oldest first."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal() and int(entry.name) != os.getpid() and self.is_of_us(entry):
+                found.append(int(entry.name))
+        return sorted(found)
+
+    def is_of_us(self, entry: Path) -> bool:
+        needle = str(self.home).encode()
+        try:
+            command = (entry / "cmdline").read_bytes()
+            return bool(command) and (needle in command or needle in (entry / "environ").read_bytes())
+        except OSError:
+            return False
+
+    def query(self, statement: str) -> Any:
+        with psycopg.connect(host=str(self.paths.sockets), user="tollgate", dbname="tollgate", autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else None
+
+    def holder(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.home / "up.lock").read_text())
+        return found
+
+    def clear_up(self) -> None:
+        for pid in self.all_pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
