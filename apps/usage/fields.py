@@ -111,6 +111,10 @@ FOCUS_SINCE: Final = {
         "CommitmentDiscountQuantity", "CommitmentDiscountUnit",
     ),
 }  # fmt: skip
+FOCUS_EXPECTED: Final = (
+    "BillingCurrency", "EffectiveCost", "ListCost", "ContractedCost", "ServiceCategory", "ServiceName", "ProviderName",
+    "BillingPeriodStart", "ConsumedQuantity", "ConsumedUnit", "SubAccountId", "SkuId", "Tags",
+)  # fmt: skip
 CHARGE_CATEGORIES: Final = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 
 

@@ -4,15 +4,14 @@ A row is read, checked, and added to the hour of its key in one pass; rows that 
 under the number of their reason (0 for a good row), so that nothing has to be read twice to know the totals.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import ibis
 import ibis.expr.types as ir
 
 from apps.usage import fields
 from apps.usage.fields import Flag
 from apps.usage.parsing import (
+    Checked,
+    EXACT,
     Clock,
     Problems,
     check_moment,
@@ -27,17 +26,11 @@ from apps.usage.parsing import (
 )
 
 KEY = ("usage_key", "provider", "model", "call_kind", "service_tier", "prompt_band", "hour")
-TOKENS = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning")
+CALL_KINDS = (fields.TOKEN, fields.RETRY_FAILED, fields.FALLBACK)
+TIERS = (*fields.SERVICE_TIERS, fields.UNKNOWN)
+AMOUNTS = ("gpu_seconds", "gpu_busy_seconds", "cost")
 COUNT = "decimal(38, 0)"  # a sum of counts may go beyond 64 bits
 LONGEST_PERIOD_DAYS = 31
-
-
-@dataclass(frozen=True)
-class Checked:
-    """Rows with their values read; `reason` is 0 or the place in `reasons`, counted from 1."""
-
-    rows: ir.Table
-    reasons: list[str]
 
 
 def check_requests(raw: ir.Table, clock: Clock) -> Checked:
@@ -63,40 +56,41 @@ def check_requests(raw: ir.Table, clock: Clock) -> Checked:
 
 def requests_to_hours(checked: Checked, clock: Clock) -> ir.Table:
     """Add calls up by key and hour, with the counts of their latencies."""
-    rows, raw = checked.rows, checked.rows
-    delivered = _delivered(raw)
+    rows = checked.rows
+    delivered = _delivered(rows)
     keyed = rows.mutate(
         **_key(rows),
-        call_kind=_call_kind(raw, delivered),
-        service_tier=_service_tier(raw),
+        call_kind=_call_kind(rows, delivered),
         prompt_band=_prompt_band(rows.input_tokens_),
         hour=_when_good(rows, rows.at.truncate("h")),
-        bucket=_bucket(rows),
+        silent=delivered.isnull(),
+        bucket=_bucket(rows, "latency_ms_"),
         first_bucket=_bucket(rows, "ttft_ms_"),
     )
+    unknown_tokens = keyed.input_tokens_.isnull() | keyed.output_tokens_.isnull()
     marks = {
-        Flag.STATUS_ASSUMED: delivered.isnull(),
+        Flag.STATUS_ASSUMED: keyed.silent if "status" in rows.columns else True,
         Flag.UPPER_BOUND: _unknown(keyed, "cached_input_tokens_"),
-        Flag.TIER_ASSUMED: keyed.service_tier == fields.UNKNOWN,
-        Flag.TOKENS_MISSING: (keyed.input_tokens_.isnull() | keyed.output_tokens_.isnull())
-        & (keyed.call_kind != fields.RETRY_FAILED),
-        Flag.ZONE_ASSUMED: is_naive(raw.time, clock),
+        Flag.TOKENS_MISSING: unknown_tokens & (keyed.call_kind != CALL_KINDS.index(fields.RETRY_FAILED)),
+        Flag.ZONE_ASSUMED: is_naive(rows.time, clock),
     }
-    return keyed.group_by(["reason", *KEY]).agg(
+    grouped = keyed.group_by(["reason", *KEY]).agg(
+        rows=keyed.count(),
         requests=keyed.count().cast(COUNT),
         **_token_sums(keyed),
-        **_no_money(),
-        latency_counts=_histogram(keyed, "bucket"),
-        latency_sum_ms=_sum(keyed, "latency_ms_"),
-        ttft_counts=_histogram(keyed, "first_bucket"),
+        **_amounts(keyed),
+        latency_counts=_histogram(keyed, "bucket", "latency_ms_"),
+        latency_sum_ms=_sum(keyed, "latency_ms_").cast(COUNT),
+        ttft_counts=_histogram(keyed, "first_bucket", "ttft_ms_"),
         flags=_flags(marks),
     )
+    return _in_words(grouped)
 
 
 def check_usage(raw: ir.Table, clock: Clock) -> Checked:
     """Read every row of ready usage (sums of calls in a period) and find what is wrong with it."""
     until = moment(raw.period_end, clock) if "period_end" in raw.columns else ibis.null("timestamp")
-    amounts = [name for name in ("gpu_seconds", "gpu_busy_seconds", "cost") if name in raw.columns]
+    amounts = [name for name in AMOUNTS if name in raw.columns]
     counts = [name for name in ("requests", "failed_requests") if name in raw.columns]
     rows = raw.mutate(
         at=moment(raw.period_start, clock),
@@ -124,46 +118,45 @@ def check_usage(raw: ir.Table, clock: Clock) -> Checked:
 def usage_to_hours(checked: Checked, clock: Clock) -> ir.Table:
     """Add ready usage up by key and hour. Failed calls get an hour of their own kind; their tokens are unknown."""
     rows = checked.rows
-    has_failed = "failed_requests_" in rows.columns
-    delivered = rows.mutate(calls=_calls(rows), call_kind=ibis.literal(fields.TOKEN))
+    delivered = rows.mutate(lines_=1, calls_=_calls(rows), call_kind=ibis.literal(CALL_KINDS.index(fields.TOKEN), "int8"))
     hours = _usage_hours(delivered, clock)
-    if not has_failed:
+    if "failed_requests_" not in rows.columns:
         return hours
-    failed = rows.filter((rows.reason == 0) & (rows.failed_requests_ > 0))
-    unknown = {f"{name}_": ibis.null("int64") for name in fields.TOKEN_FIELDS if f"{name}_" in rows.columns}
-    unknown |= {f"{n}_": ibis.null("decimal(38, 18)") for n in ("gpu_seconds", "gpu_busy_seconds", "cost") if f"{n}_" in rows.columns}
-    failed = failed.mutate(calls=failed.failed_requests_, call_kind=ibis.literal(fields.RETRY_FAILED), **unknown)
+    unknown = [f"{name}_" for name in (*fields.TOKEN_FIELDS, *AMOUNTS) if f"{name}_" in rows.columns]
+    failed = rows.filter((rows.reason == 0) & (rows.failed_requests_ > 0)).mutate(
+        lines_=0,
+        calls_=rows.failed_requests_,
+        call_kind=ibis.literal(CALL_KINDS.index(fields.RETRY_FAILED), "int8"),
+        **{name: ibis.null(rows[name].type()) for name in unknown},
+    )
     return hours.union(_usage_hours(failed, clock))
 
 
 def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
     keyed = rows.mutate(
         **_key(rows),
-        service_tier=_service_tier(rows),
-        prompt_band=ibis.literal(fields.UNKNOWN_BAND).cast("int8"),
+        prompt_band=ibis.literal(fields.UNKNOWN_BAND, "int8"),
         hour=_when_good(rows, rows.at.truncate("h")),
         money=text(rows.currency) if "currency" in rows.columns else ibis.null("string"),
     )
+    has_tokens = "input_tokens_" in keyed.columns
     marks = {
-        Flag.UPPER_BOUND: _unknown(keyed, "cached_input_tokens_") & _known(keyed, "input_tokens_"),
-        Flag.TIER_ASSUMED: keyed.service_tier == fields.UNKNOWN,
-        Flag.BAND_UNKNOWN: _known(keyed, "input_tokens_"),
-        Flag.COARSE_PERIOD: keyed.until > keyed.at + ibis.interval(hours=1),
+        Flag.UPPER_BOUND: has_tokens and _unknown(keyed, "cached_input_tokens_"),
+        Flag.BAND_UNKNOWN: has_tokens,
+        Flag.COARSE_PERIOD: (keyed.until > keyed.at + ibis.interval(hours=1)) if "period_end" in rows.columns else False,
         Flag.ZONE_ASSUMED: is_naive(rows.period_start, clock),
     }
-    return keyed.group_by(["reason", *KEY]).agg(
-        requests=ibis.cases((keyed.reason.max() > 0, keyed.count().cast(COUNT)), else_=_sum(keyed, "calls")),
+    grouped = keyed.group_by(["reason", *KEY]).agg(
+        rows=keyed.lines_.sum(),
+        requests=_sum(keyed, "calls_").cast(COUNT),
         **_token_sums(keyed),
-        gpu_seconds=_amount(keyed, "gpu_seconds_"),
-        gpu_busy_seconds=_amount(keyed, "gpu_busy_seconds_"),
-        reported_cost=_amount(keyed, "cost_"),
-        currency=keyed.money.min(),
-        other_currency=keyed.money.max().nullif(keyed.money.min()),
+        **_amounts(keyed),
         latency_counts=ibis.null("array<int64>"),
         latency_sum_ms=ibis.null(COUNT),
         ttft_counts=ibis.null("array<int64>"),
         flags=_flags(marks),
     )
+    return _in_words(grouped)
 
 
 def _counts(raw: ir.Table) -> dict[str, ir.IntegerValue]:
@@ -189,11 +182,11 @@ def _check_counts(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
     for name in present:
         check_number(problems, name, raw[name], rows[f"{name}_"])
     if cache := [rows[f"{name}_"].fill_null(0) for name in present if name.startswith(("cached_", "cache_write_tokens"))]:
-        problems.add("cached and cache-write tokens: more than input_tokens", sum(cache[1:], cache[0]) > rows.input_tokens_)
+        problems.add("cached and cache-write tokens: more than input_tokens", sum(cache[1:], cache[0]) > rows.input_tokens_.fill_null(0))
     if {"cache_write_tokens", "cache_write_1h_tokens"} <= set(present):
         problems.add("cache_write_1h_tokens: more than cache_write_tokens", rows.cache_write_1h_tokens_ > rows.cache_write_tokens_)
     if "reasoning_tokens" in present:
-        problems.add("reasoning_tokens: more than output_tokens", rows.reasoning_tokens_ > rows.output_tokens_)
+        problems.add("reasoning_tokens: more than output_tokens", rows.reasoning_tokens_ > rows.output_tokens_.fill_null(0))
 
 
 def _check_period(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
@@ -222,6 +215,7 @@ def _calls(rows: ir.Table) -> ir.IntegerValue:
 def _key(rows: ir.Table) -> dict[str, ir.Value]:
     """Who and what. Rejected rows have no key: they are only counted."""
     return {
+        "service_tier": _service_tier(rows),
         "usage_key": _when_good(rows, rows.usage_key.cast("string").strip()),
         "provider": _when_good(rows, _or_else(rows, "provider", "").lower()),
         "model": _when_good(rows, _or_else(rows, "model", fields.UNKNOWN)),
@@ -255,20 +249,21 @@ def _delivered(raw: ir.Table) -> ir.BooleanValue:
     )
 
 
-def _call_kind(raw: ir.Table, delivered: ir.BooleanValue) -> ir.StringValue:
+def _call_kind(raw: ir.Table, delivered: ir.BooleanValue) -> ir.IntegerValue:
     """One kind a call: an attempt that was not delivered is a failed one, whichever attempt it was."""
-    kinds = [(~delivered, fields.RETRY_FAILED)]
+    kinds = [(~delivered, CALL_KINDS.index(fields.RETRY_FAILED))]
     if "fallback_from" in raw.columns:
-        kinds.append((text(raw.fallback_from).notnull(), fields.FALLBACK))
-    return ibis.cases(*kinds, else_=fields.TOKEN)
+        kinds.append((text(raw.fallback_from).notnull(), CALL_KINDS.index(fields.FALLBACK)))
+    return ibis.cases(*kinds, else_=CALL_KINDS.index(fields.TOKEN)).cast("int8")
 
 
-def _service_tier(raw: ir.Table) -> ir.StringValue:
+def _service_tier(raw: ir.Table) -> ir.IntegerValue:
     if "service_tier" not in raw.columns:
-        return ibis.literal(fields.UNKNOWN)
+        return ibis.literal(TIERS.index(fields.UNKNOWN), "int8")
     word = text(raw.service_tier).strip().lower()
-    named = [(word == tier, tier) for tier in fields.SERVICE_TIERS]
-    return ibis.cases((word.isin(fields.STANDARD_WORDS), "standard"), *named, else_=fields.UNKNOWN)
+    named = [(word == tier, TIERS.index(tier)) for tier in fields.SERVICE_TIERS]
+    standard = (word.isin(fields.STANDARD_WORDS), TIERS.index("standard"))
+    return ibis.cases(standard, *named, else_=TIERS.index(fields.UNKNOWN)).cast("int8")
 
 
 def _prompt_band(tokens: ir.IntegerValue) -> ir.IntegerValue:
@@ -277,15 +272,16 @@ def _prompt_band(tokens: ir.IntegerValue) -> ir.IntegerValue:
     return ibis.cases(*bands, over_all, else_=fields.UNKNOWN_BAND).cast("int8")
 
 
-def _bucket(rows: ir.Table, name: str = "latency_ms_") -> ir.IntegerValue:
+def _bucket(rows: ir.Table, name: str) -> ir.IntegerValue:
     if name not in rows.columns:
         return ibis.null("int8")
     edges = [(rows[name] <= edge, number) for number, edge in enumerate(fields.LATENCY_EDGES_MS)]
     return ibis.cases(*edges, (rows[name].notnull(), len(edges))).cast("int8")
 
 
-def _histogram(rows: ir.Table, bucket: str) -> ir.ArrayValue:
-    if f"{'latency' if bucket == 'bucket' else 'ttft'}_ms_" not in rows.columns:
+def _histogram(rows: ir.Table, bucket: str, measured: str) -> ir.ArrayValue:
+    """Counts by bucket; NULL for an hour without any. Counting under a condition is four times as fast as summing."""
+    if measured not in rows.columns:
         return ibis.null("array<int64>")
     numbers = range(len(fields.LATENCY_EDGES_MS) + 1)
     counts = ibis.array([rows.count(where=rows[bucket] == ibis.literal(number, "int8")) for number in numbers])
@@ -293,50 +289,58 @@ def _histogram(rows: ir.Table, bucket: str) -> ir.ArrayValue:
 
 
 def _token_sums(rows: ir.Table) -> dict[str, ir.Value]:
-    """Disjoint sums: the file's figures are inclusive. What is NULL is unknown, and stays so."""
-    cached, written = _sum(rows, "cached_input_tokens_"), _sum(rows, "cache_write_tokens_")
-    reasoning = _sum(rows, "reasoning_tokens_")
-    long_lived = _sum(rows, "cache_write_1h_tokens_")
+    """Disjoint sums of the file's inclusive figures. What no row knows is NULL: unknown, not zero."""
+    sums = {
+        "input": _less(rows, "input_tokens_", "cached_input_tokens_", "cache_write_tokens_"),
+        "cached": _sum(rows, "cached_input_tokens_"),
+        "cache_write": _less(rows, "cache_write_tokens_", "cache_write_1h_tokens_"),
+        "cache_write_1h": _sum(rows, "cache_write_1h_tokens_"),
+        "output": _less(rows, "output_tokens_", "reasoning_tokens_"),
+        "reasoning": _sum(rows, "reasoning_tokens_"),
+    }
+    return {name: value.cast(COUNT) for name, value in sums.items()}
+
+
+def _less(rows: ir.Table, total: str, *parts: str) -> ir.NumericValue:
+    value = _sum(rows, total)
+    for part in parts:
+        if part in rows.columns:
+            value = value - _sum(rows, part).fill_null(0)
+    return value
+
+
+def _sum(rows: ir.Table, name: str) -> ir.NumericValue:
+    return rows[name].sum() if name in rows.columns else ibis.null("int64")
+
+
+def _amounts(rows: ir.Table) -> dict[str, ir.Value]:
+    has_money = "money" in rows.columns
     return {
-        "input": _less(_sum(rows, "input_tokens_"), cached, written),
-        "cached": cached,
-        "cache_write": _less(written, long_lived),
-        "cache_write_1h": long_lived,
-        "output": _less(_sum(rows, "output_tokens_"), reasoning),
-        "reasoning": reasoning,
+        "gpu_seconds": _sum(rows, "gpu_seconds_").cast(EXACT),
+        "gpu_busy_seconds": _sum(rows, "gpu_busy_seconds_").cast(EXACT),
+        "reported_cost": _sum(rows, "cost_").cast(EXACT),
+        "currency": rows.money.min() if has_money else ibis.null("string"),
+        "other_currency": rows.money.max() if has_money else ibis.null("string"),
     }
 
 
-def _sum(rows: ir.Table, name: str) -> ir.Value:
-    return rows[name].sum().cast(COUNT) if name in rows.columns else ibis.null(COUNT)
+def _unknown(rows: ir.Table, name: str) -> ir.BooleanValue | bool:
+    return rows[name].isnull() if name in rows.columns else True
 
 
-def _less(total: ir.Value, *parts: ir.Value) -> ir.Value:
-    for part in parts:
-        if not isinstance(part, ir.NullScalar | ir.DecimalScalar) or part.op().__class__.__name__ != "Literal":
-            total = total - part.fill_null(0)
-    return total.cast(COUNT)
+def _flags(marks: dict[Flag, ir.BooleanValue | bool]) -> ir.IntegerValue:
+    """One number of all marks that hold for some row; what the file alone decides costs nothing by row."""
+    fixed = sum(int(flag) for flag, condition in marks.items() if condition is True)
+    bits = [ibis.ifelse(mark.any(), int(flag), 0) for flag, mark in marks.items() if not isinstance(mark, bool)]
+    return sum(bits, ibis.literal(fixed)).cast("int32")
 
 
-def _amount(rows: ir.Table, name: str) -> ir.Value:
-    return rows[name].sum().cast("decimal(38, 18)") if name in rows.columns else ibis.null("decimal(38, 18)")
-
-
-def _no_money() -> dict[str, ir.Value]:
-    amounts = {name: ibis.null("decimal(38, 18)") for name in ("gpu_seconds", "gpu_busy_seconds", "reported_cost")}
-    return amounts | {"currency": ibis.null("string"), "other_currency": ibis.null("string")}
-
-
-def _unknown(rows: ir.Table, name: str) -> ir.BooleanValue:
-    return rows[name].isnull() if name in rows.columns else ibis.literal(True)
-
-
-def _known(rows: ir.Table, name: str) -> ir.BooleanValue:
-    return rows[name].notnull() if name in rows.columns else ibis.literal(False)
-
-
-def _flags(marks: dict[Flag, ir.BooleanValue | None]) -> ir.IntegerValue:
-    bits: Iterable[ir.IntegerValue] = [
-        ibis.ifelse(condition.any(), int(flag), 0) for flag, condition in marks.items() if condition is not None
-    ]
-    return sum(bits, ibis.literal(0)).cast("int32")
+def _in_words(grouped: ir.Table) -> ir.Table:
+    """The key's small numbers in words, once an hour and not once a call."""
+    tier = grouped.service_tier
+    assumed = ibis.ifelse(tier == TIERS.index(fields.UNKNOWN), int(Flag.TIER_ASSUMED), 0)
+    return grouped.mutate(
+        call_kind=ibis.cases(*[(grouped.call_kind == number, word) for number, word in enumerate(CALL_KINDS)]),
+        service_tier=ibis.cases(*[(tier == number, word) for number, word in enumerate(TIERS)]),
+        flags=(grouped.flags + assumed).cast("int32"),
+    )

@@ -4,6 +4,7 @@ Text is never trusted to an engine's own cast: one reads 0x10 as 16, another 1_0
 one anchored ASCII pattern has matched. Where a file's type already proves a value (integers of Parquet) nothing is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import ibis
@@ -45,6 +46,14 @@ class Problems:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """Rows with their values read; `reason` is 0 or the place in `reasons`, counted from 1."""
+
+    rows: ir.Table
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
 class Clock:
     """How times of a file are to be read. `origin` in seconds since 1970, `latest` the end of what is not future."""
 
@@ -52,6 +61,9 @@ class Clock:
     zone: str
     origin: int | None
     latest: int
+
+
+Check = Callable[[ir.Table, Clock], Checked]
 
 
 def text(raw: ir.Value) -> ir.StringValue:
@@ -123,14 +135,12 @@ def seconds(raw: ir.Value, clock: Clock) -> ir.IntegerValue:
     return ibis.cases((whole_seconds.between(-clock.latest, 10 * clock.latest), whole_seconds))
 
 
-def is_naive(raw: ir.Value, clock: Clock) -> ir.BooleanValue | None:
-    """Whether a time says no zone; None where the kind of time leaves nothing open."""
+def is_naive(raw: ir.Value, clock: Clock) -> ir.BooleanValue | bool:
+    """Whether a time says no zone; a plain bool where the kind of time decides it for all rows."""
     kind = raw.type()
     if kind.is_timestamp() or kind.is_date():
-        return None if kind.is_timestamp() and kind.timezone else raw.notnull()
-    if clock.unit != "iso":
-        return None
-    return ~text(raw).re_search(ZONED)
+        return not (kind.is_timestamp() and kind.timezone)
+    return ~text(raw).re_search(ZONED) if clock.unit == "iso" else False
 
 
 def check_moment(problems: Problems, name: str, raw: ir.Value, value: ir.TimestampValue) -> None:

@@ -1,0 +1,102 @@
+"""A job with all that is found out before its rows are read: how files are written, which column is which field."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from apps.usage import fields
+from apps.usage.job import Job, Progress, Watch
+from apps.usage.parsing import SECONDS, Clock
+from apps.usage.reading import FileError, Layout, look_at, raw_sql
+
+FUTURE_TOLERANCE = timedelta(hours=24)
+ORIGIN_HINT = (
+    "If the times count from a start, say it: --time-origin 2026-10-01T00:00:00Z "
+    "(with --time-unit s, ms or h for their unit)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job with all that was found out about it before its rows are read."""
+
+    job: Job
+    layouts: list[Layout]
+    columns: dict[str, str]
+    clock: Clock
+    work_dir: Path
+    watch: Watch
+
+    def raw(self, layouts: list[Layout], columns: dict[str, str], constants: dict[str, str]) -> str:
+        """The query of the mapped columns and constants of these files, under their fields' names."""
+        return raw_sql(layouts, columns, constants, self.job.guards)
+
+    def tell(self, step: int, label: str, share: float = 0.0) -> None:
+        total = sum(layout.rows for layout in self.layouts)
+        self.watch.tell(Progress(step, label, rows=int(total * share), total=total))
+
+
+def prepare(job: Job, work_dir: Path, watch: Watch) -> Task:
+    watch.tell(Progress(1, "looking at the file"))
+    if job.format not in fields.FORMATS:
+        raise FileError(f"There is no format {job.format!r}.", f"Use one of {', '.join(fields.FORMATS)}.")
+    layouts = [look_at(Path(path), work_dir, job.guards) for path in job.paths]
+    if not layouts:
+        raise FileError("There is no file to read.", "Give a file, a folder with files, or a pattern.")
+    columns = _mapping(job, layouts)
+    return Task(job, layouts, columns, _clock(job), work_dir, watch)
+
+
+def _mapping(job: Job, layouts: list[Layout]) -> dict[str, str]:
+    """The file's column of each field; every file must have the mandatory ones."""
+    known = fields.FIELDS.get(job.format, fields.FOCUS_COLUMNS)
+    if unknown := [name for name in (*job.columns, *job.constants) if name not in known]:
+        raise FileError(f"There is no field {unknown[0]!r} in the format {job.format}.", f"Fields: {', '.join(known)}.")
+    there = dict.fromkeys(column for layout in layouts for column in layout.columns)
+    by_lower = {column.lower(): column for column in reversed(there)}
+    columns = {name: by_lower[name.lower()] for name in known if name.lower() in by_lower} | job.columns
+    columns = {name: column for name, column in columns.items() if name not in job.constants}
+    for layout in layouts:
+        _check_mapping(job, layout, columns)
+    return columns
+
+
+def _check_mapping(job: Job, layout: Layout, columns: dict[str, str]) -> None:
+    listed = ", ".join(column for column in layout.columns[:40] if column)
+    for name in job.columns:
+        if columns.get(name) not in (None, *layout.columns):
+            raise FileError(f"{layout.name} has no column {columns[name]!r}.", f"Its columns: {listed}.")
+    missing = [
+        name
+        for name in fields.MANDATORY[job.format]
+        if name not in job.constants and columns.get(name) not in layout.columns
+    ]
+    if missing:
+        option = f"--column {missing[0]}=NAME names the column, --set {missing[0]}=VALUE gives one value to all rows."
+        words = " and ".join(missing) if len(missing) < 3 else ", ".join(missing)
+        raise FileError(f"{layout.name} has no column for {words}. Its columns: {listed}.", option)
+    if "cache_write_1h_tokens" in columns and "cache_write_tokens" not in columns:
+        raise FileError("cache_write_1h_tokens is a part of cache_write_tokens, which is missing.", "Map both or none.")
+
+
+def _clock(job: Job) -> Clock:
+    try:
+        ZoneInfo(job.zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise FileError(f"There is no time zone {job.zone!r}.", "Use a name such as Europe/Berlin or UTC.") from None
+    if job.time_unit not in ("iso", *SECONDS):
+        raise FileError(f"There is no time unit {job.time_unit!r}.", "Use iso, s, ms or h.")
+    if job.time_unit == "h" and not job.time_origin:
+        raise FileError("Hours count from a start that the file does not say.", ORIGIN_HINT)
+    origin = int(_instant(job.time_origin).timestamp()) if job.time_origin else None
+    now = _instant(job.now) if job.now else datetime.now(UTC)
+    return Clock(job.time_unit, job.zone, origin, int((now + FUTURE_TOLERANCE).timestamp()))
+
+
+def _instant(written: str) -> datetime:
+    try:
+        read = datetime.fromisoformat(written)
+    except ValueError:
+        raise FileError(f"{written!r} is not a time.", "Times are like 2026-10-01T00:00:00Z.") from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
