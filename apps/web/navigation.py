@@ -62,7 +62,7 @@ NAVIGATION = (
         "Money",
         (
             Entry("costs", "Full cost", "receipt-dollar", "costs:overview", Right.SEE_MONEY, in_bottom_bar=True),
-            Entry("unallocated", "Unallocated", "hexagon-question", "unallocated:list", Right.SEE_UNALLOCATED, in_bottom_bar=True),
+            Entry("unallocated", "Unallocated", "help-hexagon", "unallocated:list", Right.SEE_UNALLOCATED, in_bottom_bar=True),
             Entry("rates", "Prices", "tags", "rates:list", Right.SEE_RATES),
         ),
     ),
