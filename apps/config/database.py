@@ -10,7 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 from kombu import Connection
 from kombu.exceptions import KombuError
 
-from apps.config.embedded import database_is_embedded
+from apps.config.embedded import database_is_embedded, last_words
 from apps.config.environment import SetupError
 
 LEAST_VERSION = 150_000
@@ -39,8 +39,9 @@ def where() -> str:
 
 
 def reason(error: Exception) -> str:
-    """The server's last line, without what a driver puts before it, and without the password should it echo one."""
-    said = str(error).strip().splitlines()[-1].split("failed: ", 1)[-1].removeprefix("FATAL:  ")
+    """What the server or the network said, on one line, and without the password should it be echoed."""
+    lines = [line.split("failed: ")[-1].removeprefix("FATAL:  ") for line in str(error).splitlines() if "failed: " in line]
+    said = lines[0] if lines else last_words(str(error))
     password = settings.DATABASES["default"].get("PASSWORD")
     return said.replace(password, "***") if password else said
 
@@ -51,13 +52,12 @@ def waiting_migrations() -> int:
 
 
 def prepare() -> None:
-    """Migrates, and makes the cache's table. Two at once take turns."""
+    """Migrates. Two at once take turns."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
     try:
         if waiting_migrations():
             call_command("migrate", verbosity=0, interactive=False)
-        call_command("createcachetable", verbosity=0)
     finally:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATING])

@@ -534,7 +534,7 @@ class Valkey:
             pid = int(self.pid_file.read_text())
         except (OSError, ValueError):
             return None
-        return pid if runs(pid, "valkey-server") else None
+        return pid if runs(pid, "valkey-server", self.paths.broker_socket) else None
 
 
 def valkey_program() -> Path:
@@ -549,10 +549,10 @@ def valkey_program() -> Path:
 # --- Processes --------------------------------------------------------------------------------------------------------
 
 
-def runs(pid: int, program: str, folder: Path | None = None) -> bool:
-    """Whether a process lives and is the program that is meant: numbers are given out again after a crash."""
+def runs(pid: int, program: str, path: Path) -> bool:
+    """Whether a process lives and is this program with this path in its command: numbers are given out again after a crash."""
     command = command_of(pid)
-    return program in command and (folder is None or str(folder) in command)
+    return program in command and str(path) in command
 
 
 def command_of(pid: int) -> str:
