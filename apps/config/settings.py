@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "apps.web.middleware.ActorMiddleware",
     "apps.web.middleware.SessionMiddleware",
     "apps.web.middleware.ErrorMiddleware",
+    "apps.web.setup.SetupFirst",
 ]
 
 ROOT_URLCONF = "apps.config.urls"

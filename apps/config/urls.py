@@ -4,7 +4,12 @@ from importlib.util import find_spec
 
 from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = [path("accounts/", include("allauth.urls"))]
+from apps.web import accounts
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("accounts/", include(accounts.unused)),
+    path("accounts/", include("allauth.urls")),
+]
 if find_spec("apps.api.urls"):
     urlpatterns.append(path("api/v1/", include("apps.api.urls")))
 if find_spec("apps.web.urls"):

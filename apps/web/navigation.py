@@ -77,6 +77,9 @@ NAVIGATION = (
     Group("", (Entry("settings", "Settings", "settings", "settings:overview"),), at_foot=True),
 )
 
+# Pages that stand under an entry of another name.
+UNDER = {"people": "settings", "cost_centres": "settings", "tokens": "settings"}
+
 
 def links_for(request: HttpRequest, *, actor: Actor, rights: Rights, current: str, query: str = "") -> list[LinkGroup]:
     """The navigation of one person; `query` keeps the chosen period on the way, `current` is the key of the page."""
@@ -87,7 +90,8 @@ def links_for(request: HttpRequest, *, actor: Actor, rights: Rights, current: st
 def current_key(request: HttpRequest) -> str:
     """The entry under which the page stands: the namespace of its URL name, or the name itself."""
     match = request.resolver_match
-    return "" if match is None else (match.namespace or match.url_name or "").split(":")[0]
+    key = "" if match is None else (match.namespace or match.url_name or "").split(":")[0]
+    return UNDER.get(key, key)
 
 
 def _links(group: Group, actor: Actor, rights: Rights, current: str, query: str) -> Iterator[Link]:

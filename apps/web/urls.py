@@ -1,11 +1,19 @@
 """Addresses of the pages, grouped by what they show."""
 
-from django.urls import path
+from django.urls import include, path
 
-from apps.web import home, search, theme
+from apps.web import accounts, audit, home, people, prices, search, settings, setup, theme, tokens
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("search/", search.search, name="search"),
     path("theme/", theme.choose, name="theme"),
+    path("", include(accounts)),
+    path("audit/", include(audit)),
+    path("prices/", include(prices)),
+    path("settings/", include(settings)),
+    path("settings/people/", include(people)),
+    path("settings/cost-centres/", include((people.cost_centre_urlpatterns, "cost_centres"))),
+    path("settings/tokens/", include(tokens)),
+    path("setup/", include(setup)),
 ]

@@ -16,6 +16,7 @@ from apps.accounts.services.people import (
     make_person,
     password_changed,
     rename_person,
+    skip_second_person,
 )
 from apps.accounts.services.roles import end_role, grant_role
 from apps.accounts.services.tokens import create_token, mark_used, revoke_token
@@ -45,5 +46,6 @@ __all__ = [
     "resend",
     "revoke_token",
     "save_view",
+    "skip_second_person",
     "withdraw_invitation",
 ]

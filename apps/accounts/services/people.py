@@ -106,6 +106,16 @@ def first_administrator(*, name: str, email: str, password: str) -> Account:
 
 
 @transaction.atomic
+def skip_second_person(*, actor: Actor, reason: str) -> None:
+    """Leave on record why the first administrator stays alone for now: nobody can look over one's own shoulder."""
+    rights.require(actor, Right.MANAGE_PEOPLE)
+    reason = " ".join(reason.split())
+    if not reason:
+        raise BadInput("Say in a few words why there is no second person yet.")
+    audit.record(actor=actor, verb="skipped second person", data={"reason": reason[:300]})
+
+
+@transaction.atomic
 def end_sessions(*, actor: Actor, person: Person) -> None:
     """Every open session of the person ends at its next click."""
     if actor.person_id != person.pk:

@@ -1,0 +1,56 @@
+"""How a page takes a service's refusal: into the form, or as a sentence over the page to which one returns."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+
+from django.contrib import messages
+from django.forms import BaseForm, DateInput
+from django.http import HttpRequest
+from django.utils import timezone
+
+from apps.core.errors import NotFound, TollgateError
+
+
+class DayInput(DateInput):
+    """The browser's own date picker."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
+@contextmanager
+def errors_into(form: BaseForm) -> Iterator[None]:
+    """A refusal becomes an error of the form, and what was typed stays."""
+    try:
+        yield
+    except NotFound:
+        raise
+    except TollgateError as error:
+        form.add_error(None, str(error))
+
+
+@contextmanager
+def errors_said(request: HttpRequest, done: str = "") -> Iterator[None]:
+    """For a button without a form: says what was done, or why not, on the page that follows."""
+    try:
+        yield
+    except NotFound:
+        raise
+    except TollgateError as error:
+        messages.error(request, str(error))
+    else:
+        if done:
+            messages.success(request, done)
+
+
+def midnight(day: date | None) -> datetime | None:
+    """The instant at which a day begins in the organisation's zone."""
+    return timezone.make_aware(datetime.combine(day, time())) if day else None
+
+
+def end_of(day: date | None) -> datetime | None:
+    """The instant at which a day is over: a last day is meant inclusive."""
+    return midnight(day + timedelta(days=1)) if day else None

@@ -1,0 +1,390 @@
+"""People: who is here, what they may do and since when; and the tree of cost centres in which they may."""
+
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts import mails, rights
+from apps.accounts import services as accounts
+from apps.accounts.models import Account, CostCentre, Invitation, Person, Role, RoleGrant
+from apps.accounts.rights import Right, rights_of
+from apps.accounts.selectors import (
+    PersonRow,
+    cost_centre_tree,
+    get_cost_centre_for,
+    get_grant_for,
+    get_person_for,
+    people_for,
+    person_row,
+)
+from apps.accounts.services.invitations import SentInvitation
+from apps.core import organisation
+from apps.core.actor import Actor
+from apps.web import hooks
+from apps.web.accounts import address_of_invitation
+from apps.web.exports import table_response
+from apps.web.forms import DayInput, end_of, errors_into, errors_said, midnight
+from apps.web.pages import PageRequest, page_or_part
+from apps.web.parts import Chip, Choice
+from apps.web.settings import settings_tabs
+
+PAGE_SIZE = 50
+STATES = {"active": "Active", "invited": "Invited", "named": "Without account", "former": "Former"}
+COLUMNS = ("Name", "E-mail", "State", "Roles", "Last log-in")
+
+
+class InviteForm(forms.Form):
+    name = forms.CharField(label="Name", max_length=120)
+    email = forms.EmailField(label="E-mail", help_text="A link to set a password goes there. It works once, for seven days.")
+    role = forms.ChoiceField(label="Role", required=False, choices=[("", "Member: reads the register"), *Role.choices])
+    cost_centre = forms.ModelChoiceField(
+        CostCentre.objects.filter(active=True), label="Cost centre", required=False, empty_label="The whole organisation"
+    )
+
+
+class GrantForm(forms.Form):
+    role = forms.ChoiceField(label="Role", choices=Role.choices)
+    cost_centre = forms.ModelChoiceField(
+        CostCentre.objects.filter(active=True),
+        label="In",
+        required=False,
+        empty_label="The whole organisation",
+        help_text="Counts there and in everything below.",
+    )
+    first_day = forms.DateField(label="From", required=False, widget=DayInput(), help_text="Empty: from now on.")
+    last_day = forms.DateField(label="To, that day included", required=False, widget=DayInput())
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_GET
+def list_people(request: PageRequest) -> HttpResponseBase:
+    rights.require(request.actor, Right.SEE_PEOPLE)
+    people = _filtered(request, people_for(request.actor))
+    if request.GET.get("format") in ("csv", "xlsx"):
+        kind = "xlsx" if request.GET["format"] == "xlsx" else "csv"
+        return table_response(COLUMNS, (_cells(person_row(p)) for p in people), name="people", kind=kind)
+    page = Paginator(people, PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "rows": [person_row(person) for person in page.object_list],
+        "page": page,
+        "chips": _chips(request),
+        "words": request.GET.get("q", "")[:100],
+        "is_filtered": any(request.GET.get(name) for name in ("q", "state", "role")),
+        "may_manage": rights_of(request.actor).may(Right.MANAGE_PEOPLE),
+        "tabs": settings_tabs(request.actor, "people:list"),
+        "csv": _with(request, format="csv", page=None),
+    }
+    return page_or_part(request, "people/list.html", "rows", context)
+
+
+def _filtered(request: HttpRequest, people: QuerySet[Person]) -> QuerySet[Person]:
+    if words := request.GET.get("q", "").replace("\x00", "").strip()[:100]:
+        people = people.filter(Q(name__icontains=words) | Q(accounts__email__icontains=words) | Q(email__icontains=words))
+    if (role := request.GET.get("role", "")) in Role.values:
+        people = people.filter(Exists(RoleGrant.objects.in_force().filter(role=role, person=OuterRef("pk"))))
+    return _in_state(people, request.GET.get("state", "")).distinct()
+
+
+def _in_state(people: QuerySet[Person], state: str) -> QuerySet[Person]:
+    has_account = Exists(Account.objects.filter(person=OuterRef("pk"), is_active=True))
+    is_invited = Exists(
+        Invitation.objects.filter(person=OuterRef("pk"), accepted_at__isnull=True, withdrawn_at__isnull=True)
+    )
+    conditions = {
+        "active": Q(has_account, active=True),
+        "invited": Q(is_invited, active=True),
+        "named": Q(~has_account, ~is_invited, active=True),
+        "former": Q(active=False),
+    }
+    return people.filter(conditions[state]) if state in conditions else people
+
+
+def _chips(request: HttpRequest) -> list[Chip]:
+    state, role = request.GET.get("state", ""), request.GET.get("role", "")
+    chips = [
+        Chip(label, _with(request, state=None if state == key else key, page=None), is_on=state == key)
+        for key, label in STATES.items()
+    ]
+    if role in Role.values:
+        return [*chips, Chip(Role(role).label, _with(request, role=None, page=None), is_on=True)]
+    choices = [Choice(label, _with(request, role=value, page=None)) for value, label in Role.choices]
+    return [*chips, Chip("Role", is_add=True, choices=choices)]
+
+
+def _cells(row: PersonRow) -> list[Any]:
+    roles = "; ".join(f"{g.get_role_display()} ({g.cost_centre or 'whole organisation'})" for g in row.grants)
+    return [row.person.name, ", ".join(row.emails) or row.person.email, row.state, roles, row.last_login]
+
+
+def _with(request: HttpRequest, **values: str | None) -> str:
+    """This page's own address with other values; None takes one out."""
+    query = request.GET.copy()
+    for name, value in values.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = value
+    return f"?{query.urlencode()}" if query else request.path
+
+
+# --- Inviting ---------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def invite(request: PageRequest) -> HttpResponse:
+    rights.require(request.actor, Right.MANAGE_PEOPLE)
+    form = InviteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with errors_into(form):
+            sent = invite_by(form, request.actor)
+            deliver(request, sent)
+            return redirect("people:detail", pk=sent.invitation.person_id)
+    return render(request, "people/invite.html", {"form": form}, status=400 if form.errors else 200)
+
+
+def invite_by(form: forms.Form, actor: Actor) -> SentInvitation:
+    role = form.cleaned_data["role"]
+    return accounts.invite(
+        actor=actor,
+        name=form.cleaned_data["name"],
+        email=form.cleaned_data["email"],
+        role=Role(role) if role else None,
+        cost_centre=form.cleaned_data.get("cost_centre"),
+    )
+
+
+def deliver(request: HttpRequest, sent: SentInvitation) -> None:
+    """Send the link. A mail server that is away costs the mail, not the invitation."""
+    invitation = sent.invitation
+    try:
+        mails.send_invitation(
+            invitation=invitation, link=address_of_invitation(sent.secret), organisation=organisation.get().name
+        )
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        messages.warning(request, f"The invitation stands, but the mail did not go out ({reason}). Send it again later.")
+    else:
+        messages.success(request, f"The invitation is on its way to {invitation.email}.")
+
+
+@login_required
+@require_POST
+def resend(request: PageRequest, pk: int) -> HttpResponse:
+    person = get_person_for(actor=request.actor, pk=pk)
+    with errors_said(request):
+        deliver(request, accounts.resend(actor=request.actor, person=person))
+    return redirect("people:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def withdraw(request: PageRequest, pk: int) -> HttpResponse:
+    person = get_person_for(actor=request.actor, pk=pk)
+    with errors_said(request, "The invitation is withdrawn; its link opens nothing any more."):
+        accounts.withdraw_invitation(actor=request.actor, person=person)
+    return redirect("people:detail", pk=pk)
+
+
+# --- One person -------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_GET
+def detail(request: PageRequest, pk: int) -> HttpResponse:
+    return _detail(request, get_person_for(actor=request.actor, pk=pk), GrantForm())
+
+
+@login_required
+@require_POST
+def grant(request: PageRequest, pk: int) -> HttpResponse:
+    person = get_person_for(actor=request.actor, pk=pk)
+    rights.require(request.actor, Right.MANAGE_PEOPLE)
+    form = GrantForm(request.POST)
+    if form.is_valid():
+        with errors_into(form):
+            given = _grant_by(form, request.actor, person)
+            messages.success(request, f"{person.name} is {given.get_role_display()} now.")
+            return redirect("people:detail", pk=pk)
+    return _detail(request, person, form, status=400)
+
+
+def _grant_by(form: GrantForm, actor: Actor, person: Person) -> RoleGrant:
+    first_day: date | None = form.cleaned_data["first_day"]
+    return accounts.grant_role(
+        actor=actor,
+        person=person,
+        role=Role(form.cleaned_data["role"]),
+        cost_centre=form.cleaned_data["cost_centre"],
+        valid_from=midnight(first_day),
+        valid_to=end_of(form.cleaned_data["last_day"]),
+    )
+
+
+@login_required
+@require_POST
+def end_grant(request: PageRequest, pk: int, grant_pk: int) -> HttpResponse:
+    held = get_grant_for(actor=request.actor, pk=grant_pk)
+    with errors_said(request, f"{held.person.name} is no longer {held.get_role_display()}."):
+        accounts.end_role(actor=request.actor, grant=held)
+    return redirect("people:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def deactivate(request: PageRequest, pk: int) -> HttpResponse:
+    person = get_person_for(actor=request.actor, pk=pk)
+    with errors_said(request, f"{person.name} is deactivated: sessions, tokens and roles have ended."):
+        accounts.deactivate_person(actor=request.actor, person=person)
+    return redirect("people:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def erase(request: PageRequest, pk: int) -> HttpResponse:
+    person = get_person_for(actor=request.actor, pk=pk)
+    with errors_said(request, "Name and addresses are erased; what the person did stays under a number."):
+        accounts.erase_person(actor=request.actor, person=person)
+    return redirect("people:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def rename(request: PageRequest, pk: int) -> HttpResponse:
+    person = get_person_for(actor=request.actor, pk=pk)
+    with errors_said(request, "Renamed."):
+        accounts.rename_person(actor=request.actor, person=person, name=request.POST.get("name", ""))
+    return redirect("people:detail", pk=pk)
+
+
+def _detail(request: PageRequest, person: Person, form: GrantForm, *, status: int = 200) -> HttpResponse:
+    may = rights_of(request.actor).may
+    context = {
+        "row": person_row(person),
+        "subject": person,
+        "form": form,
+        "may_manage": may(Right.MANAGE_PEOPLE) and person.active,
+        "may_erase": may(Right.MANAGE_PEOPLE) and not person.active and not person.erased_at,
+        "may_rename": person.active and (may(Right.MANAGE_PEOPLE) or person.pk == request.actor.person_id),
+        "may_see_people": may(Right.SEE_PEOPLE),
+        "is_me": person.pk == request.actor.person_id,
+        "audit_href": f"{reverse('audit:list')}?person={person.pk}",
+    }
+    return render(request, "people/detail.html", context, status=status)
+
+
+# --- Cost centres -----------------------------------------------------------------------------------------------------
+
+
+class CostCentreForm(forms.Form):
+    code = forms.CharField(label="Code", max_length=40, help_text="As it stands in your books.")
+    name = forms.CharField(label="Name", max_length=120)
+    parent = forms.ModelChoiceField(
+        CostCentre.objects.filter(active=True), label="Below", required=False, empty_label="Nothing: a top cost centre"
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def cost_centres(request: PageRequest) -> HttpResponse:
+    rights.require(request.actor, Right.SEE_PEOPLE)
+    form = CostCentreForm(request.POST or None)
+    if request.method == "POST":
+        rights.require(request.actor, Right.MANAGE_PEOPLE)
+        if form.is_valid():
+            with errors_into(form):
+                made = accounts.make_cost_centre(actor=request.actor, **form.cleaned_data)
+                messages.success(request, f"{made.name} is added.")
+                return redirect("cost_centres:list")
+    context = {
+        "centres": _with_counts(cost_centre_tree()),
+        "form": form,
+        "may_manage": rights_of(request.actor).may(Right.MANAGE_PEOPLE),
+        "tabs": settings_tabs(request.actor, "cost_centres:list"),
+    }
+    return render(request, "people/cost_centres.html", context, status=400 if form.errors else 200)
+
+
+def _with_counts(centres: list[CostCentre]) -> list[dict[str, Any]]:
+    """Each cost centre with its indent in pixels, its workloads and the roles given right there."""
+    counts = dict(CostCentre.objects.annotate(n=Count("workloads")).values_list("pk", "n"))
+    in_force = RoleGrant.objects.in_force().filter(cost_centre__isnull=False).order_by()
+    roles = dict(in_force.values_list("cost_centre").annotate(n=Count("pk")))
+    return [
+        {"centre": c, "indent": 20 * c.depth, "workloads": counts.get(c.pk, 0), "roles": roles.get(c.pk, 0)} for c in centres
+    ]
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def cost_centre(request: PageRequest, pk: int) -> HttpResponse:
+    rights.require(request.actor, Right.SEE_PEOPLE)
+    centre = get_cost_centre_for(actor=request.actor, pk=pk)
+    initial = {"code": centre.code, "name": centre.name, "parent": centre.parent_id}
+    form = CostCentreForm(request.POST or None, initial=initial)
+    if request.method == "POST":
+        rights.require(request.actor, Right.MANAGE_PEOPLE)
+        if form.is_valid():
+            with errors_into(form):
+                _change_centre(form, request.actor, centre)
+                messages.success(request, "Saved.")
+                return redirect("cost_centres:list")
+    context = {"form": form, "centre": centre, "may_manage": rights_of(request.actor).may(Right.MANAGE_PEOPLE)}
+    return render(request, "people/cost_centre.html", context, status=400 if form.errors else 200)
+
+
+def _change_centre(form: CostCentreForm, actor: Actor, centre: CostCentre) -> None:
+    wanted = form.cleaned_data
+    if wanted["parent"] != centre.parent:
+        accounts.move_cost_centre(actor=actor, centre=centre, parent=wanted["parent"])
+    if (wanted["code"], wanted["name"]) != (centre.code, centre.name):
+        accounts.rename_cost_centre(actor=actor, centre=centre, code=wanted["code"], name=wanted["name"])
+
+
+@login_required
+@require_POST
+def cost_centre_activity(request: PageRequest, pk: int) -> HttpResponse:
+    centre = get_cost_centre_for(actor=request.actor, pk=pk)
+    active = request.POST.get("active") == "1"
+    with errors_said(request, f"{centre.name} is {'open' if active else 'closed'} now."):
+        accounts.change_cost_centre_activity(actor=request.actor, centre=centre, active=active)
+    return redirect("cost_centres:list")
+
+
+@hooks.finds("People")
+def find_people(actor: Actor, words: str) -> list[hooks.Found]:
+    if not rights_of(actor).may(Right.SEE_PEOPLE):
+        return []
+    found = Person.objects.filter(name__icontains=words.replace("\x00", ""), active=True)[:8]
+    return [hooks.Found(p.name, reverse("people:detail", args=[p.pk]), icon="user", meta=p.email) for p in found]
+
+
+app_name = "people"
+urlpatterns = [
+    path("", list_people, name="list"),
+    path("invite/", invite, name="invite"),
+    path("<int:pk>/", detail, name="detail"),
+    path("<int:pk>/rename/", rename, name="rename"),
+    path("<int:pk>/resend/", resend, name="resend"),
+    path("<int:pk>/withdraw/", withdraw, name="withdraw"),
+    path("<int:pk>/roles/", grant, name="grant"),
+    path("<int:pk>/roles/<int:grant_pk>/end/", end_grant, name="end-grant"),
+    path("<int:pk>/deactivate/", deactivate, name="deactivate"),
+    path("<int:pk>/erase/", erase, name="erase"),
+]
+cost_centre_urlpatterns = [
+    path("", cost_centres, name="list"),
+    path("<int:pk>/", cost_centre, name="detail"),
+    path("<int:pk>/activity/", cost_centre_activity, name="activity"),
+]
