@@ -2,7 +2,7 @@
 // changes. The table under each chart holds the same figures for those who cannot see or point.
 (() => {
   const charts = new Map();
-  const HATCH = { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 3], rotation: -Math.PI / 4 };
+  const HATCH = { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1.4, 3], rotation: -Math.PI / 4 };
 
   // A probe turns a token, which may hold var() or color-mix(), into a plain colour.
   const probe = document.createElement("span");
@@ -33,14 +33,23 @@
     if (ms < 1000) return `${Math.round(ms)} ms`;
     return ms < 120000 ? `${trim((ms / 1000).toPrecision(3))} s` : `${trim((ms / 60000).toFixed(1))} min`;
   }
+  const atLeastCents = (size) => (size >= 100 ? scaled(size) : size.toFixed(5).replace(/(\.\d\d\d*?)0+$/, "$1"));
+  // Ticks of one axis share their unit: seconds from 1 s on, cents for prices.
+  function tick(size, data) {
+    if (data.unit === "percent") return `${trim((size * 100).toFixed(1))}%`;
+    if (data.unit === "latency") return size === 0 ? "0" : data.top < 1000 ? `${size} ms` : size < 1000 ? `${trim((size / 1000).toFixed(2))} s` : duration(size);
+    if (data.unit === "unit_price") return data.symbol + atLeastCents(size);
+    return (data.unit === "money" ? data.symbol : "") + scaled(size);
+  }
   function figure(value, data, isTick) {
     if (value === null || value === undefined) return "–";
     const sign = value < 0 ? "−" : "";
     const size = Math.abs(value);
+    if (isTick) return sign + tick(size, data);
     if (data.unit === "percent") return `${sign}${trim((size * 100).toFixed(1))}%`;
     if (data.unit === "latency") return sign + duration(size);
     const isMoney = data.unit === "money" || data.unit === "unit_price";
-    const text = isTick ? scaled(size) : isMoney ? amount(size) : grouped(size, 0);
+    const text = isMoney ? amount(size) : grouped(size, 0);
     return sign + (isMoney ? data.symbol : "") + text;
   }
 
@@ -48,14 +57,14 @@
   const type = () => ({ fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 11, color: colour("ink-3") });
   function valueAxis(data) {
     return {
-      type: "value", splitNumber: 4, min: data.kind === "lines" && data.unit !== "money" ? undefined : (range) => Math.min(0, range.min),
+      type: "value", splitNumber: 4, min: (range) => Math.min(0, range.min),
       axisLabel: { ...type(), formatter: (value) => figure(value, data, true) }, axisLine: { show: false }, axisTick: { show: false },
       splitLine: { lineStyle: { color: colour("line"), width: 1 } },
     };
   }
   function categoryAxis(data) {
     return {
-      type: "category", data: data.categories, boundaryGap: data.kind !== "lines", axisLabel: { ...type(), hideOverlap: true },
+      type: "category", data: data.categories, boundaryGap: data.kind !== "lines", axisLabel: { ...type(), hideOverlap: true, interval: data.categories.length <= 14 ? 0 : "auto" },
       axisTick: { show: false }, axisLine: { lineStyle: { color: colour("line-2") } },
     };
   }
@@ -69,7 +78,7 @@
       lineStyle: { color: ink, width: 2.25, type: series.dashed ? "dashed" : "solid" }, itemStyle: { color: ink }, connectNulls: false,
       endLabel: {
         show: true, ...type(), fontSize: 12, fontWeight: 600, color: ink, distance: 8,
-        formatter: (point) => `${series.label}  ${figure(point.value, data, data.unit === "money")}`,
+        formatter: (point) => `${series.label}  ${data.unit === "money" ? figure(point.value, data, true) : figure(point.value, data, false)}`,
       },
       labelLayout: { moveOverlap: "shiftY" }, emphasis: { disabled: true },
     };
@@ -147,6 +156,7 @@
     return (points) => {
       const at = [].concat(points)[0].dataIndex;
       const box = document.createElement("div");
+      box.className = "tg-tip";
       const head = document.createElement("b");
       head.textContent = data.categories[at] + (data.incomplete.includes(at) ? ", so far" : "");
       const table = document.createElement("table");
@@ -174,7 +184,7 @@
       grid: { left: 8, right: data.kind === "lines" ? 128 : isSideways ? 72 : 12, top: data.marks.length ? 34 : 14, bottom: 4, containLabel: true },
       xAxis: isSideways ? axes[1] : axes[0], yAxis: isSideways ? axes[0] : axes[1], series: layers,
       tooltip: {
-        trigger: "axis", confine: true, transitionDuration: 0, className: "tg-tip", borderWidth: 0, padding: 0, backgroundColor: "transparent", extraCssText: "",
+        trigger: "axis", confine: true, transitionDuration: 0, className: "tg-tip-holder", borderWidth: 0, padding: 0, backgroundColor: "transparent", extraCssText: "",
         axisPointer: { type: data.kind === "lines" ? "line" : "shadow", lineStyle: { color: colour("line-3") }, shadowStyle: { color: faint(colour("ink-3"), 0.08) }, animation: false },
         formatter: tip(data),
       },
@@ -186,6 +196,7 @@
     const source = document.getElementById(element.dataset.tgChart);
     if (!source || charts.has(element)) return;
     const data = JSON.parse(source.textContent);
+    data.top = Math.max(...data.series.flatMap((series) => series.values.map((value) => value ?? 0)));
     const chart = echarts.init(element, null, { renderer: "svg" });
     chart.setOption(option(data));
     charts.set(element, { chart, data });

@@ -179,8 +179,9 @@ def change(ratio: Number | None, since: str = "", good: bool | None = None) -> S
 
 
 @register.inclusion_tag("components/kpis.html")
-def kpi_strip(kpis: Sequence[Kpi]) -> dict[str, Any]:
-    return {"kpis": kpis}
+def kpi_strip(kpis: Sequence[Kpi], sentence: str = "", verdict_name: str = "") -> dict[str, Any]:
+    """Two to six figures in one card; a sentence (and a verdict) may stand over them."""
+    return {"kpis": kpis, "sentence": sentence, "verdict_name": verdict_name}
 
 
 @register.inclusion_tag("components/chart.html")
