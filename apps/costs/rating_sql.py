@@ -62,8 +62,9 @@ LEFT JOIN LATERAL (
 """
 
 # Prices are per 1,000,000 tokens; multiplying by 0.000001 is exact where dividing is not. An unknown token count adds
-# nothing (its tokens stand in another type), a known one without a price makes the amount NULL. Idle GPU time is what
-# the allocated time costs less what its busy share costs, so that the two add up to the last digit.
+# nothing (its tokens stand in another type), a known one without a price makes the amount NULL; where an accelerator of
+# our own is paid by the hour, its tokens cost nothing more. Idle GPU time is what the allocated time costs less what its
+# busy share costs, so that the two add up to the last digit.
 HOUR_LINES = """
 CREATE TEMP TABLE costs_new ON COMMIT DROP AS
 WITH summed AS (
@@ -82,12 +83,13 @@ WITH summed AS (
         coalesce(s.input, s.cached, s.cache_write, s.cache_write_1h, s.output, s.reasoning) IS NOT NULL AS has_tokens,
         coalesce(s.input, 0) + coalesce(s.cached, 0) + coalesce(s.cache_write, 0) + coalesce(s.cache_write_1h, 0)
             + coalesce(s.output, 0) + coalesce(s.reasoning, 0) AS tokens,
-        (CASE WHEN s.input > 0 THEN s.input * g.input_price ELSE 0 END
+        CASE WHEN g.gpu_hour_price IS NOT NULL AND g.input_price IS NULL AND g.output_price IS NULL THEN 0 ELSE (
+            CASE WHEN s.input > 0 THEN s.input * g.input_price ELSE 0 END
             + CASE WHEN s.cached > 0 THEN s.cached * g.cached_price ELSE 0 END
             + CASE WHEN s.cache_write > 0 THEN s.cache_write * g.cache_write_price ELSE 0 END
             + CASE WHEN s.cache_write_1h > 0 THEN s.cache_write_1h * g.cache_write_1h_price ELSE 0 END
             + CASE WHEN s.output > 0 THEN s.output * g.output_price ELSE 0 END
-            + CASE WHEN s.reasoning > 0 THEN s.reasoning * g.reasoning_price ELSE 0 END) * 0.000001 AS token_amount,
+            + CASE WHEN s.reasoning > 0 THEN s.reasoning * g.reasoning_price ELSE 0 END) * 0.000001 END AS token_amount,
         CASE WHEN (s.cached > 0 AND g.cached_assumed) OR (s.cache_write > 0 AND g.cache_write_assumed)
                 OR (s.cache_write_1h > 0 AND g.cache_write_1h_assumed) OR (s.reasoning > 0 AND g.reasoning_assumed)
             THEN %(rate_assumed)s ELSE 0 END AS assumed,

@@ -60,7 +60,8 @@ class Published:
 @contextmanager
 def staged(work_dir: Path, *, memory_mb: int = 512) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB over the reduced files of one work folder and nothing else, spilling beside them."""
-    with duckdb.connect(":memory:", config={"memory_limit": f"{memory_mb}MB", "TimeZone": "UTC"}) as db:
+    with duckdb.connect(":memory:", config={"memory_limit": f"{memory_mb}MB"}) as db:
+        db.execute("SET TimeZone = 'UTC'")
         db.execute(f"SET temp_directory = '{_quoted(work_dir / 'spill')}'")
         db.execute(f"SET allowed_directories = ['{_quoted(work_dir)}/']")
         db.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -139,8 +140,8 @@ def _merged_hours(join: str) -> str:
 
 
 def _summed_list(name: str) -> str:
-    added = "list_transform(list_zip(a, b), pair -> coalesce(pair[1], 0) + coalesce(pair[2], 0))"
-    return f"list_reduce(list({name}) FILTER ({name} IS NOT NULL), (a, b) -> {added})"
+    added = "list_transform(list_zip(a, b), lambda pair: coalesce(pair[1], 0) + coalesce(pair[2], 0))"
+    return f"list_reduce(list({name}) FILTER ({name} IS NOT NULL), lambda a, b: {added})"
 
 
 def _array(name: str) -> str:

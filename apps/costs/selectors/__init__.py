@@ -1,0 +1,43 @@
+"""Reads of money for pages: scope (which money), tables (sums, groups, time), bills (against what was invoiced)."""
+
+from apps.costs.selectors.bills import BilledMonth, billed_months
+from apps.costs.selectors.freshness import FigureState, figure_state, newest_month
+from apps.costs.selectors.scope import BasisChoice, CostScope, Measures, may_see_unallocated
+from apps.costs.selectors.tables import (
+    NO_COST_CENTRE,
+    NOBODY,
+    CostOverTime,
+    CostRow,
+    CostTable,
+    CostTotals,
+    Grouping,
+    Order,
+    cost_over_time,
+    cost_table,
+    cost_totals,
+    month_costs,
+)
+
+__all__ = (
+    "NOBODY",
+    "NO_COST_CENTRE",
+    "BasisChoice",
+    "BilledMonth",
+    "CostOverTime",
+    "CostRow",
+    "CostScope",
+    "CostTable",
+    "CostTotals",
+    "FigureState",
+    "Grouping",
+    "Measures",
+    "Order",
+    "billed_months",
+    "cost_over_time",
+    "cost_table",
+    "cost_totals",
+    "figure_state",
+    "may_see_unallocated",
+    "month_costs",
+    "newest_month",
+)

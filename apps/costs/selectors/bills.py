@@ -1,0 +1,69 @@
+"""What a bill says beside what was computed, by provider and month, where the bill covers the same calls."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from django.db import connection
+
+from apps.core import periods
+from apps.core.actor import Actor
+from apps.costs.selectors.scope import BasisChoice, CostScope, rows_of, split
+
+
+@dataclass(frozen=True, slots=True)
+class BilledMonth:
+    """One provider in one whole month. `billed` is what was invoiced, `effective` what the month bears of it."""
+
+    provider: str
+    month: date
+    billed: Decimal
+    effective: Decimal
+    computed: Decimal
+
+    @property
+    def residual(self) -> Decimal:
+        """Bill less computed: positive where the bill knows more."""
+        return self.effective - self.computed
+
+
+def billed_months(*, actor: Actor, scope: CostScope) -> list[BilledMonth]:
+    """Whole months of the scope in which a checking bill stands beside computed cost; others have no bill.
+
+    A charge of a bill may stand on one day for a whole month, so single days are never compared.
+    """
+    months, _ = split(scope.first, scope.end)
+    if not months or scope.component:
+        return []
+    whole = replace(scope, first=months[0], end=periods.next_month(months[-1]), basis=BasisChoice.FULL, provider="")
+    parts = [
+        ("computed", "counts", rows_of(actor, replace(whole, basis=BasisChoice.COMPUTED))),
+        ("effective", "checks", rows_of(actor, replace(whole, basis=BasisChoice.EFFECTIVE))),
+        ("billed", "checks", rows_of(actor, replace(whole, basis=BasisChoice.BILLED))),
+    ]
+    union = " UNION ALL ".join(f"SELECT * FROM ({rows.text}) r WHERE role = '{role}'" for _, role, rows in parts)
+    values = tuple(value for _, _, rows in parts for value in rows.values)
+    with connection.cursor() as cursor:
+        cursor.execute(_COMPARE.format(rows=union), values)
+        found = [BilledMonth(*row) for row in cursor.fetchall()]
+    return [month for month in found if not scope.provider or month.provider == scope.provider]
+
+
+# A line of a bill without a model still belongs to the bill's provider: the first charge of the source names it.
+_COMPARE = """
+WITH x AS MATERIALIZED ({rows}), named AS (
+    SELECT s.source_id, (
+        SELECT c.provider FROM sources_part p JOIN usage_charge c ON c.part_id = p.id
+        WHERE p.source_id = s.source_id LIMIT 1
+    ) AS provider
+    FROM (SELECT DISTINCT source_id FROM x WHERE basis <> 'computed' AND offering_id IS NULL) s
+), told AS (
+    SELECT coalesce(o.provider, n.provider, '') AS provider, x.day, x.basis, x.cost
+    FROM x LEFT JOIN catalog_offering o ON o.id = x.offering_id LEFT JOIN named n ON n.source_id = x.source_id
+)
+SELECT provider, day, coalesce(sum(cost) FILTER (WHERE basis = 'billed'), 0),
+    coalesce(sum(cost) FILTER (WHERE basis = 'effective'), 0), coalesce(sum(cost) FILTER (WHERE basis = 'computed'), 0)
+FROM told GROUP BY provider, day
+HAVING bool_or(basis <> 'computed') AND bool_or(basis = 'computed')
+ORDER BY day DESC, provider
+"""

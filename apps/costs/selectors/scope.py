@@ -1,0 +1,238 @@
+"""Which money a figure is about, and the smallest table that can answer for it.
+
+Whole months are summed from `costs_month`, days without an owner in question from `costs_day`; day lines themselves are
+only read for the edges of a period or for single days of single owners. Every condition is a parameter of the statement.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from apps.accounts import rights
+from apps.core import periods
+from apps.core.actor import Actor
+from apps.costs import flags
+from apps.usage.fields import Flag
+from apps.workloads.models import Workload
+
+LONGEST_BY_DAY: Final = 92
+
+
+class BasisChoice(StrEnum):
+    """Which lines are summed. Bases are never added to each other, except those that make the full cost."""
+
+    FULL = "full"  # counting lines, whatever they rest on; billed amounts are left out, effective ones stand for them
+    COMPUTED = "computed"
+    EFFECTIVE = "effective"
+    BILLED = "billed"
+
+
+class Sql(NamedTuple):
+    """A piece of a statement with the values of its %s marks."""
+
+    text: str
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CostScope:
+    """Days `first` to `end`, half-open, and what is left of them after the filters; None and "" filter nothing."""
+
+    first: date
+    end: date
+    basis: BasisChoice = BasisChoice.FULL
+    workload_id: int | None = None
+    offering_id: int | None = None
+    provider: str = ""
+    component: str = ""
+    cost_centre_path: str = ""
+    source_id: int | None = None
+    allocated: bool | None = None
+
+    def over(self, first: date, end: date) -> "CostScope":
+        """The same filters over other days."""
+        return replace(self, first=first, end=end)
+
+    @property
+    def days(self) -> int:
+        return (self.end - self.first).days
+
+    @property
+    def is_about_owners(self) -> bool:
+        """Whether only lines that name their workload can answer."""
+        return self.workload_id is not None or bool(self.cost_centre_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Sums of day lines. `cost` is in the organisation's currency; None where nothing of it is known."""
+
+    cost: Decimal | None = None
+    requests: int = 0
+    failed: int = 0
+    tokens: int = 0
+    unpriced_tokens: int = 0
+    unpriced_lines: int = 0
+    unconverted_lines: int = 0
+    assumed_lines: int = 0
+    upper_bound_lines: int = 0
+    tier_assumed_lines: int = 0
+    carried_lines: int = 0
+    lines: int = 0
+
+
+MEASURES: Final = tuple(name for name in Measures.__slots__ if name != "cost")
+
+
+def sums(condition: str = "") -> str:
+    """The measures of rows `x` as aggregates, in the order in which `measures_of` reads them."""
+    only = f" FILTER (WHERE {condition})" if condition else ""
+    return ", ".join(f"coalesce(sum(x.{name}){only}, 0) AS {name}" for name in ("cost", *MEASURES))
+
+
+def measures_of(row: Iterable[Any]) -> Measures:
+    cost, *others = row
+    found = Measures(None, *(int(other) for other in others))
+    # A sum of lines that all lack a price or an exchange rate is not zero; it is unknown.
+    unknown = found.lines > 0 and cost == 0 and found.unpriced_lines + found.unconverted_lines >= found.lines
+    return replace(found, cost=None if unknown else cost)
+
+
+def split(first: date, end: date) -> tuple[list[date], list[tuple[date, date]]]:
+    """A period as whole accounting months and the days before and after them, half-open."""
+    last = end - timedelta(days=1)
+    months = [m for m in periods.months_between(first, last) if m >= first and periods.next_month(m) <= end]
+    if not months:
+        return [], [(first, end)]
+    edges = ((first, months[0]), (periods.next_month(months[-1]), end))
+    return months, [(start, stop) for start, stop in edges if start < stop]
+
+
+def rows_of(
+    actor: Actor, scope: CostScope, *, by_owner: bool = False, by_day: bool = False, only: Sql | None = None
+) -> Sql:
+    """A relation of partial sums: day (a month's first day for a whole month), keys, and the measures.
+
+    `by_owner` keeps workloads apart, `by_day` keeps days apart; without them the smaller tables answer. `only` narrows
+    further, on the columns of the relation's tables.
+    """
+    owners = by_owner or scope.is_about_owners or not _sees_everybody(actor)
+    months, edges = ([], [(scope.first, scope.end)]) if by_day else split(scope.first, scope.end)
+    parts = [_month_rows(actor, scope, months, only)] if months else []
+    parts += [_line_rows(actor, scope, *edge, only) if owners else _day_rows(actor, scope, *edge, only) for edge in edges]
+    return Sql(" UNION ALL ".join(part.text for part in parts), tuple(v for part in parts for v in part.values))
+
+
+def line_conditions(actor: Actor, scope: CostScope) -> Sql:
+    """WHERE for `costs_line t`: the lines behind a figure, as far as the actor may see them."""
+    return _where(
+        Sql("t.day >= %s AND t.day < %s", (scope.first, scope.end)), _filters(scope), _owner_filters(actor, scope)
+    )
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+_ROLLED = ", ".join(f"t.{name}" for name in ("unpriced_tokens", "unpriced_lines", "unconverted_lines", "assumed_lines",
+                                             "upper_bound_lines", "tier_assumed_lines", "carried_lines", "lines"))  # fmt: skip
+_TOKENS = "CASE WHEN t.basis = 'computed' AND t.component IN ('token', 'retry_failed', 'fallback') THEN {} ELSE 0 END"
+_FAILED = "CASE WHEN t.component = 'retry_failed' THEN {} ELSE 0 END"
+_KEYS = "t.offering_id, t.source_id, t.component, t.basis, t.role, t.currency"
+_OF_ROLLUP = (
+    f"{_KEYS}, t.amount_org AS cost, t.requests, {_FAILED.format('t.requests')} AS failed, "
+    f"{_TOKENS.format('t.quantity')} AS tokens, {_ROLLED}"
+)
+
+
+def _flagged(flag: int) -> str:
+    return f"CASE WHEN t.flags & {int(flag)} <> 0 THEN 1 ELSE 0 END"
+
+
+_OF_LINE = (
+    f"{_KEYS}, coalesce(t.amount_org, 0), coalesce(t.requests, 0), {_FAILED.format('coalesce(t.requests, 0)')}, "
+    f"{_TOKENS.format('coalesce(t.quantity, 0)')}, t.unpriced_tokens, {_flagged(flags.UNPRICED)}, "
+    "CASE WHEN t.amount IS NOT NULL AND t.amount_org IS NULL THEN 1 ELSE 0 END, "
+    f"{_flagged(flags.RATE_ASSUMED)}, {_flagged(Flag.UPPER_BOUND)}, {_flagged(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)}, "
+    f"{_flagged(flags.RATE_CARRIED)}, 1"
+)
+
+
+def _month_rows(actor: Actor, scope: CostScope, months: list[date], only: Sql | None) -> Sql:
+    where = _where(Sql("t.charge_month = ANY(%s)", (months,)), _filters(scope), _owner_filters(actor, scope), only)
+    keys = "t.charge_month AS day, t.workload_id, t.workload_id IS NOT NULL AS allocated"
+    return Sql(f"SELECT {keys}, {_OF_ROLLUP} FROM costs_month t WHERE {where.text}", where.values)
+
+
+def _day_rows(actor: Actor, scope: CostScope, first: date, end: date, only: Sql | None) -> Sql:
+    where = _where(Sql("t.day >= %s AND t.day < %s", (first, end)), _filters(scope), _placed(actor, scope, "t.allocated"), only)
+    keys = "t.day, NULL::bigint AS workload_id, t.allocated"
+    return Sql(f"SELECT {keys}, {_OF_ROLLUP} FROM costs_day t WHERE {where.text}", where.values)
+
+
+def _line_rows(actor: Actor, scope: CostScope, first: date, end: date, only: Sql | None) -> Sql:
+    where = _where(Sql("t.day >= %s AND t.day < %s", (first, end)), _filters(scope), _owner_filters(actor, scope), only)
+    keys = "t.day, t.workload_id, t.workload_id IS NOT NULL AS allocated"
+    return Sql(f"SELECT {keys}, {_OF_LINE} FROM costs_line t WHERE {where.text}", where.values)
+
+
+# --- Conditions on `t` ------------------------------------------------------------------------------------------------
+
+
+def _where(*parts: Sql | None) -> Sql:
+    given = [part for part in parts if part is not None and part.text]
+    return Sql(" AND ".join(f"({part.text})" for part in given), tuple(v for part in given for v in part.values))
+
+
+def _filters(scope: CostScope) -> Sql:
+    parts = [_basis(scope.basis)]
+    if scope.offering_id is not None:
+        parts.append(Sql("t.offering_id = %s", (scope.offering_id,)))
+    if scope.provider:
+        parts.append(Sql("t.offering_id IN (SELECT id FROM catalog_offering WHERE provider = %s)", (scope.provider,)))
+    if scope.component:
+        parts.append(Sql("t.component = %s", (scope.component,)))
+    if scope.source_id is not None:
+        parts.append(Sql("t.source_id = %s", (scope.source_id,)))
+    return _where(*parts)
+
+
+def _basis(basis: BasisChoice) -> Sql:
+    if basis is BasisChoice.FULL:
+        return Sql("t.role = 'counts' AND t.basis <> 'billed'")
+    return Sql("t.basis = %s", (basis.value,))
+
+
+def _owner_filters(actor: Actor, scope: CostScope) -> Sql:
+    parts = [_placed(actor, scope, "t.workload_id IS NOT NULL"), _visible(actor)]
+    if scope.workload_id is not None:
+        parts.append(Sql("t.workload_id = %s", (scope.workload_id,)))
+    if scope.cost_centre_path:
+        below = "SELECT w.id FROM workloads_workload w JOIN accounts_cost_centre c ON c.id = w.cost_centre_id"
+        parts.append(Sql(f"t.workload_id IN ({below} WHERE starts_with(c.path, %s))", (scope.cost_centre_path,)))
+    return _where(*parts)
+
+
+def _placed(actor: Actor, scope: CostScope, is_allocated: str) -> Sql | None:
+    """Whether somebody claims the line; what nobody claims is for those who may place it."""
+    may = may_see_unallocated(actor)
+    if scope.allocated is False:
+        return Sql(f"NOT ({is_allocated})") if may else Sql("false")
+    return None if may and scope.allocated is None else Sql(is_allocated)
+
+
+def _visible(actor: Actor) -> Sql | None:
+    if _sees_everybody(actor):
+        return None
+    text, values = Workload.objects.money_visible_to(actor).order_by().values("pk").query.sql_with_params()
+    # Unallocated lines passed `_placed` already, which asks for the right.
+    return Sql(f"t.workload_id IS NULL OR t.workload_id IN ({text})", tuple(values))
+
+
+def _sees_everybody(actor: Actor) -> bool:
+    return rights.rights_of(actor).sees_all_money
+
+
+def may_see_unallocated(actor: Actor) -> bool:
+    return rights.rights_of(actor).may(rights.Right.SEE_UNALLOCATED)

@@ -1,0 +1,273 @@
+"""Why a figure is what it is: from the sum down to day lines, hours x prices, the files they came from, and bindings.
+
+Nothing is kept for this. The proof is worked out again from hours and prices, and must add up to the figure to the last
+digit; where a day waits to be rated again it does not, and `is_exact` says so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+
+from apps.core import organisation
+from apps.core.actor import Actor
+from apps.costs import flags, why_sql
+from apps.costs.selectors.scope import CostScope, Sql, line_conditions
+from apps.costs.selectors.tables import cost_totals
+from apps.usage.fields import NOTES, Flag
+
+# More day lines than this are not taken apart for a page; its parts are, each on a page of its own.
+MOST_LINES: Final = 20_000
+NOTES_OF_LINES: Final = {
+    flags.RATE_ASSUMED: "A token type without a price of its own takes the next wider one.",
+    flags.UNPRICED: "Some tokens have no price; their cost is unknown and not zero.",
+    flags.REPORTED_PRICE: "No price is known; the amount is the source's own figure.",
+    flags.RATE_CARRIED: "The exchange rate of an earlier business day is used.",
+    flags.QUANTITY_UNKNOWN: "Some calls came without token counts.",
+    flags.EFFECTIVE_UNUSABLE: "The bill's effective cost cannot be used; its billed cost stands in.",
+}
+EXPORT_COLUMNS: Final = (
+    "Day", "Workload", "Source", "File or part", "Usage key", "Provider", "Model", "Component", "Basis", "Service tier",
+    "Prompt band", "What", "Hours", "Quantity", "Price per million tokens or GPU-hour", "Currency", "Amount",
+    "Amount in the organisation's currency", "Price from", "Price list", "Price valid from", "Day line",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentPart:
+    """One component of the figure, in the organisation's currency; `amount` None is unknown."""
+
+    component: str
+    amount: Decimal | None
+    lines: int
+    requests: int
+    quantity: Decimal
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PricePart:
+    """What one price was paid for. `quantity` is tokens, or GPU-seconds where `kind` is gpu; `price` per million or hour."""
+
+    component: str
+    kind: str
+    provider: str
+    model: str
+    service_tier: str
+    prompt_band: int
+    price: Decimal | None
+    currency: str
+    price_scope: str | None
+    list_version: str | None
+    valid_from: datetime | None
+    valid_to: datetime | None
+    rate_id: int | None
+    quantity: Decimal | None
+    amount: Decimal | None
+    amount_org: Decimal | None
+    hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyPart:
+    """Lines of one currency: what they come to in it, and converted at each day's rate."""
+
+    currency: str
+    amount: Decimal | None
+    amount_org: Decimal | None
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullPart:
+    """A file, or a run over a live source, from which hours or charges of the figure came."""
+
+    pull_id: int
+    source: str
+    source_slug: str
+    part: str
+    digest: str
+    rows: int | None
+    finished_at: datetime | None
+    hours: int
+    charges: int
+
+
+@dataclass(frozen=True, slots=True)
+class BindingPart:
+    """Whose a usage key was, from when to when; without a workload nobody claims it."""
+
+    pairs: list[list[str]]
+    source: str
+    workload: str | None
+    workload_slug: str | None
+    valid_from: datetime
+    valid_to: datetime
+    bound_by: list[list[str]] | None
+    binding_id: int | None
+
+    @property
+    def label(self) -> str:
+        return label_of(self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePart:
+    """Rows of a bill that are alike; they keep their own charge period."""
+
+    source: str
+    category: str
+    meter: str
+    unit: str
+    currency: str
+    rows: int
+    quantity: Decimal | None
+    billed: Decimal
+    effective: Decimal
+    is_accrued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The proof of one figure. `is_apart` is False where it has too many day lines to be taken apart at once."""
+
+    scope: CostScope
+    amount: Decimal | None
+    lines: int
+    is_apart: bool
+    is_exact: bool
+    components: list[ComponentPart] = field(default_factory=list)
+    currencies: list[CurrencyPart] = field(default_factory=list)
+    prices: list[PricePart] = field(default_factory=list)
+    charges: list[ChargePart] = field(default_factory=list)
+    pulls: list[PullPart] = field(default_factory=list)
+    bindings: list[BindingPart] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def hours(self) -> int:
+        return sum(pull.hours for pull in self.pulls)
+
+    @property
+    def charge_rows(self) -> int:
+        return sum(pull.charges for pull in self.pulls)
+
+    @property
+    def price_count(self) -> int:
+        return len({part.rate_id for part in self.prices if part.rate_id is not None})
+
+
+def why_cost(*, actor: Actor, scope: CostScope) -> Why:
+    """The proof of a cost figure, as far as the actor may see its lines. Six statements, however many lines."""
+    total = cost_totals(actor=actor, scope=scope).now
+    if total.lines > MOST_LINES:
+        return Why(scope, total.cost, total.lines, is_apart=False, is_exact=True)
+    lines = _Lines(actor, scope)
+    component_rows = lines.fetch(why_sql.COMPONENTS)
+    price_rows = lines.fetch(why_sql.PRICES)
+    return Why(
+        scope=scope,
+        amount=total.cost,
+        lines=total.lines,
+        is_apart=True,
+        is_exact=not any(row[17] for row in price_rows),
+        components=_components(component_rows),
+        currencies=_currencies(component_rows),
+        prices=[PricePart(*row[:17]) for row in price_rows],
+        charges=[ChargePart(*row) for row in lines.fetch(why_sql.CHARGES)],
+        pulls=[PullPart(*row) for row in lines.fetch(why_sql.PULLS)],
+        bindings=[BindingPart(*row) for row in lines.fetch(why_sql.BINDINGS)],
+        notes=_notes(component_rows),
+    )
+
+
+def proof_rows(*, actor: Actor, scope: CostScope) -> Iterator[tuple[Any, ...]]:
+    """The whole proof, one row for each line, series, price and token type; the amounts add up to the figure."""
+    for row in _Lines(actor, scope).fetch(why_sql.EXPORT):
+        day, workload, source, part, pairs, *rest = row
+        yield (day, workload, source, part, label_of(pairs or []), *rest)
+
+
+def label_of(pairs: list[list[str]]) -> str:
+    """A usage key as people say it: its value, or all pairs with their kinds."""
+    if len(pairs) == 1:
+        return pairs[0][1]
+    return " / ".join(f"{kind} {value}" for kind, value in pairs) or "no key"
+
+
+class _Lines:
+    """The statements' values for the lines of one scope."""
+
+    def __init__(self, actor: Actor, scope: CostScope) -> None:
+        company = organisation.get()
+        zone = ZoneInfo(company.zone)
+        self.conditions, self.values = _named(line_conditions(actor, scope))
+        self.values |= {
+            "starts_at": _midnight(scope.first, zone),
+            "ends_at": _midnight(scope.end, zone),
+            "zone": company.zone,
+            "currency": company.currency,
+        }
+
+    def fetch(self, statement: str) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement.replace("{conditions}", self.conditions), self.values)
+            return [tuple(_parsed(cell) for cell in row) for row in cursor.fetchall()]
+
+
+def _named(sql: Sql) -> tuple[str, dict[str, Any]]:
+    """The rating's statements name their values, so these get names too."""
+    first, *others = sql.text.split("%s")
+    text = first + "".join(f"%(v{at})s{other}" for at, other in enumerate(others))
+    return text, {f"v{at}": value for at, value in enumerate(sql.values)}
+
+
+def _components(rows: list[tuple[Any, ...]]) -> list[ComponentPart]:
+    found: dict[str, ComponentPart] = {}
+    for component, basis, _, lines, _, amount, quantity, requests, *_ in rows:
+        old = found.get(component) or ComponentPart(component, None, 0, 0, Decimal(0), ())
+        found[component] = replace(
+            old,
+            amount=amount if old.amount is None else old.amount + (amount or 0),
+            lines=old.lines + lines,
+            requests=old.requests + int(requests or 0),
+            quantity=old.quantity + (quantity or 0),
+            bases=tuple(dict.fromkeys((*old.bases, basis))),
+        )
+    return sorted(found.values(), key=lambda part: -(part.amount or 0))
+
+
+def _currencies(rows: list[tuple[Any, ...]]) -> list[CurrencyPart]:
+    found: dict[str, CurrencyPart] = {}
+    for _, _, currency, lines, amount, amount_org, *_ in rows:
+        old = found.get(currency) or CurrencyPart(currency, None, None, 0)
+        found[currency] = CurrencyPart(
+            currency, _plus(old.amount, amount), _plus(old.amount_org, amount_org), old.lines + lines
+        )
+    return [found[currency] for currency in sorted(found)]
+
+
+def _notes(rows: list[tuple[Any, ...]]) -> list[str]:
+    """What was assumed for some of it, in sentences."""
+    marks = 0
+    for row in rows:
+        marks |= row[9]
+    of_hours = [text for flag, text in NOTES.items() if marks & flag and flag is not Flag.ZONE_ASSUMED]
+    return [text for flag, text in NOTES_OF_LINES.items() if marks & flag] + of_hours
+
+
+def _plus(first: Decimal | None, second: Decimal | None) -> Decimal | None:
+    return first if second is None else second if first is None else first + second
+
+
+def _parsed(cell: Any) -> Any:
+    """JSON comes as text from a plain cursor."""
+    return _pairs(cell) if isinstance(cell, str) and cell.startswith("[[") else cell
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), tzinfo=zone)
