@@ -51,13 +51,18 @@ def prompt_band(input_tokens: int | None) -> int:
 
 def band_label(band: int) -> str:
     """The band in words, for people: 'over 200,000 to 272,000 input tokens'."""
-    if band == UNKNOWN_BAND:
+    return bands_label(band, band)
+
+
+def bands_label(first: int, last: int) -> str:
+    """A run of bands in words, from the lower edge of the first to the upper edge of the last."""
+    if first == UNKNOWN_BAND:
         return "prompt size unknown"
-    if band == 0:
-        return f"up to {PROMPT_BAND_EDGES[0]:,} input tokens"
-    if band == len(PROMPT_BAND_EDGES):
-        return f"over {PROMPT_BAND_EDGES[-1]:,} input tokens"
-    return f"over {PROMPT_BAND_EDGES[band - 1]:,} to {PROMPT_BAND_EDGES[band]:,} input tokens"
+    over = f"over {PROMPT_BAND_EDGES[first - 1]:,}" if first else ""
+    up_to = f"to {PROMPT_BAND_EDGES[last]:,}" if last < len(PROMPT_BAND_EDGES) else ""
+    if over and up_to:
+        return f"{over} {up_to} input tokens"
+    return f"{over or f'up {up_to}'} input tokens" if over or up_to else "any prompt"
 
 
 def service_tier(reported: str | None) -> ServiceTier:

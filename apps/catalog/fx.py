@@ -32,7 +32,7 @@ def source() -> str:
 
 def rates_for(currency: str, quote: str, days: Iterable[date]) -> dict[date, Decimal | None]:
     """What one unit of `currency` was worth in `quote` on each day; None where there is no rate, never a guess."""
-    wanted = set(days)
+    wanted = list(dict.fromkeys(days))
     if currency == quote:
         return dict.fromkeys(wanted, Decimal(1))
     ensure(currency, quote)

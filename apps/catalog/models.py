@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models.constraints import Deferrable
 from django.db.models.functions import Now
 
-from apps.catalog.bands import LATENCY_EDGES_MS, ServiceTier
+from apps.catalog.bands import LATENCY_EDGES_MS, PROMPT_BANDS, ServiceTier, bands_label
 from apps.catalog.names import Rule
 from apps.core.money import MoneyField, is_a_number
 
@@ -244,6 +244,11 @@ class Rate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_scope_display()} {self.service_tier} {self.prompt_band} from {self.valid_from:%Y-%m-%d}"
+
+    @property
+    def from_band(self) -> str:
+        """The prompts it is stated for, in words: its own band and those above it."""
+        return bands_label(self.prompt_band, PROMPT_BANDS[-1])
 
 
 class EffectiveRate(models.Model):
