@@ -19,8 +19,11 @@ END = datetime(9999, 1, 1, tzinfo=UTC)
 class WorkloadQuerySet(models.QuerySet["Workload"]):
     def visible_to(self, actor: Actor) -> "WorkloadQuerySet":
         """The register is public inside the organisation; a draft is seen by whom it names and by administrators."""
-        if actor.is_machine:
+        held = rights.rights_of(actor)
+        if held.may(rights.Right.MANAGE_SETTINGS):
             return self
+        if not held.may(rights.Right.SEE_REGISTER):
+            return self.none()
         drafts = models.Q(created_by_id=actor.person_id) | self._owned_by(actor)
         return self.filter(~models.Q(state=Workload.State.DRAFT) | drafts)
 
@@ -79,7 +82,15 @@ class Workload(models.Model):
     business_owner = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="business_workloads")
     technical_owner = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="technical_workloads")
     budget_owner = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="budget_workloads")
-    monthly_spend_expected = MoneyField(null=True, help_text="What it may spend a month, in the organisation's currency.")
+    monthly_spend_expected = MoneyField(
+        null=True, help_text="What it may spend a month, in the organisation's currency."
+    )
+    registered_for = models.JSONField(
+        null=True, help_text="The usage it was registered for: source_id and pairs, to be bound once it is active."
+    )
+    differs_from = models.JSONField(
+        default=list, help_text="Ids of workloads that look alike and are not, says who registered it."
+    )
     created_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
@@ -159,6 +170,17 @@ class WorkloadRevision(models.Model):
         return f"{self.workload} v{self.version}"
 
 
+class BindingQuerySet(models.QuerySet["Binding"]):
+    def in_force(self) -> "BindingQuerySet":
+        return self.filter(superseded_by__isnull=True, ended_at__isnull=True)
+
+    def visible_to(self, actor: Actor) -> "BindingQuerySet":
+        """Bindings of workloads whose usage the actor may see; all of them for those who place what is unallocated."""
+        if rights.rights_of(actor).may(rights.Right.SEE_UNALLOCATED):
+            return self
+        return self.filter(workload__in=Workload.objects.money_visible_to(actor))
+
+
 class Binding(models.Model):
     """Says that usage with these pairs belongs to a workload, from one full hour to another.
 
@@ -176,6 +198,8 @@ class Binding(models.Model):
     superseded_by = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="supersedes")
     ended_at = models.DateTimeField(null=True, help_text="When it was taken back without a successor.")
 
+    objects = BindingQuerySet.as_manager()
+
     class Meta:
         db_table = "workloads_binding"
         constraints = (
@@ -190,6 +214,13 @@ class Binding(models.Model):
     @property
     def in_force(self) -> bool:
         return self.superseded_by_id is None and self.ended_at is None
+
+    @property
+    def label(self) -> str:
+        """The value alone where it names one plain key, else the pairs in words."""
+        if len(self.pairs) == 1 and self.pairs[0][0] == "key":
+            return str(self.pairs[0][1]) or "no key"
+        return " / ".join(f"{kind} {value}" for kind, value in self.pairs)
 
 
 class Attribution(models.Model):

@@ -1,0 +1,29 @@
+"""Every write to the register and to the bindings."""
+
+from apps.workloads.services.bindings import add_binding, end_binding, supersede
+from apps.workloads.services.register import (
+    StaleEdit,
+    activate,
+    change_revision,
+    discard_draft,
+    edit,
+    may_edit,
+    register,
+    save_draft,
+    start_draft,
+)
+
+__all__ = (
+    "StaleEdit",
+    "activate",
+    "add_binding",
+    "change_revision",
+    "discard_draft",
+    "edit",
+    "end_binding",
+    "may_edit",
+    "register",
+    "save_draft",
+    "start_draft",
+    "supersede",
+)
