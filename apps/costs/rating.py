@@ -9,6 +9,7 @@ Lines that go and lines that come also move the roll-ups, as differences, in the
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from apps.costs import flags, rating_sql
 
 RATING_LOCK = 7_303
 TABLES = {"costs_line": "date"}
+_NO_DAY = date(2000, 1, 1)  # stands for the window of a part without hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,17 @@ class Rated:
     month: date | None
     pairs: int
     lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """In-scope cost of one part in the organisation's currency; `total` None when nothing in it could be priced."""
+
+    total: Decimal | None
+    unallocated: Decimal
+    rows: int
+    unconverted: int
+    unpriced_models: tuple[str, ...]
 
 
 def rate_dirty() -> int:
@@ -59,6 +72,40 @@ def rate_batch() -> Rated:
     return Rated(month=month, pairs=pairs, lines=lines)
 
 
+@transaction.atomic
+def totals_of_part(part_id: int) -> Totals:
+    """What the hours of one part cost now, worked out by the same SQL as the lines; writes nothing."""
+    with connection.cursor() as cursor:
+        values = {**_values(_NO_DAY, _NO_DAY), "part": part_id}
+        cursor.execute(rating_sql.CLAIM_PART, values)
+        cursor.execute("SELECT min(day), max(day) FROM costs_claimed")
+        first, last = cursor.fetchone()
+        if first is not None:
+            values = {**_values(first, last), "part": part_id}
+        cursor.execute(rating_sql.SEGMENTS, values)
+        cursor.execute(rating_sql.HOUR_LINES, values)
+        _convert(cursor, values)
+        cursor.execute(rating_sql.TOTALS_OF_HOURS, values)
+        total, unallocated, lines, unconverted, unpriced = cursor.fetchone()
+        cursor.execute("DROP TABLE costs_claimed, costs_segment, costs_new")
+    return Totals(total, unallocated or Decimal(0), lines, unconverted, tuple(unpriced))
+
+
+@transaction.atomic
+def totals_of_bill(part_id: int) -> Totals:
+    """What of one part's charges is in scope, by effective cost (billed where that cannot be used)."""
+    company = organisation.get()
+    values = {"part": part_id, "zone": company.zone, "currency": company.currency}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT currency FROM usage_charge WHERE part_id = %(part)s AND currency <> %(currency)s", values
+        )
+        for (currency,) in cursor.fetchall():
+            fx.ensure(currency, company.currency)
+        cursor.execute(rating_sql.TOTALS_OF_CHARGES, values)
+        return Totals(*cursor.fetchone(), ())
+
+
 def _write_lines(cursor: CursorWrapper, first: date, last: date) -> int:
     """Hours first: whether a bill counts or only checks depends on what else counts that month."""
     values = _values(first, last)
@@ -77,11 +124,7 @@ def _write_lines(cursor: CursorWrapper, first: date, last: date) -> int:
 def _replace(cursor: CursorWrapper, new_lines: str, values: dict[str, Any], *, bases: tuple[str, ...]) -> int:
     """Put new lines in the place of the claimed pairs' old ones, and move the roll-ups by the difference."""
     cursor.execute(new_lines, values)
-    cursor.execute("SELECT DISTINCT currency FROM costs_new")
-    currencies = {row[0] for row in cursor.fetchall()} - {values["currency"]}
-    for currency in sorted(currencies):
-        fx.ensure(currency, values["currency"])
-    cursor.execute(rating_sql.CONVERT, values)
+    _convert(cursor, values)
     cursor.execute(rating_sql.REMOVE_OLD, {**values, "bases": list(bases)})
     cursor.execute(rating_sql.ADD_NEW)
     lines = int(cursor.rowcount)
@@ -89,6 +132,14 @@ def _replace(cursor: CursorWrapper, new_lines: str, values: dict[str, Any], *, b
         cursor.execute(statement, values)
     cursor.execute("DROP TABLE costs_new, costs_delta")
     return lines
+
+
+def _convert(cursor: CursorWrapper, values: dict[str, Any]) -> None:
+    cursor.execute("SELECT DISTINCT currency FROM costs_new")
+    currencies = {row[0] for row in cursor.fetchall()} - {values["currency"]}
+    for currency in sorted(currencies):
+        fx.ensure(currency, values["currency"])
+    cursor.execute(rating_sql.CONVERT, values)
 
 
 def _covered_providers(cursor: CursorWrapper, values: dict[str, Any]) -> set[str]:
@@ -108,6 +159,7 @@ def _values(first: date, last: date) -> dict[str, Any]:
         "ends_at": _midnight(last + timedelta(days=1), zone),
         "zone": company.zone,
         "currency": company.currency,
+        "part": None,
         **{name.lower(): getattr(flags, name) for name in rating_sql.FLAGS},
     }
 

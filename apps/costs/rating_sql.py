@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from apps.usage.fields import Flag
+
 FLAGS: Final = ("RATE_ASSUMED", "UNPRICED", "REPORTED_PRICE", "RATE_CARRIED", "QUANTITY_UNKNOWN", "EFFECTIVE_UNUSABLE")
 
 CLAIM = """
@@ -10,13 +12,15 @@ WITH taken AS (DELETE FROM costs_dirty_day WHERE day >= %s AND day < %s RETURNIN
 SELECT DISTINCT day, identity_id FROM taken
 """
 
-# Cut points of a series: the window's start, and each change of owner, price or role inside the window.
+# Cut points of a series: the window's start, and each change of owner, price or role inside the window. `part` narrows
+# the series to one part's, for the totals of an import.
 SEGMENTS = """
 CREATE TEMP TABLE costs_segment ON COMMIT DROP AS
 WITH series AS (
     SELECT s.id, s.identity_id, s.offering_id, s.call_kind, s.service_tier, s.prompt_band, p.source_id
     FROM usage_series s JOIN sources_part p ON p.id = s.part_id
     WHERE s.identity_id IN (SELECT identity_id FROM costs_claimed)
+      AND (%(part)s::bigint IS NULL OR s.part_id = %(part)s)
 ), cut AS (
     SELECT id, %(starts_at)s::timestamptz AS at FROM series
     UNION
@@ -63,8 +67,8 @@ LEFT JOIN LATERAL (
 
 # Prices are per 1,000,000 tokens; multiplying by 0.000001 is exact where dividing is not. An unknown token count adds
 # nothing (its tokens stand in another type), a known one without a price makes the amount NULL; where an accelerator of
-# our own is paid by the hour, its tokens cost nothing more. Idle GPU time is what the allocated time costs less what its
-# busy share costs, so that the two add up to the last digit.
+# our own is paid by the hour, its tokens cost nothing more. Idle GPU time is what the allocated time costs less what
+# its busy share costs, so that the two add up to the last digit.
 HOUR_LINES = """
 CREATE TEMP TABLE costs_new ON COMMIT DROP AS
 WITH summed AS (
@@ -255,12 +259,21 @@ SELECT day, charge_month, charge_month, workload_id, identity_id, offering_id, s
 FROM costs_new
 """
 
-_MEASURES = "amount, amount_org, quantity, requests, unpriced_tokens, unpriced_lines, unconverted_lines, lines"
-_SUMS = """
+_MEASURES = (
+    "amount, amount_org, quantity, requests, unpriced_tokens, unpriced_lines, unconverted_lines, assumed_lines, "
+    "upper_bound_lines, tier_assumed_lines, carried_lines, lines"
+)
+# Marks are counted, since a difference can be taken from a count and not from a union of bits.
+_UPPER_BOUND, _TIER_ASSUMED = int(Flag.UPPER_BOUND), int(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)
+_SUMS = f"""
     coalesce(sum(sign * amount), 0), coalesce(sum(sign * amount_org), 0), coalesce(sum(sign * quantity), 0),
     coalesce(sum(sign * requests), 0), sum(sign * unpriced_tokens),
     coalesce(sum(sign) FILTER (WHERE flags & %(unpriced)s <> 0), 0),
-    coalesce(sum(sign) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL), 0), sum(sign)
+    coalesce(sum(sign) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL), 0),
+    coalesce(sum(sign) FILTER (WHERE flags & %(rate_assumed)s <> 0), 0),
+    coalesce(sum(sign) FILTER (WHERE flags & {_UPPER_BOUND} <> 0), 0),
+    coalesce(sum(sign) FILTER (WHERE flags & {_TIER_ASSUMED} <> 0), 0),
+    coalesce(sum(sign) FILTER (WHERE flags & %(rate_carried)s <> 0), 0), sum(sign)
 """
 _ADDED = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in _MEASURES.split(", "))
 
@@ -282,3 +295,33 @@ ROLL_UP = (
     _roll_up("costs_day", _DAY_KEY, _DAY_KEY.replace("allocated", "workload_id IS NOT NULL")),
     "DELETE FROM costs_day WHERE day BETWEEN %(first)s AND %(last)s AND lines = 0",
 )
+
+CLAIM_PART = """
+CREATE TEMP TABLE costs_claimed ON COMMIT DROP AS
+SELECT DISTINCT s.identity_id, (h.hour AT TIME ZONE %(zone)s)::date AS day
+FROM usage_series s JOIN usage_hour h ON h.series_id = s.id AND h.revision = 0 WHERE s.part_id = %(part)s
+"""
+
+TOTALS_OF_HOURS = """
+SELECT sum(amount_org), sum(amount_org) FILTER (WHERE workload_id IS NULL), count(*),
+    count(*) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL),
+    coalesce(array_agg(DISTINCT o.name ORDER BY o.name) FILTER (WHERE n.flags & %(unpriced)s <> 0), '{}')
+FROM costs_new n LEFT JOIN catalog_offering o ON o.id = n.offering_id
+"""
+
+# What of a bill is in scope, in the organisation's currency where a rate is known.
+TOTALS_OF_CHARGES = """
+SELECT coalesce(sum(c.cost), 0), coalesce(sum(c.cost) FILTER (WHERE c.workload_id IS NULL), 0), count(*),
+    count(*) FILTER (WHERE c.cost IS NULL)
+FROM (
+    SELECT a.workload_id,
+        coalesce(c.effective, c.billed) * CASE WHEN c.currency = %(currency)s THEN 1 ELSE f.rate END AS cost
+    FROM usage_charge c
+    JOIN workloads_attribution a ON a.identity_id = c.identity_id
+        AND a.valid_from <= c.charge_start AND a.valid_to > c.charge_start
+    LEFT JOIN catalog_fx f ON f.day = (c.charge_start AT TIME ZONE %(zone)s)::date AND f.currency = c.currency
+        AND f.quote = %(currency)s
+    WHERE c.part_id = %(part)s AND c.revision = 0 AND c.category <> 'Purchase'
+      AND (c.in_scope OR a.workload_id IS NOT NULL)
+) c
+"""

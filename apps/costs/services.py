@@ -1,11 +1,15 @@
 """Marking days to be rated again, and rating them."""
 
+from typing import Any
+
 from django.db import connection, transaction
 
 from apps.core import organisation
-from apps.costs.rating import rate_dirty
+from apps.core.money import plain
+from apps.costs.rating import rate_dirty, totals_of_bill, totals_of_part
+from apps.sources.models import Pull
 
-__all__ = ("mark_dirty_touched", "rate_dirty", "sweep_rate_changes")
+__all__ = ("mark_dirty_touched", "rate_dirty", "sweep_rate_changes", "totals_of_pull")
 
 
 def mark_dirty_touched(reason: str) -> int:
@@ -32,6 +36,24 @@ def sweep_rate_changes() -> int:
             else:
                 cursor.execute(_MARK_CURRENCY, [currency, valid_from, zone, valid_to, zone])
     return len(changes)
+
+
+def totals_of_pull(pull: Pull) -> dict[str, Any]:
+    """What an import came to, for its result: money as text in the organisation's currency, None where unknown.
+
+    `unallocated_share` is of the in-scope cost that could be priced and converted; None where that is nothing.
+    """
+    is_bill = pull.format == Pull.Format.FOCUS
+    totals = totals_of_bill(pull.part_id) if is_bill else totals_of_part(pull.part_id)
+    return {
+        "in_scope_cost": plain(totals.total),
+        "computed_cost": None if is_bill else plain(totals.total),
+        "unallocated_cost": plain(totals.unallocated),
+        "unallocated_share": float(totals.unallocated / totals.total) if totals.total else None,
+        "unpriced_models": list(totals.unpriced_models),
+        "unconverted": totals.unconverted,
+        "currency": organisation.get().currency,
+    }
 
 
 _TAKE_CHANGES = """

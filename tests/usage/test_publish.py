@@ -214,3 +214,27 @@ def test_a_charge_longer_than_a_month_is_accrued_by_day_to_the_last_digit(tmp_pa
     assert lines.get(day="2026-01-01").amount == Decimal("0.273972602739726028")
     assert lines.get(day="2026-12-31").amount == Decimal("0.273972602739726027")
     assert Line.objects.get(basis="billed").amount == Decimal(100)
+
+
+def test_the_totals_of_an_import_are_those_of_its_own_part(tmp_path: Path) -> None:
+    source = make_source()
+    load(source, write_log(tmp_path / "one.csv", [(at(5), "A", 1_000_000)]), tmp_path)
+    pull, _ = load(source, write_log(tmp_path / "two.csv", [(at(5), "A", 3_000_000)]), tmp_path)
+    totals = costs.totals_of_pull(pull)
+    assert (totals["in_scope_cost"], totals["computed_cost"]) == ("7.5", "7.5")
+    assert (totals["unallocated_share"], totals["unpriced_models"]) == (1.0, [])
+    bill = write_bill(
+        tmp_path / "bill.csv", bill_row("9", "5", **DAY), bill_row("1", "1", **DAY, ServiceCategory="Other")
+    )
+    pull, _ = load(make_source("Bill"), bill, tmp_path, format="focus")
+    totals = costs.totals_of_pull(pull)
+    assert (totals["in_scope_cost"], totals["computed_cost"], totals["unallocated_share"]) == ("5", None, 1.0)
+
+
+def test_the_totals_of_an_import_whose_model_is_unknown_say_so(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "one.csv", [(at(5), "A", 1_000_000)], model="never-heard-of")
+    pull, _ = load(make_source(), log, tmp_path)
+    totals = costs.totals_of_pull(pull)
+    assert totals["in_scope_cost"] is None
+    assert totals["unallocated_share"] is None
+    assert totals["unpriced_models"] == ["never-heard-of"]
