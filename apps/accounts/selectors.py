@@ -48,7 +48,8 @@ def people_for(actor: Actor) -> QuerySet[Person]:
         people = people.filter(pk=actor.person_id)
     open_invitations = Invitation.objects.filter(accepted_at__isnull=True, withdrawn_at__isnull=True)
     grants = RoleGrant.objects.select_related("cost_centre", "granted_by").order_by("role", "-valid_from")
-    return people.annotate(last_login=Max("accounts__last_login")).prefetch_related(
+    # Grouping drops the model's own order.
+    return people.annotate(last_login=Max("accounts__last_login")).order_by("name", "pk").prefetch_related(
         "accounts",
         Prefetch("grants", queryset=grants, to_attr="all_grants"),
         Prefetch("invitations", queryset=open_invitations, to_attr="open_invitations"),

@@ -15,7 +15,7 @@ from apps.accounts import services as accounts
 from apps.accounts.models import Account
 from apps.core import organisation
 from apps.core.errors import NotFound
-from apps.web.forms import errors_into
+from apps.web.forms import errors_into, posted
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -46,7 +46,7 @@ def accept_invitation(request: HttpRequest, secret: str) -> HttpResponse:
         invitation = accounts.find_invitation(secret)
     except NotFound:
         return render(request, "accounts/invitation.html", {"form": None}, status=404)
-    form = NewPasswordForm(request.POST or None)
+    form = NewPasswordForm(posted(request))
     if request.method == "POST" and form.is_valid():
         with errors_into(form):
             account = accounts.accept_invitation(secret=secret, password=form.cleaned_data["password1"])

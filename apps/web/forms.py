@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 
 from django.contrib import messages
 from django.forms import BaseForm, DateInput
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
 from apps.core.errors import NotFound, TollgateError
@@ -19,6 +19,11 @@ class DayInput(DateInput):
 
     def __init__(self) -> None:
         super().__init__(format="%Y-%m-%d")
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """For a form: what was sent, though it be nothing at all; None for a first look."""
+    return request.POST if request.method == "POST" else None
 
 
 @contextmanager

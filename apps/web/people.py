@@ -32,7 +32,7 @@ from apps.core.actor import Actor
 from apps.web import hooks
 from apps.web.accounts import address_of_invitation
 from apps.web.exports import table_response
-from apps.web.forms import DayInput, end_of, errors_into, errors_said, midnight
+from apps.web.forms import DayInput, end_of, errors_into, errors_said, midnight, posted
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice
 from apps.web.settings import settings_tabs
@@ -145,7 +145,7 @@ def _with(request: HttpRequest, **values: str | None) -> str:
 @require_http_methods(["GET", "POST"])
 def invite(request: PageRequest) -> HttpResponse:
     rights.require(request.actor, Right.MANAGE_PEOPLE)
-    form = InviteForm(request.POST or None)
+    form = InviteForm(posted(request))
     if request.method == "POST" and form.is_valid():
         with errors_into(form):
             sent = invite_by(form, request.actor)
@@ -299,7 +299,7 @@ class CostCentreForm(forms.Form):
 @require_http_methods(["GET", "POST"])
 def cost_centres(request: PageRequest) -> HttpResponse:
     rights.require(request.actor, Right.SEE_PEOPLE)
-    form = CostCentreForm(request.POST or None)
+    form = CostCentreForm(posted(request))
     if request.method == "POST":
         rights.require(request.actor, Right.MANAGE_PEOPLE)
         if form.is_valid():
@@ -332,7 +332,7 @@ def cost_centre(request: PageRequest, pk: int) -> HttpResponse:
     rights.require(request.actor, Right.SEE_PEOPLE)
     centre = get_cost_centre_for(actor=request.actor, pk=pk)
     initial = {"code": centre.code, "name": centre.name, "parent": centre.parent_id}
-    form = CostCentreForm(request.POST or None, initial=initial)
+    form = CostCentreForm(posted(request), initial=initial)
     if request.method == "POST":
         rights.require(request.actor, Right.MANAGE_PEOPLE)
         if form.is_valid():

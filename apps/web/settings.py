@@ -18,7 +18,7 @@ from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.models import Organisation
 from apps.usage.models import Series
-from apps.web.forms import errors_into
+from apps.web.forms import errors_into, posted
 from apps.web.pages import PageRequest
 from apps.web.parts import Tab
 
@@ -81,7 +81,7 @@ def settings_tabs(actor: Actor, current: str) -> list[Tab]:
 @require_http_methods(["GET", "POST"])
 def overview(request: PageRequest) -> HttpResponse:
     current, is_fixed = organisation.get(), usage_is_loaded()
-    form = OrganisationForm(request.POST or None, current=current, is_fixed=is_fixed)
+    form = OrganisationForm(posted(request), current=current, is_fixed=is_fixed)
     if request.method == "POST":
         rights.require(request.actor, Right.MANAGE_SETTINGS)
         if form.is_valid():

@@ -20,7 +20,7 @@ from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import Conflict
 from apps.web.accounts import NewPasswordForm, enter
-from apps.web.forms import errors_into
+from apps.web.forms import errors_into, posted
 from apps.web.pages import PageRequest
 from apps.web.parts import Step
 from apps.web.people import deliver, invite_by
@@ -69,7 +69,7 @@ def first_organisation(request: HttpRequest) -> HttpResponse:
     _refuse_when_done()
     if not _is_owner(request):
         return _ask_for_code(request)
-    form = OrganisationForm(request.POST or None, current=organisation.find(), is_fixed=usage_is_loaded())
+    form = OrganisationForm(posted(request), current=organisation.find(), is_fixed=usage_is_loaded())
     if request.method == "POST" and form.is_valid():
         with errors_into(form):
             _keep_organisation(form)
@@ -90,7 +90,7 @@ def first_administrator(request: HttpRequest) -> HttpResponse:
     _refuse_when_done()
     if not _is_owner(request) or organisation.find() is None:
         return redirect("setup:organisation")
-    form = FirstAdministratorForm(request.POST or None)
+    form = FirstAdministratorForm(posted(request))
     if request.method == "POST" and form.is_valid():
         with errors_into(form):
             wanted = form.cleaned_data
@@ -107,7 +107,7 @@ def first_administrator(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def second_person(request: PageRequest) -> HttpResponse:
     rights.require(request.actor, Right.MANAGE_PEOPLE)
-    form = SecondPersonForm(request.POST or None)
+    form = SecondPersonForm(posted(request))
     if request.method == "POST" and form.is_valid():
         with errors_into(form):
             deliver(request, invite_by(form, request.actor))
@@ -168,7 +168,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _ask_for_code(request: HttpRequest) -> HttpResponse:
-    form = CodeForm(request.POST or None)
+    form = CodeForm(posted(request))
     if request.method == "POST" and form.is_valid():
         if setup.is_setup_code(form.cleaned_data["code"]):
             request.session.cycle_key()

@@ -15,7 +15,7 @@ from apps.accounts.selectors import get_token_for, tokens_for
 from apps.core.actor import Actor
 from apps.core.errors import NotAllowed
 from apps.sources.models import Source
-from apps.web.forms import errors_into, errors_said
+from apps.web.forms import errors_into, errors_said, posted
 from apps.web.pages import PageRequest
 from apps.web.settings import settings_tabs
 
@@ -44,7 +44,7 @@ def list_tokens(request: PageRequest) -> HttpResponse:
     may = rights_of(request.actor).may
     if not may(Right.MANAGE_TOKENS) and not may(Right.SEE_PEOPLE):
         raise NotAllowed("You may not make API tokens.", hint=rights.who_can_give(Right.MANAGE_TOKENS))
-    form = TokenForm(request.POST or None).offer(request.actor)
+    form = TokenForm(posted(request)).offer(request.actor)
     made, plain = None, ""
     if request.method == "POST" and form.is_valid():
         with errors_into(form):
