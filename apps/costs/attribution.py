@@ -317,8 +317,8 @@ WITH {_MOVED}, known AS (
 SELECT l.charge_month, m.before, m.after, coalesce(sum(l.amount_org), 0), sum(l.unpriced_tokens)::bigint
 FROM moved m CROSS JOIN known k
 CROSS JOIN LATERAL generate_series(
-    greatest(m.first_day, k.first_day), least(m.last_day, k.last_day), interval '1 day') day
-JOIN costs_line l ON l.day = day::date AND l.identity_id = m.identity_id
+    greatest(m.first_day, k.first_day), least(m.last_day, k.last_day), interval '1 day') each
+JOIN costs_line l ON l.day = each::date AND l.identity_id = m.identity_id
     AND l.workload_id IS NOT DISTINCT FROM m.before AND l.role = 'counts' AND l.basis <> 'billed'
 GROUP BY 1, 2, 3
 """

@@ -1,5 +1,6 @@
 """Whose usage is: the pure resolution by property, and its rows in the database."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,9 @@ from tests.world import MACHINE, World
 START = datetime(2026, 10, 1, tzinfo=UTC)
 HOURS = st.integers(0, 40).map(lambda hours: START + timedelta(hours=hours))
 EDGES = st.one_of(HOURS, st.just(BEGINNING), st.just(END))
-PAIRS = st.frozensets(st.tuples(st.sampled_from(["key", "team", "env"]), st.sampled_from(["a", "b"])), min_size=1, max_size=3)
+PAIRS = st.frozensets(
+    st.tuples(st.sampled_from(["key", "team", "env"]), st.sampled_from(["a", "b"])), min_size=1, max_size=3
+)
 
 
 @st.composite
@@ -27,7 +30,9 @@ def claims(draw: Any) -> list[Claim]:
         first, last = sorted((draw(EDGES), draw(EDGES)))
         if first == last:
             continue
-        found.append(Claim(number, draw(st.integers(1, 3)), draw(st.sampled_from([None, 1, 2])), draw(PAIRS), first, last))
+        found.append(
+            Claim(number, draw(st.integers(1, 3)), draw(st.sampled_from([None, 1, 2])), draw(PAIRS), first, last)
+        )
     return found
 
 
@@ -41,9 +46,9 @@ def test_segments_run_from_the_beginning_to_the_end_without_gap_or_overlap(pairs
     segments = resolve(pairs, 1, bindings)
     assert segments[0].valid_from == BEGINNING
     assert segments[-1].valid_to == END
-    assert all(one.valid_to == next_.valid_from for one, next_ in zip(segments, segments[1:], strict=False))
+    assert all(one.valid_to == next_.valid_from for one, next_ in itertools.pairwise(segments))
     assert all(segment.valid_from < segment.valid_to for segment in segments)
-    assert all(one.binding != next_.binding for one, next_ in zip(segments, segments[1:], strict=False))
+    assert all(one.binding != next_.binding for one, next_ in itertools.pairwise(segments))
 
 
 @given(PAIRS, claims(), HOURS)
@@ -57,8 +62,16 @@ def test_at_every_instant_the_best_match_wins_and_two_workloads_that_tie_get_not
     ]
     winner = at(resolve(pairs, 1, bindings), instant).binding
     if winner is None:
-        best = [c for c in matching if (len(c.pairs), c.source_id is not None, c.valid_from) == max(
-            (len(o.pairs), o.source_id is not None, o.valid_from) for o in matching)] if matching else []
+        best = (
+            [
+                c
+                for c in matching
+                if (len(c.pairs), c.source_id is not None, c.valid_from)
+                == max((len(o.pairs), o.source_id is not None, o.valid_from) for o in matching)
+            ]
+            if matching
+            else []
+        )
         assert not matching or len({claim.workload_id for claim in best}) > 1
         return
     assert winner in matching
