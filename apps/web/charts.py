@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 
 from apps.web import figures
@@ -25,12 +26,18 @@ COMPONENTS: dict[str, str] = {
     "support_labour": "Support labour",
     "other_shared": "Other shared",
 }
+PLAIN: dict[str, Callable[[Number | None], str]] = {
+    "count": figures.count,
+    "tokens": figures.count,
+    "percent": figures.percent,
+    "latency": figures.latency,
+}
 WASTE = frozenset({"retry_failed", "fallback", "gpu_idle"})
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line, or one layer of bars. `tone` is a colour token: cost, value, a component, a verdict, token1 to token8."""
+    """One line, or one layer of bars. `tone`: cost, value, a component, a verdict, series1 to series8, rest."""
 
     label: str
     values: Sequence[Number | None]
@@ -62,7 +69,7 @@ class Limit:
 class Chart:
     """A chart and its table. `finding` is what it shows, in a sentence: the picture's text alternative.
 
-    A waterfall gives a tone a category, because each of its bars is a component; `links` may hold an address a category.
+    A waterfall has a tone for each category, since each bar is a component; `links` may hold an address for each.
     `incomplete` holds the indices of categories whose figures are still arriving; they are hatched and marked.
     """
 
@@ -131,15 +138,11 @@ class Chart:
         return f"{name}, so far" if at in self.incomplete else name
 
     def _show(self) -> Callable[[Number | None], str]:
-        if self.unit in ("money", "unit_price"):
-            show = figures.money_exact if self.unit == "money" else figures.unit_price
-            return lambda value: show(value, self.currency)
-        return {
-            "count": figures.count,
-            "tokens": figures.count,
-            "percent": figures.percent,
-            "latency": figures.latency,
-        }[self.unit]
+        if self.unit == "money":
+            return partial(figures.money_exact, currency=self.currency)
+        if self.unit == "unit_price":
+            return partial(figures.unit_price, currency=self.currency)
+        return PLAIN[self.unit]
 
 
 def _layer(series: Series) -> dict[str, Any]:

@@ -32,9 +32,7 @@ def _for_member(request: HttpRequest) -> dict[str, Any]:
     period, period_error = _period(request)
     actor, rights = request.actor, rights_of(request.actor)  # type: ignore[attr-defined]
     query = period.query if any(name in request.GET for name in NAMES_A_PERIOD) and not period_error else ""
-    nav = navigation.links_for(
-        request, actor=actor, rights=rights, current=navigation.current_key(request), query=query
-    )
+    nav = navigation.links_for(actor=actor, rights=rights, current=navigation.current_key(request), query=query)
     return {
         "nav": nav,
         "period": period,

@@ -5,7 +5,7 @@ currency; never scientific notation. Rounding happens here and only here, half t
 """
 
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from django.utils import timezone
 
@@ -17,6 +17,8 @@ SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 WITHOUT_CENTS = frozenset({"JPY", "KRW", "CLP", "VND", "ISK"})
 SCALES = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "k"))
 CENT = Decimal("0.01")
+# The ledger keeps 38 digits; Python's own context would round to 28 on the way to the screen.
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def exact(value: Number | None) -> Decimal | None:
@@ -32,7 +34,7 @@ def money(value: Number | None, currency: str) -> str:
     amount = exact(value)
     if amount is None:
         return UNKNOWN
-    return _with_currency(amount, _amount_digits(abs(amount), currency), currency)
+    return _with_currency(amount, _amount_digits(amount.copy_abs(), currency), currency)
 
 
 def money_exact(value: Number | None, currency: str) -> str:
@@ -40,7 +42,7 @@ def money_exact(value: Number | None, currency: str) -> str:
     amount = exact(value)
     if amount is None:
         return UNKNOWN
-    size = abs(amount)
+    size = amount.copy_abs()
     places = max(0 if currency in WITHOUT_CENTS else 2, _places(size))
     return _with_currency(amount, f"{_rounded(size, places):,f}", currency)
 
@@ -50,7 +52,7 @@ def unit_price(value: Number | None, currency: str) -> str:
     price = exact(value)
     if price is None:
         return UNKNOWN
-    size = abs(price)
+    size = price.copy_abs()
     text = _amount_digits(size, currency) if size >= 1 or size == 0 else f"{_significant(size, 3):f}"
     return _with_currency(price, text, currency)
 
@@ -60,7 +62,7 @@ def compact(value: Number | None, currency: str) -> str:
     amount = exact(value)
     if amount is None:
         return UNKNOWN
-    size = abs(amount)
+    size = amount.copy_abs()
     text = _scaled(size) if _rounded(size, 0) >= 1000 else _amount_digits(size, currency)
     return _with_currency(amount, text, currency)
 
@@ -68,7 +70,7 @@ def compact(value: Number | None, currency: str) -> str:
 def count(value: Number | None) -> str:
     """2,113,880"""
     number = exact(value)
-    return UNKNOWN if number is None else _signed(number, f"{_rounded(abs(number), 0):,f}")
+    return UNKNOWN if number is None else _signed(number, f"{_rounded(number.copy_abs(), 0):,f}")
 
 
 def tokens(value: Number | None) -> str:
@@ -76,18 +78,17 @@ def tokens(value: Number | None) -> str:
     number = exact(value)
     if number is None:
         return UNKNOWN
-    return count(number) if abs(number) < 10_000 else _signed(number, _scaled(abs(number)))
+    return count(number) if number.copy_abs() < 10_000 else _signed(number, _scaled(number.copy_abs()))
 
 
 def percent(ratio: Number | None, digits: int = 1) -> str:
-    """4.1% of a ratio of 0.041; a share too small for its digits keeps two of its own (0.06%)."""
+    """4.1% of a ratio of 0.041; a share too small for its digits keeps one of its own (0.06%)."""
     share = exact(ratio)
     if share is None:
         return UNKNOWN
-    size = abs(share) * 100
-    rounded = _rounded(size, digits)
-    if rounded == 0 and size and digits:
-        rounded = _significant(size, 1)
+    size = share.copy_abs() * 100
+    is_tiny = digits > 0 and 0 < size < Decimal(1).scaleb(-digits)
+    rounded = _significant(size, 1) if is_tiny else _rounded(size, digits)
     return _signed(share if rounded else Decimal(0), f"{rounded:,f}%")
 
 
@@ -199,12 +200,12 @@ def _significant(size: Decimal, digits: int) -> Decimal:
 
 def _rounded(number: Decimal, places: int) -> Decimal:
     step = Decimal(1).scaleb(-places)
-    rounded = number.quantize(step, rounding=ROUND_HALF_EVEN)
+    rounded = number.quantize(step, context=EXACT)
     return rounded.quantize(Decimal(1)) if places < 0 else rounded
 
 
 def _places(size: Decimal) -> int:
-    exponent = size.normalize().as_tuple().exponent
+    exponent = size.normalize(EXACT).as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 

@@ -13,7 +13,7 @@ from apps.web import hooks
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One page of the navigation; `key` names it for counts, and for `nav_key` of the page that stands under it."""
+    """One page of the navigation; `key` names it for the count of what waits there."""
 
     key: str
     label: str
@@ -62,7 +62,14 @@ NAVIGATION = (
         "Money",
         (
             Entry("costs", "Full cost", "receipt-dollar", "costs:overview", Right.SEE_MONEY, in_bottom_bar=True),
-            Entry("unallocated", "Unallocated", "help-hexagon", "unallocated:list", Right.SEE_UNALLOCATED, in_bottom_bar=True),
+            Entry(
+                "unallocated",
+                "Unallocated",
+                "help-hexagon",
+                "unallocated:list",
+                Right.SEE_UNALLOCATED,
+                in_bottom_bar=True,
+            ),
             Entry("rates", "Prices", "tags", "rates:list", Right.SEE_RATES),
         ),
     ),
@@ -81,17 +88,22 @@ NAVIGATION = (
 UNDER = {"people": "settings", "cost_centres": "settings", "tokens": "settings"}
 
 
-def links_for(request: HttpRequest, *, actor: Actor, rights: Rights, current: str, query: str = "") -> list[LinkGroup]:
+def links_for(*, actor: Actor, rights: Rights, current: str, query: str = "") -> list[LinkGroup]:
     """The navigation of one person; `query` keeps the chosen period on the way, `current` is the key of the page."""
     groups = (LinkGroup(g.title, tuple(_links(g, actor, rights, current, query)), g.at_foot) for g in NAVIGATION)
     return [group for group in groups if group.links]
 
 
 def current_key(request: HttpRequest) -> str:
-    """The entry under which the page stands: the namespace of its URL name, or the name itself."""
-    match = request.resolver_match
-    key = "" if match is None else (match.namespace or match.url_name or "").split(":")[0]
-    return UNDER.get(key, key)
+    """The entry under which the page stands: the one whose address is the longest beginning of the page's own."""
+    addresses = {entry.key: _address(entry.url_name) for group in NAVIGATION for entry in group.entries}
+    above = [key for key, address in addresses.items() if address and _is_below(request.path, address)]
+    return max(above, key=lambda key: len(addresses[key]), default="")
+
+
+def _is_below(path: str, address: str) -> bool:
+    """Everything lies below Home, so Home stands only for itself."""
+    return path == address or (address != "/" and path.startswith(address))
 
 
 def _links(group: Group, actor: Actor, rights: Rights, current: str, query: str) -> Iterator[Link]:

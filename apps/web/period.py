@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -139,14 +140,16 @@ def period_of(request: HttpRequest) -> PeriodChoice:
 
     Raises BadInput with a sentence for a month or a day that is none.
     """
-    cached: PeriodChoice | None = getattr(request, "_period", None)
+    cached: PeriodChoice | None = getattr(request, "period_choice", None)
     if cached is None:
-        cached = parse(request.GET.dict(), today=_today(), default=lambda: _default(request), fiscal_start=_fiscal_start())
-        request._period = cached  # type: ignore[attr-defined]
+        cached = parse(
+            request.GET.dict(), today=_today(), default=lambda: _default(request), fiscal_start=_fiscal_start()
+        )
+        request.period_choice = cached  # type: ignore[attr-defined]
     return cached
 
 
-def parse(values: dict[str, str], *, today: date, default: object, fiscal_start: int = 1) -> PeriodChoice:
+def parse(values: dict[str, str], *, today: date, default: Callable[[], date], fiscal_start: int = 1) -> PeriodChoice:
     """Read `month` or `from` and `to`; `default` gives the first day of a month when neither is there."""
     if values.get("month"):
         start = _month(values["month"])
@@ -155,7 +158,7 @@ def parse(values: dict[str, str], *, today: date, default: object, fiscal_start:
         start = _date(values.get("from", ""), "first day")
         end = _date(values.get("to", ""), "last day") + timedelta(days=1)
     else:
-        start = default() if callable(default) else today.replace(day=1)
+        start = default()
         end = periods.next_month(start)
     _check(start, end)
     return PeriodChoice(start=start, end=end, today=today, fiscal_start=fiscal_start)

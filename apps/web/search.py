@@ -27,12 +27,12 @@ class ResultGroup:
 def search(request: HttpRequest) -> HttpResponse:
     words = request.GET.get("q", "").strip()[:LONGEST_QUERY]
     actor: Actor = request.actor  # type: ignore[attr-defined]
-    groups = [*_pages(request, actor, words), *(_found(actor, words) if words else ())]
+    groups = [*_pages(actor, words), *(_found(actor, words) if words else ())]
     return page_or_part(request, "search/index.html", "results", {"words": words, "groups": groups})
 
 
-def _pages(request: HttpRequest, actor: Actor, words: str) -> Iterable[ResultGroup]:
-    nav = navigation.links_for(request, actor=actor, rights=rights_of(actor), current="")
+def _pages(actor: Actor, words: str) -> Iterable[ResultGroup]:
+    nav = navigation.links_for(actor=actor, rights=rights_of(actor), current="")
     links = [link for group in nav for link in group.links if words.casefold() in link.label.casefold()]
     if links:
         yield ResultGroup("Pages", [hooks.Found(label=link.label, href=link.href, icon=link.icon) for link in links])

@@ -136,7 +136,7 @@
           label: { ...type(), fontWeight: 600, color: colour(limit.tone), position: "insideStartTop", formatter: limit.label },
         })),
         ...data.marks.map((mark) => ({
-          xAxis: mark.at, lineStyle: { color: colour("line-3"), type: "dashed", width: 1 },
+          xAxis: mark.at, lineStyle: { color: colour("line-2"), type: "dashed", width: 1 },
           label: { ...type(), fontWeight: 600, color: colour("ink-2"), backgroundColor: colour("surface"), borderColor: colour("line-2"), borderWidth: 1, borderRadius: 9, padding: [3, 7], formatter: mark.letter },
         })),
       ],
@@ -181,7 +181,7 @@
     }
     return {
       animation: false, aria: { enabled: false, decal: { show: true } }, textStyle: type(),
-      grid: { left: 8, right: data.kind === "lines" ? 128 : isSideways ? 72 : 12, top: data.marks.length ? 34 : 14, bottom: 4, containLabel: true },
+      grid: { left: 8, right: data.kind === "lines" ? 128 : isSideways ? 72 : 12, top: data.marks.length ? 34 : 14, bottom: 8, containLabel: true },
       xAxis: isSideways ? axes[1] : axes[0], yAxis: isSideways ? axes[0] : axes[1], series: layers,
       tooltip: {
         trigger: "axis", confine: true, transitionDuration: 0, className: "tg-tip-holder", borderWidth: 0, padding: 0, backgroundColor: "transparent", extraCssText: "",

@@ -47,20 +47,26 @@ def icon(name: str, size: int = 16, tone: str = "") -> SafeString:
     return format_html(
         '<svg class="tg-icon{}" width="{}" height="{}" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
         'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">{}</svg>',
-        extra, size, size, _paths(name),
-    )  # fmt: skip
+        extra,
+        size,
+        size,
+        _paths(name),
+    )
 
 
 @register.simple_tag
 def verdict(name: str, size: str = "") -> SafeString:
     """Shape, word and colour; `size` is empty, "wide" (equal widths below each other) or "large"."""
     extra = f" tg-verdict--{size}" if size else ""
-    return format_html('<span class="tg-verdict tg-verdict--{}{}">{}{}</span>', name, extra, verdict_shape(name), VERDICTS[name])
+    return format_html(
+        '<span class="tg-verdict tg-verdict--{}{}">{}{}</span>', name, extra, verdict_shape(name), VERDICTS[name]
+    )
 
 
 @register.simple_tag
 def verdict_shape(name: str) -> SafeString:
-    return format_html('<svg viewBox="0 0 10 10" aria-hidden="true" focusable="false">{}</svg>', mark_safe(SHAPES[name]))  # noqa: S308 (a constant)
+    shape = mark_safe(SHAPES[name])  # noqa: S308 (a constant of this file)
+    return format_html('<svg viewBox="0 0 10 10" aria-hidden="true" focusable="false">{}</svg>', shape)
 
 
 @register.simple_tag(name="tag")
@@ -78,10 +84,13 @@ def strength(level: str) -> SafeString:
     """weak, fair, strong: how well a suggestion is founded, as filled blocks and a word."""
     filled = STRENGTHS.index(level) + 1
     blocks = format_html_join(
-        "", '<rect x="{}" y="0" width="5" height="10" rx="1" class="tg-fill-{}"/>',
+        "",
+        '<rect x="{}" y="0" width="5" height="10" rx="1" class="tg-fill-{}"/>',
         ((at * 8, "accent" if at < filled else "track") for at in range(3)),
-    )  # fmt: skip
-    return format_html('<span class="tg-strength"><svg viewBox="0 0 22 10" aria-hidden="true">{}</svg>{}</span>', blocks, level)
+    )
+    return format_html(
+        '<span class="tg-strength"><svg viewBox="0 0 22 10" aria-hidden="true">{}</svg>{}</span>', blocks, level
+    )
 
 
 @register.simple_tag
@@ -103,8 +112,11 @@ def bar(ratio: Number | None, tone: str = "cost", height: int = 4) -> SafeString
         '<svg class="tg-bar" width="100%" height="{h}" aria-hidden="true" focusable="false">'
         '<rect class="tg-fill-track" width="100%" height="{h}" rx="{r}"/>'
         '<rect class="tg-fill-{tone}" width="{width}%" height="{h}" rx="{r}"/></svg>',
-        h=height, r=height / 2, tone=tone, width=_percent(ratio),
-    )  # fmt: skip
+        h=height,
+        r=height / 2,
+        tone=tone,
+        width=_percent(ratio),
+    )
 
 
 @register.simple_tag
@@ -118,8 +130,10 @@ def stack_bar(slices: Sequence[Slice], label: str, height: int = 10) -> SafeStri
     """Parts of a whole side by side with a gap between neighbours; `label` is its text alternative."""
     return format_html(
         '<svg class="tg-bar" width="100%" height="{}" role="img" aria-label="{}">{}</svg>',
-        height, label, format_html_join("", "{}", ((part,) for part in _stacked(slices, height))),
-    )  # fmt: skip
+        height,
+        label,
+        format_html_join("", "{}", ((part,) for part in _stacked(slices, height))),
+    )
 
 
 @register.simple_tag
@@ -128,19 +142,21 @@ def limit_bar(ratio: Number | None, height: int = 7) -> SafeString:
     if ratio is None:
         return SafeString(shown(figures.UNKNOWN))
     used, reach = float(ratio), 1.2
-    over = used > 1
-    width = _percent(min(used, 1) / reach)
-    beyond = format_html(
-        '<rect class="tg-fill-hatch-stop" x="{}%" width="{}%" height="{}"/>', width, _percent((min(used, reach) - 1) / reach), height
-    ) if over else ""  # fmt: skip
     drawing = format_html(
         '<svg class="tg-bar" width="100%" height="{h}" aria-hidden="true" focusable="false">'
-        '<rect class="tg-fill-track" width="100%" height="{h}" rx="3"/><rect class="tg-fill-cost" width="{width}%" height="{h}" rx="3"/>'
-        '{beyond}<rect class="tg-fill-cost" x="{tick}%" y="-2" width="1.5" height="{tall}"/></svg>',
-        h=height, width=width, beyond=beyond, tick=_percent(1 / reach), tall=height + 4,
-    )  # fmt: skip
-    text = figures.percent(used, digits=0)
-    return format_html('<span class="tg-limit">{}<span class="tg-limit__percent{}">{}</span></span>', drawing, " tg-bad" if over else "", text)
+        '<rect class="tg-fill-track" width="100%" height="{h}" rx="3"/>'
+        '<rect class="tg-fill-cost" width="{width}%" height="{h}" rx="3"/>{beyond}'
+        '<rect class="tg-fill-cost" x="{tick}%" y="-2" width="1.5" height="{tall}"/></svg>',
+        h=height,
+        width=_percent(min(used, 1) / reach),
+        beyond=_beyond(used, reach, height) if used > 1 else "",
+        tick=_percent(1 / reach),
+        tall=height + 4,
+    )
+    tone, text = " tg-bad" if used > 1 else "", figures.percent(used, digits=0)
+    return format_html(
+        '<span class="tg-limit">{}<span class="tg-limit__percent{}">{}</span></span>', drawing, tone, text
+    )
 
 
 @register.simple_tag
@@ -148,11 +164,13 @@ def progress(ratio: Number | None, label: str, element_id: str = "") -> SafeStri
     """Work that runs: 10 high; a screen reader hears the per cent."""
     whole = round(float(ratio or 0) * 100)
     return format_html(
-        '<svg class="tg-progress" {id} width="100%" height="10" role="progressbar" aria-label="{label}" aria-valuemin="0" '
-        'aria-valuemax="100" aria-valuenow="{now}"><rect class="tg-fill-track" width="100%" height="10" rx="5"/>'
+        '<svg class="tg-progress" {id} width="100%" height="10" role="progressbar" aria-label="{label}" '
+        'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{now}"><rect class="tg-fill-track" width="100%" height="10" rx="5"/>'
         '<rect class="tg-fill-accent" width="{now}%" height="10" rx="5"/></svg>',
-        id=format_html('id="{}"', element_id) if element_id else "", label=label, now=whole,
-    )  # fmt: skip
+        id=format_html('id="{}"', element_id) if element_id else "",
+        label=label,
+        now=whole,
+    )
 
 
 @register.simple_tag
@@ -163,8 +181,11 @@ def sparkline(cost: Sequence[Number | None], label: str, value: Sequence[Number 
     costs, values = _points(cost, top), _points(value, top)
     return format_html(
         '<svg class="tg-spark" viewBox="0 0 104 28" width="104" height="28" role="img" aria-label="{}">{}{}{}</svg>',
-        label, _between(costs, values), _line(values, "value"), _line(costs, "cost"),
-    )  # fmt: skip
+        label,
+        _between(costs, values),
+        _line(values, "value"),
+        _line(costs, "cost"),
+    )
 
 
 # --- Figures ----------------------------------------------------------------------------------------------------------
@@ -187,7 +208,15 @@ def kpi_strip(kpis: Sequence[Kpi], sentence: str = "", verdict_name: str = "") -
 @register.inclusion_tag("components/chart.html")
 def chart(chart_id: str, data: Chart, title: str, size: str = "", meta: str = "") -> dict[str, Any]:
     """A card with heading, drawing and the table of the same figures; `size` is empty, "low" or "high"."""
-    return {"id": chart_id, "chart": data, "title": title, "size": size, "meta": meta, "drawing": data.drawing(), "data_id": f"{chart_id}-data"}
+    return {
+        "id": chart_id,
+        "chart": data,
+        "title": title,
+        "size": size,
+        "meta": meta,
+        "drawing": data.drawing(),
+        "data_id": f"{chart_id}-data",
+    }
 
 
 # --- Tables, chips, pages ---------------------------------------------------------------------------------------------
@@ -210,8 +239,14 @@ def pagination(context: Context, page: Page[Any], noun: str = "rows", target: st
     """The range shown, that totals cover all, and the pages around; nothing of it when one page holds all."""
     request: HttpRequest = context["request"]
     numbers = range(max(1, page.number - PAGES_AROUND), min(page.paginator.num_pages, page.number + PAGES_AROUND) + 1)
-    return {"page": page, "noun": noun, "target": target, "links": [(n, _with(request, page=n)) for n in numbers],
-            "back": _with(request, page=page.number - 1), "on": _with(request, page=page.number + 1)}  # fmt: skip
+    return {
+        "page": page,
+        "noun": noun,
+        "target": target,
+        "links": [(n, _with(request, page=n)) for n in numbers],
+        "back": _with(request, page=page.number - 1),
+        "on": _with(request, page=page.number + 1),
+    }
 
 
 @register.inclusion_tag("components/tabs.html")
@@ -229,11 +264,26 @@ def stepper(items: Sequence[Step]) -> dict[str, Any]:
 
 @register.inclusion_tag("components/empty.html")
 def empty(
-    kind: str, title: str, text: str = "", action: str = "", href: str = "", doc: str = "", doc_href: str = "", icon_name: str = ""
+    kind: str,
+    title: str,
+    text: str = "",
+    action: str = "",
+    href: str = "",
+    doc: str = "",
+    doc_href: str = "",
+    icon_name: str = "",
 ) -> dict[str, Any]:
     """`kind`: nothing (yet), filtered (filters hide all), no-right (who can give it), broken (a source, since when)."""
-    return {"icon": icon_name or EMPTY_ICONS[kind], "title": title, "text": text, "action": action, "href": href, "doc": doc,
-            "doc_href": doc_href, "kind": kind}  # fmt: skip
+    return {
+        "icon": icon_name or EMPTY_ICONS[kind],
+        "title": title,
+        "text": text,
+        "action": action,
+        "href": href,
+        "doc": doc,
+        "doc_href": doc_href,
+        "kind": kind,
+    }
 
 
 BANNER_ICONS = {"warn": "alert-triangle", "bad": "alert-octagon", "hint": "bulb", "good": "arrow-down-right"}
@@ -245,8 +295,11 @@ def banner(content: str, tone: str = "warn", icon_name: str = "") -> SafeString:
     role = "alert" if tone == "bad" else "status"
     return format_html(
         '<div class="tg-banner tg-banner--{}" role="{}">{}<div class="tg-banner__text">{}</div></div>',
-        tone, role, icon(icon_name or BANNER_ICONS[tone]), content,
-    )  # fmt: skip
+        tone,
+        role,
+        icon(icon_name or BANNER_ICONS[tone]),
+        content,
+    )
 
 
 # --- Forms ------------------------------------------------------------------------------------------------------------
@@ -254,18 +307,37 @@ def banner(content: str, tone: str = "warn", icon_name: str = "") -> SafeString:
 
 @register.inclusion_tag("components/field.html")
 def field(
-    bound: BoundField, unit: str = "", before: str = "", why: str = "", label: str = "", strong: bool = False, check: str = ""
+    bound: BoundField,
+    unit: str = "",
+    before: str = "",
+    why: str = "",
+    label: str = "",
+    strong: bool = False,
+    check: str = "",
 ) -> dict[str, Any]:
     """A labelled field with help, error and its unit inside; `check` is an amber note on a value that needs a look."""
-    return {"field": bound, "unit": unit, "before": before, "why": why, "label": label or bound.label, "strong": strong, "check": check,
-            "control": _control(bound, bool(check)), "is_tick": getattr(bound.field.widget, "input_type", "") == "checkbox"}  # fmt: skip
+    return {
+        "field": bound,
+        "unit": unit,
+        "before": before,
+        "why": why,
+        "label": label or bound.label,
+        "strong": strong,
+        "check": check,
+        "control": _control(bound, bool(check)),
+        "is_tick": getattr(bound.field.widget, "input_type", "") == "checkbox",
+    }
 
 
 @register.inclusion_tag("components/choices.html")
 def choices(bound: BoundField, descriptions: Mapping[str, str] | None = None, many: bool = False) -> dict[str, Any]:
     """Choice cards of a field with radio buttons; `descriptions` gives the second line by value."""
     texts = descriptions or getattr(bound.field, "descriptions", {})
-    options = [(str(value), text, texts.get(str(value), "")) for value, text in getattr(bound.field, "choices", ()) if value != ""]
+    options = [
+        (str(value), text, texts.get(str(value), ""))
+        for value, text in getattr(bound.field, "choices", ())
+        if value != ""
+    ]
     return {"field": bound, "options": options, "many": many, "chosen": str(bound.value() or "")}
 
 
@@ -303,24 +375,39 @@ def _percent(ratio: Number | None) -> str:
     return f"{share:.2f}".rstrip("0").rstrip(".")
 
 
+def _beyond(used: float, reach: float, height: int) -> SafeString:
+    """What goes over the limit: red and hatched, so that it is seen without colour too."""
+    start, width = _percent(1 / reach), _percent((min(used, reach) - 1) / reach)
+    return format_html('<rect class="tg-fill-hatch-stop" x="{}%" width="{}%" height="{}"/>', start, width, height)
+
+
 def _stacked(slices: Sequence[Slice], height: int) -> list[SafeString]:
-    drawn, start = [], 0.0
+    drawn: list[SafeString] = []
+    start = 0.0
     for part in slices:
-        for tone in (part.tone, *(("hatch",) if part.is_hatched else ())):
-            drawn.append(
-                format_html(
-                    '<svg x="{}%" width="{}%" height="{}" overflow="hidden"><rect class="tg-fill-{}" width="100%" height="{}" rx="2"/>'
-                    '<rect class="tg-bar__gap" x="100%" width="2" height="{}"/></svg>',
-                    _percent(start), _percent(part.ratio), height, tone, height, height,
-                )
-            )  # fmt: skip
+        tones = (part.tone, "hatch") if part.is_hatched else (part.tone,)
+        drawn += [_slice(tone, start, part.ratio, height) for tone in tones]
         start += part.ratio
     return drawn
 
 
+def _slice(tone: str, start: float, ratio: float, height: int) -> SafeString:
+    return format_html(
+        '<svg x="{}%" width="{}%" height="{h}" overflow="hidden">'
+        '<rect class="tg-fill-{}" width="100%" height="{h}" rx="2"/>'
+        '<rect class="tg-bar__gap" x="100%" width="2" height="{h}"/></svg>',
+        _percent(start),
+        _percent(ratio),
+        tone,
+        h=height,
+    )
+
+
 def _points(numbers: Sequence[Number | None], top: float) -> list[tuple[float, float]]:
     step = 98 / max(len(numbers) - 1, 1)
-    return [(round(2 + at * step, 1), round(25 - float(n) / top * 22, 1)) for at, n in enumerate(numbers) if n is not None]
+    return [
+        (round(2 + at * step, 1), round(25 - float(n) / top * 22, 1)) for at, n in enumerate(numbers) if n is not None
+    ]
 
 
 def _line(points: list[tuple[float, float]], tone: str) -> SafeString:
@@ -328,7 +415,13 @@ def _line(points: list[tuple[float, float]], tone: str) -> SafeString:
         return SafeString("")
     path = " ".join(f"{x},{y}" for x, y in points)
     x, y = points[-1]
-    return format_html('<polyline class="tg-spark__{t}" points="{p}"/><circle class="tg-fill-{t}" cx="{x}" cy="{y}" r="2"/>', t=tone, p=path, x=x, y=y)
+    return format_html(
+        '<polyline class="tg-spark__{t}" points="{p}"/><circle class="tg-fill-{t}" cx="{x}" cy="{y}" r="2"/>',
+        t=tone,
+        p=path,
+        x=x,
+        y=y,
+    )
 
 
 def _between(costs: list[tuple[float, float]], values: list[tuple[float, float]]) -> SafeString:
@@ -344,10 +437,14 @@ def _heading(request: HttpRequest, column: Column, sort: str) -> dict[str, Any]:
     descending = sort == f"-{column.sort}"
     is_sorted = bool(column.sort) and sort.lstrip("-") == column.sort
     # The first click shows the largest figure, or the alphabet from its start; the next one turns it round.
-    turned = (column.sort if descending else f"-{column.sort}") if is_sorted else (f"-{column.sort}" if column.is_number else column.sort)
-    return {"column": column, "aria": ("descending" if descending else "ascending") if is_sorted else "",
-            "icon": "arrow-down" if descending else "arrow-up",
-            "href": _with(request, sort=turned, page=None) if column.sort else ""}  # fmt: skip
+    falls_next = not descending if is_sorted else column.is_number
+    turned = f"-{column.sort}" if falls_next else column.sort
+    return {
+        "column": column,
+        "aria": ("descending" if descending else "ascending") if is_sorted else "",
+        "icon": "arrow-down" if descending else "arrow-up",
+        "href": _with(request, sort=turned, page=None) if column.sort else "",
+    }
 
 
 def _with(request: HttpRequest, **values: object) -> str:

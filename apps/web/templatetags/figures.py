@@ -11,7 +11,10 @@ from apps.web import figures
 
 register = template.Library()
 
-UNKNOWN_HTML = '<span class="tg-unknown" title="Not known"><span aria-hidden="true">{}</span><span class="tg-hidden">not known</span></span>'
+UNKNOWN_HTML = (
+    '<span class="tg-unknown" title="Not known"><span aria-hidden="true">{}</span>'
+    '<span class="tg-hidden">not known</span></span>'
+)
 
 
 def shown(text: str) -> str | SafeString:
