@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every command of Tollgate: `manage.py help` lists them. They attach to the servers of TOLLGATE_HOME, see apps/config/embedded.py."""
+"""Every command of Tollgate: `manage.py help` lists them. They attach to the servers of TOLLGATE_HOME."""
 
 import os
 import sys

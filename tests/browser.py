@@ -17,13 +17,17 @@ PACKAGE = PROJECT / "node_modules" / "@sparticuz" / "chromium" / "bin"
 FONTS = PROJECT / "node_modules" / "@expo-google-fonts" / "inter"
 UNPACKED = PROJECT / ".build" / "chromium"
 NODE = PROJECT / ".venv" / "bin" / "node"
-NONE_FOUND = "No Chrome or Chromium found. Install one (Debian: apt-get install chromium) or name it in TOLLGATE_BROWSER."
+NONE_FOUND = (
+    "No Chrome or Chromium found. Install one (Debian: apt-get install chromium) or name it in TOLLGATE_BROWSER."
+)
 
 # Unpacks into a folder of the project; the package's own JavaScript would use the shared /tmp.
 UNPACK = """
-const f=require("fs"),z=require("zlib"),[b,o]=process.argv.slice(1);
-f.mkdirSync(o,{recursive:true});
-for(const n of f.readdirSync(b))f.writeFileSync(o+"/"+n.replace(/\\.br$/,""),z.brotliDecompressSync(f.readFileSync(b+"/"+n)));
+const fs = require("fs"), zlib = require("zlib"), [from, to] = process.argv.slice(1);
+fs.mkdirSync(to, {recursive: true});
+for (const name of fs.readdirSync(from)) {
+  fs.writeFileSync(to + "/" + name.replace(/\\.br$/, ""), zlib.brotliDecompressSync(fs.readFileSync(from + "/" + name)));
+}
 """
 
 

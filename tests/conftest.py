@@ -65,12 +65,15 @@ def keep_reference_data() -> None:
 
 def restore_reference_data(cursor: Any) -> None:
     cursor.execute(
-        "SELECT table_name, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) FROM information_schema.columns"
+        "SELECT table_name, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position)"
+        " FROM information_schema.columns"
         " WHERE table_schema = 'public' AND is_generated = 'NEVER'"
         " AND table_name IN (SELECT tablename FROM pg_tables WHERE schemaname = 'kept') GROUP BY table_name"
     )
     for table, columns in cursor.fetchall():
-        cursor.execute(f'INSERT INTO public."{table}" ({columns}) SELECT {columns} FROM kept."{table}" ON CONFLICT DO NOTHING')
+        cursor.execute(
+            f'INSERT INTO public."{table}" ({columns}) SELECT {columns} FROM kept."{table}" ON CONFLICT DO NOTHING'
+        )
 
 
 def empty_what_django_does_not_manage(cursor: Any) -> None:
@@ -104,7 +107,9 @@ def child_environment() -> dict[str, str]:
     """For processes that work on the test database, with the settings of the application."""
     chosen = settings.DATABASES["default"]
     name = connection.settings_dict["NAME"]
-    where = f"{chosen['USER']}:{chosen.get('PASSWORD', '')}@/{name}?host={chosen['HOST']}&port={chosen.get('PORT') or 5432}"
+    where = (
+        f"{chosen['USER']}:{chosen.get('PASSWORD', '')}@/{name}?host={chosen['HOST']}&port={chosen.get('PORT') or 5432}"
+    )
     return {**os.environ, "DJANGO_SETTINGS_MODULE": "apps.config.settings", "DATABASE_URL": f"postgresql://{where}"}
 
 
@@ -114,8 +119,8 @@ def run_command(transactional_db: None) -> Callable[..., subprocess.CompletedPro
 
     def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
-        options = {"capture_output": True, "text": True, "check": False, "env": child_environment(), **more}
-        return subprocess.run(command, **options)
+        options = {"capture_output": True, "text": True, "env": child_environment(), **more}
+        return subprocess.run(command, check=False, **options)
 
     return run
 
@@ -164,7 +169,7 @@ def _static_files() -> Iterator[None]:
     """Pages use the collected files with their hashed names, as in production: WhiteNoise serves them in tests too."""
     static.collect()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(StaticFilesHandler, "_should_handle", lambda self, path: False)
+        patch.setattr(StaticFilesHandler, "_should_handle", lambda *_: False)
         yield
 
 

@@ -43,7 +43,7 @@ def restore_unacked_work(**_: Any) -> None:
     if not os.environ.get("TOLLGATE_ONLY_WORKER"):
         return
     with app.connection_for_write() as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         for tag in channel.client.hkeys(channel.unacked_key):
             channel.qos.restore_by_tag(tag, leftmost=True)
 

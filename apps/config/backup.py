@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.db import connection, connections
 
-from apps.config import demo, embedded
+from apps.config import databases, embedded
 from apps.config.database import where
 from apps.config.environment import SetupError
 
@@ -54,14 +54,14 @@ def restore(file: Path) -> None:
     name = current()
     fresh = f"{name}_restoring"
     connections.close_all()
-    with demo.maintenance() as server:
-        demo.drop(server, fresh)
-        demo.create(server, fresh)
+    with databases.maintenance() as server:
+        databases.drop(server, fresh)
+        databases.create(server, fresh)
         said = run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={fresh}", str(file), database=fresh)
         if said:
-            demo.drop(server, fresh)
+            databases.drop(server, fresh)
             raise SetupError(f"{file} could not be restored, nothing was changed: {said}")
-        demo.replace(server, name, fresh)
+        databases.replace(server, name, fresh)
 
 
 def current() -> str:
@@ -71,8 +71,17 @@ def current() -> str:
 def run(program: str, *arguments: str, database: str = "") -> str:
     """Runs a program of PostgreSQL on a database; '' or its last words. The password travels in its environment."""
     chosen = connection.settings_dict
-    address = {"PGHOST": chosen["HOST"], "PGPORT": chosen["PORT"], "PGUSER": chosen["USER"], "PGPASSWORD": chosen["PASSWORD"]}
-    environment = {**os.environ, **{name: str(value) for name, value in address.items() if value}, "PGDATABASE": database}
+    address = {
+        "PGHOST": chosen["HOST"],
+        "PGPORT": chosen["PORT"],
+        "PGUSER": chosen["USER"],
+        "PGPASSWORD": chosen["PASSWORD"],
+    }
+    environment = {
+        **os.environ,
+        **{name: str(value) for name, value in address.items() if value},
+        "PGDATABASE": database,
+    }
     command = [str(embedded.client_program(program)), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else embedded.last_words(done.stderr)

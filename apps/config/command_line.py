@@ -11,12 +11,24 @@ from apps.core.errors import TollgateError
 
 # These need no database, or look after it themselves.
 WITHOUT_SERVERS = frozenset(
-    ("", "help", "version", "check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "makemessages")
-    + ("makemigrations", "spectacular", "startapp", "up")
+    (
+        *("", "help", "version", "check", "collectstatic", "compilemessages", "diffsettings", "findstatic"),
+        *("makemessages", "makemigrations", "spectacular", "startapp", "up"),
+    )
 )
 # These change the database's shape, or replace it, themselves.
 WITHOUT_TABLES = frozenset(
-    ("migrate", "showmigrations", "sqlmigrate", "squashmigrations", "prepare", "demo_reset", "restore", "backup", "dbshell")
+    (
+        "migrate",
+        "showmigrations",
+        "sqlmigrate",
+        "squashmigrations",
+        "prepare",
+        "demo_reset",
+        "restore",
+        "backup",
+        "dbshell",
+    )
 )
 
 

@@ -26,8 +26,11 @@ def check_connection() -> None:
         if settings.TOLLGATE_DATABASE == "demo" and database_is_embedded() and "does not exist" in str(error):
             raise SetupError("The demo company is not made yet.", hint="Run `make up` or `make demo-reset`.") from None
         raise SetupError(f"{where()} cannot be reached: {reason(error)}") from None
-    if connection.pg_version < LEAST_VERSION:
-        raise SetupError(f"{where()} is PostgreSQL {connection.pg_version // 10_000}; Tollgate needs 15 or newer.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int")
+        (version,) = cursor.fetchone()
+    if version < LEAST_VERSION:
+        raise SetupError(f"{where()} is PostgreSQL {version // 10_000}; Tollgate needs 15 or newer.")
 
 
 def where() -> str:
@@ -40,7 +43,9 @@ def where() -> str:
 
 def reason(error: Exception) -> str:
     """What the server or the network said, on one line, and without the password should it be echoed."""
-    lines = [line.split("failed: ")[-1].removeprefix("FATAL:  ") for line in str(error).splitlines() if "failed: " in line]
+    lines = [
+        line.split("failed: ")[-1].removeprefix("FATAL:  ") for line in str(error).splitlines() if "failed: " in line
+    ]
     said = lines[0] if lines else last_words(str(error))
     password = settings.DATABASES["default"].get("PASSWORD")
     return said.replace(password, "***") if password else said
@@ -66,7 +71,7 @@ def prepare() -> None:
 def prepare_if_ours() -> None:
     """Before a command: brings the embedded database, or one that is still empty, up to date.
 
-    Somebody else's database with tables in it is migrated only when they say so: another version may be serving from it.
+    Somebody else's database with tables in it is migrated only when they say so: an older version may be serving it.
     """
     waiting = waiting_migrations()
     if not waiting:

@@ -1,8 +1,9 @@
 """The embedded servers: PostgreSQL and Valkey out of Python wheels, on Unix sockets, one of each per data folder.
 
-Nothing else knows them. Settings ask for addresses (`database_settings`, `broker_url`), everything that runs asks for the
-servers (`attached`). They outlive the process that started them, so that a command may end while another one still works;
-whoever is last stops them. Three lock files in the data folder keep order, all released by the kernel when a process dies:
+Nothing else knows them. Settings ask for addresses (`database_settings`, `broker_url`), everything that runs asks for
+the servers (`attached`). They outlive the process that started them, so that a command may end while another one still
+works; whoever is last stops them. Three lock files in the data folder keep order, and the kernel releases them when a
+process dies:
 
     start.lock  held while servers are started or stopped
     users.lock  shared by everybody who uses them; who can have it alone is the last
@@ -72,7 +73,13 @@ def database_settings(chosen: str) -> dict[str, Any]:
     common = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     if parts is None:
         options = {"connect_timeout": 5}
-        return {**common, "NAME": DATABASES[chosen], "USER": ROLE, "HOST": str(Paths(home()).sockets), "OPTIONS": options}
+        return {
+            **common,
+            "NAME": DATABASES[chosen],
+            "USER": ROLE,
+            "HOST": str(Paths(home()).sockets),
+            "OPTIONS": options,
+        }
     name = unquote(parts.path.lstrip("/"))
     if not name:
         raise SetupError("DATABASE_URL names no database; it takes postgresql://user:password@host:5432/name.")
@@ -149,7 +156,9 @@ def prepare_home(paths: Paths) -> None:
         raise SetupError(f"The data folder {paths.home} cannot be written: {error.strerror}.", hint=HOME_HINT) from None
     free = shutil.disk_usage(paths.home).free // 2**20
     if free < LEAST_FREE_MB:
-        message = f"The data folder {paths.home} is full: {free} MB are free, Tollgate needs at least {LEAST_FREE_MB} MB."
+        message = (
+            f"The data folder {paths.home} is full: {free} MB are free, Tollgate needs at least {LEAST_FREE_MB} MB."
+        )
         raise SetupError(message, hint="Make room, or name another folder in TOLLGATE_HOME.")
 
 
@@ -233,7 +242,14 @@ class Owner:
         if self.other:
             more |= {"user": self.uid, "group": self.gid, "extra_groups": [], "umask": 0o077}
         return subprocess.run(
-            command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **more
+            command,
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            **more,
         )
 
     def make_private(self, folder: Path) -> None:
@@ -364,14 +380,16 @@ class Postgres:
             "max_wal_size": "4GB",
             "checkpoint_timeout": "15min",
             "wal_compression": "pglz",
-            "dynamic_shared_memory_type": "posix" if shared_memory_mb() >= 512 else "mmap",  # noqa: PLR2004
+            "dynamic_shared_memory_type": "posix" if shared_memory_mb() >= 512 else "mmap",
         }
         extra = text("TOLLGATE_POSTGRES_OPTIONS")
         return " ".join(f"-c {name}='{value}'" for name, value in chosen.items()) + f" {extra}"
 
     def control(self, verb: str, *arguments: str) -> str:
         """Runs pg_ctl; returns its last words when it failed, else ''."""
-        done = self.owner.run([str(self.programs / "pg_ctl"), verb, "-w", "-s", "-D", str(self.paths.cluster), *arguments])
+        done = self.owner.run(
+            [str(self.programs / "pg_ctl"), verb, "-w", "-s", "-D", str(self.paths.cluster), *arguments]
+        )
         return "" if done.returncode == 0 else last_words(done.stderr)
 
     def process(self) -> int | None:
@@ -383,14 +401,20 @@ class Postgres:
         return pid if runs(pid, "postgres", self.paths.cluster) else None
 
     def forget_dead(self) -> None:
-        """Removes the lock files of a server that was killed: its number may belong to another process by now."""
-        for name in ("postmaster.pid",):
-            (self.paths.cluster / name).unlink(missing_ok=True)
+        """After a kill the number in the lock file may be another process's by now, whom PostgreSQL would respect.
+
+        The file stays, with a number that nobody has: by its other lines PostgreSQL sees whether a part of the dead
+        server still writes to the same memory, and starting beside that would ruin the data.
+        """
         for left in self.paths.sockets.glob(".s.PGSQL.*"):
             left.unlink(missing_ok=True)
+        lock = self.paths.cluster / "postmaster.pid"
+        if lock.exists():
+            _, *others = lock.read_text().split("\n")
+            lock.write_text("\n".join([str(number_of_nobody()), *others]))
 
     def make_cluster(self) -> None:
-        """Makes the cluster beside its place and moves it there whole: one that was broken off is never taken for good."""
+        """Makes the cluster beside its place and moves it there whole: half of one is never taken for good."""
         version = self.paths.cluster / "PG_VERSION"
         if version.exists():
             self.check_version(version.read_text().strip())
@@ -406,7 +430,9 @@ class Postgres:
 
     def check_version(self, found: str) -> None:
         if found != POSTGRES_MAJOR:
-            message = f"The data in {self.paths.cluster} is of PostgreSQL {found}; this Tollgate brings {POSTGRES_MAJOR}."
+            message = (
+                f"The data in {self.paths.cluster} is of PostgreSQL {found}; this Tollgate brings {POSTGRES_MAJOR}."
+            )
             raise SetupError(message, hint="Write it out with `manage.py backup` of the Tollgate that made it.")
 
     def make_databases(self) -> None:
@@ -550,7 +576,7 @@ def valkey_program() -> Path:
 
 
 def runs(pid: int, program: str, path: Path) -> bool:
-    """Whether a process lives and is this program with this path in its command: numbers are given out again after a crash."""
+    """Whether a process lives and is this program, with this path in its command: numbers are given out again."""
     command = command_of(pid)
     return program in command and str(path) in command
 
@@ -567,6 +593,13 @@ def command_of(pid: int) -> str:
         return ""
     done = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+def number_of_nobody() -> int:
+    """The process id of a process that has just ended."""
+    with subprocess.Popen(["true"]) as process:
+        pass
+    return process.pid
 
 
 def gone(pid: int, seconds: float) -> bool:

@@ -111,7 +111,7 @@ def field_keys() -> list[str]:
 
 
 def mail() -> dict[str, str | int | bool]:
-    """Django's e-mail settings from EMAIL_URL (smtp://, smtps://, smtp+tls://) or EMAIL_HOST; {} when there is neither."""
+    """Django's e-mail settings from EMAIL_URL (smtp://, smtps://, smtp+tls://) or EMAIL_HOST; {} without either."""
     parts = url("EMAIL_URL", ("smtp", "smtps", "smtp+tls"))
     if parts is not None:
         return {

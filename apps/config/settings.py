@@ -1,4 +1,4 @@
-"""All settings, one file, everything that differs between installations from the environment (docs/configuration.md)."""
+"""All settings, in one file; what differs between installations comes from the environment (docs/configuration.md)."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +28,9 @@ FIELD_KEYS_GIVEN = bool(text("TOLLGATE_FIELD_KEYS"))
 PUBLIC_HOST = urlsplit(TOLLGATE_PUBLIC_URL).hostname or "localhost"
 ALLOWED_HOSTS = [*words("TOLLGATE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"]), PUBLIC_HOST]
 if "*" in ALLOWED_HOSTS:
-    raise environment.SetupError("TOLLGATE_ALLOWED_HOSTS holds *, which lets anybody forge links in mails; name the hosts.")
+    raise environment.SetupError(
+        "TOLLGATE_ALLOWED_HOSTS holds *, which lets anybody forge links in mails; name the hosts."
+    )
 CSRF_TRUSTED_ORIGINS = [TOLLGATE_PUBLIC_URL]
 
 INSTALLED_APPS = [
@@ -202,8 +204,8 @@ if flag("TOLLGATE_TRUSTED_PROXY"):
     # Only when a proxy is known to set (and overwrite) it: otherwise anybody could claim to come by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     ALLAUTH_TRUSTED_PROXY_COUNT = 1
-# On http://127.0.0.1 a browser would drop secure cookies and could not follow a redirect to https: HSTS (W004), redirect
-# (W008), secure session and CSRF cookies (W012, W016) start with TOLLGATE_PUBLIC_URL=https://...
+# On http://127.0.0.1 a browser would drop secure cookies and could not follow a redirect to https: HSTS (W004),
+# redirect (W008), secure session and CSRF cookies (W012, W016) start with TOLLGATE_PUBLIC_URL=https://...
 SILENCED_SYSTEM_CHECKS = [] if HTTPS else ["security.W004", "security.W008", "security.W012", "security.W016"]
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024

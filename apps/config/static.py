@@ -69,5 +69,7 @@ def fingerprint() -> str:
     """Changes when what would be collected changes: our own files by size and time, packages by their lock files."""
     ours = sorted(path for folder in settings.STATICFILES_DIRS for path in Path(folder).rglob("*") if path.is_file())
     parts = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in ours]
-    parts += [(PROJECT / name).read_text() for name in ("package-lock.json", "requirements.lock", "apps/config/static.py")]
+    parts += [
+        (PROJECT / name).read_text() for name in ("package-lock.json", "requirements.lock", "apps/config/static.py")
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

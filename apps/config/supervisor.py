@@ -30,6 +30,7 @@ from apps.config.environment import PROJECT, SetupError, number
 
 READY_SECONDS = 60
 STOP_SECONDS = 10
+ORPHAN_SECONDS = 10
 LOOK_EVERY = 0.5
 QUICK_DEATH_SECONDS = 10
 QUICK_DEATHS = 5
@@ -63,7 +64,7 @@ def stoppable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only_one(paths: Paths, address: str) -> Iterator[IO[str]]:
+def only_one(paths: Paths, address: str) -> Iterator["Lock"]:
     """Holds up.lock. A second one is refused, naming the first; one that is just stopping is waited for."""
     with (paths.home / "up.lock").open("a+") as handle:
         deadline = time.monotonic() + embedded.STOP_SECONDS
@@ -74,11 +75,22 @@ def only_one(paths: Paths, address: str) -> Iterator[IO[str]]:
                 hint = "Stop it first, or name another folder in TOLLGATE_HOME and another PORT."
                 raise SetupError(f"{message} (process {holder.get('pid', 'unknown')}).", hint=hint)
             time.sleep(0.1)
-        note_state(handle, address, "running")
+        killed = bool(holder_of(handle))  # an orderly end leaves the file empty
+        note_state(handle, address, "starting")
         try:
-            yield handle
+            yield Lock(handle, address, killed=killed)
         finally:
             handle.truncate(0)
+
+
+@dataclass(frozen=True)
+class Lock:
+    handle: IO[str]
+    address: str
+    killed: bool  # whether the one before us was, rather than stopped
+
+    def note(self, state: str) -> None:
+        note_state(self.handle, self.address, state)
 
 
 def try_lock(handle: IO[str]) -> bool:
@@ -104,7 +116,17 @@ def note_state(handle: IO[str], address: str, state: str) -> None:
     handle.flush()
 
 
-def check_port(bind: str, port: int) -> None:
+def check_port(bind: str, port: int, *, killed: bool) -> None:
+    """The port is free. After a kill, what was left of the web server needs a moment to notice that it is alone."""
+    deadline = time.monotonic() + (ORPHAN_SECONDS if killed else 0)
+    while problem := port_problem(bind, port):
+        if time.monotonic() > deadline:
+            message = f"Port {port} on {bind} cannot be used: {problem}."
+            raise SetupError(message, hint="Stop what listens there, or name another one: PORT=8001 make up.")
+        time.sleep(0.1)
+
+
+def port_problem(bind: str, port: int) -> str:
     """Tried by binding, as the web server will: who listens is told apart from who may not."""
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -113,8 +135,8 @@ def check_port(bind: str, port: int) -> None:
             probe.bind((bind, port))
             probe.listen(1)
         except OSError as error:
-            message = f"Port {port} on {bind} cannot be used: {(error.strerror or str(error)).lower()}."
-            raise SetupError(message, hint="Stop what listens there, or name another one: PORT=8001 make up.") from None
+            return (error.strerror or str(error)).lower()
+    return ""
 
 
 # --- Children ---------------------------------------------------------------------------------------------------------
@@ -215,7 +237,7 @@ def probe(address: str) -> str:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"{address}/readyz", timeout=5) as answer:
-            return "ok" if answer.status == 200 else str(answer.status)  # noqa: PLR2004
+            return "ok" if answer.status == 200 else str(answer.status)
     except urllib.error.HTTPError as error:
         return error.read().decode(errors="replace")
     except OSError as error:

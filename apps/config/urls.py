@@ -1,4 +1,4 @@
-"""All addresses: pages, the JSON API, log-in. Probes (/livez, /readyz) are answered by a middleware before any of these."""
+"""All addresses: pages, the JSON API, log-in. Probes (/livez, /readyz) are answered by a middleware before these."""
 
 from importlib.util import find_spec
 

@@ -21,7 +21,9 @@ def test_there_and_back(tollgate: Tollgate, tmp_path: Path) -> None:
     tollgate.run("shell", "-c", FILL)
     assert tollgate.run("backup", str(file)).stdout.startswith(f"Wrote {file} (")
     assert file.stat().st_mode & 0o777 == 0o600
-    tollgate.run("shell", "-c", "from django.db import connection as c; c.cursor().execute('DELETE FROM core_organisation')")
+    tollgate.run(
+        "shell", "-c", "from django.db import connection as c; c.cursor().execute('DELETE FROM core_organisation')"
+    )
     assert tollgate.run("restore", "--yes", str(file)).returncode == 0
     assert names(tollgate) == "['Ünïted Books']"
     assert list(tmp_path.iterdir()) == [file]
@@ -50,4 +52,7 @@ def test_a_file_that_is_no_backup_or_half_of_one(tollgate: Tollgate, tmp_path: P
 
 def test_a_backup_into_a_folder_that_is_not_there(tollgate: Tollgate) -> None:
     done = tollgate.run("backup", "/nowhere/books.backup")
-    assert (done.returncode, done.stderr.strip()) == (1, "/nowhere/books.backup cannot be written: No such file or directory.")
+    assert (done.returncode, done.stderr.strip()) == (
+        1,
+        "/nowhere/books.backup cannot be written: No such file or directory.",
+    )

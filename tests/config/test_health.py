@@ -1,7 +1,7 @@
 """Probes, with every part there and with each of them away."""
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.django_db

@@ -25,7 +25,9 @@ def test_a_taken_port(tollgate: Tollgate) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", tollgate.port))
         other.listen()
-        assert f"Port {tollgate.port} on 127.0.0.1 cannot be used: address already in use." in refusal(tollgate.run("up"))
+        assert f"Port {tollgate.port} on 127.0.0.1 cannot be used: address already in use." in refusal(
+            tollgate.run("up")
+        )
     assert tollgate.all_pids() == []
 
 
@@ -60,7 +62,10 @@ def test_a_data_folder_that_the_system_user_cannot_reach(tollgate: Tollgate) -> 
     [
         ("mysql://me:canary@db.example/x", "DATABASE_URL begins with mysql; it takes postgres://, postgresql://."),
         ("postgresql://me:canary@db.example/", "DATABASE_URL names no database"),
-        ("postgresql://me:canary@127.0.0.1:1/books", "DATABASE_URL (database books on 127.0.0.1:1 as me) cannot be reached"),
+        (
+            "postgresql://me:canary@127.0.0.1:1/books",
+            "DATABASE_URL (database books on 127.0.0.1:1 as me) cannot be reached",
+        ),
         ("postgresql://me:canary@db.example:port/x", "DATABASE_URL is not a URL"),
     ],
 )

@@ -58,7 +58,7 @@ class Tollgate:
         """Starts it and waits until it answers."""
         self.process = self.start_command("up")
         deadline = time.monotonic() + 90
-        while self.ready() != 200:
+        while not (self.says_running() and self.ready() == 200):
             assert self.process.poll() is None, self.process.communicate()[0]
             assert time.monotonic() < deadline, "not ready in time"
             time.sleep(0.1)
@@ -80,10 +80,9 @@ class Tollgate:
         return said
 
     def kill(self, part: str) -> None:
-        assert self.process is not None
         for pid in self.pids(part):
             os.kill(pid, signal.SIGKILL)
-        if part == "up":
+        if part == "up" and self.process:
             self.process.wait(timeout=10)
 
     def pids(self, part: str) -> list[int]:
@@ -99,11 +98,8 @@ class Tollgate:
 
     def all_pids(self) -> list[int]:
         """Every living process that was started with this data folder, or whose command names it; the oldest first."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and int(entry.name) != os.getpid() and self.is_of_us(entry):
-                found.append(int(entry.name))
-        return sorted(found)
+        others = (entry for entry in Path("/proc").glob("[0-9]*") if int(entry.name) != os.getpid())
+        return sorted(int(entry.name) for entry in others if self.is_of_us(entry))
 
     def is_of_us(self, entry: Path) -> bool:
         needle = str(self.home).encode()
@@ -114,13 +110,21 @@ class Tollgate:
             return False
 
     def query(self, statement: str) -> Any:
-        with psycopg.connect(host=str(self.paths.sockets), user="tollgate", dbname="tollgate", autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self.paths.sockets), user="tollgate", dbname="tollgate", autocommit=True
+        ) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else None
 
-    def holder(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.home / "up.lock").read_text())
-        return found
+    def says_running(self) -> bool:
+        """Right after a kill, what is left of an earlier web server may still answer for a moment."""
+        try:
+            found = json.loads((self.home / "up.lock").read_text())
+        except (OSError, ValueError):
+            return False
+        return bool(
+            self.process and found == {"pid": self.process.pid, "address": found["address"], "state": "running"}
+        )
 
     def clear_up(self) -> None:
         for pid in self.all_pids():

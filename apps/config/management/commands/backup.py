@@ -20,4 +20,6 @@ class Command(BaseCommand):
         self.stdout.write(f"Wrote {file} ({size:,} bytes).")
         if not settings.FIELD_KEYS_GIVEN:
             keys = Path(settings.TOLLGATE_HOME) / "field-keys"
-            self.stdout.write(f"Keep {keys} as well, in another place: secrets of sources in the backup open only with it.")
+            self.stdout.write(
+                f"Keep {keys} as well, in another place: secrets of sources in the backup open only with it."
+            )

@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand
 
-from apps.config import demo
+from apps.config import databases
 
 
 class Command(BaseCommand):
@@ -10,5 +10,5 @@ class Command(BaseCommand):
 
     def handle(self, **_: object) -> None:
         self.stdout.write("Making the demo company anew ...")
-        demo.make()
+        databases.make_demo()
         self.stdout.write("The demo company is as it was on the first day.")

@@ -7,10 +7,10 @@ from django.conf import settings
 from django.core.management import get_commands
 from django.core.management.base import BaseCommand
 
-from apps.config import database, demo, embedded, static, supervisor
+from apps.config import database, databases, embedded, static, supervisor
 from apps.config.embedded import Paths
 from apps.config.environment import flag
-from apps.config.supervisor import Child, say
+from apps.config.supervisor import Child, Lock, say
 
 
 class Command(BaseCommand):
@@ -29,14 +29,11 @@ def run() -> None:
     paths = Paths(Path(settings.TOLLGATE_HOME))
     embedded.prepare_home(paths)
     with supervisor.only_one(paths, address) as lock:
-        supervisor.check_port(bind, port)
-        try:
-            serve(paths, bind, port, address)
-        finally:
-            supervisor.note_state(lock, address, "stopping")
+        supervisor.check_port(bind, port, killed=lock.killed)
+        serve(paths, bind, port, lock)
 
 
-def serve(paths: Paths, bind: str, port: int, address: str) -> None:
+def serve(paths: Paths, bind: str, port: int, lock: Lock) -> None:
     chosen = "own" if flag("EMPTY") else "demo"
     children = [supervisor.background_worker(paths, chosen), supervisor.web_server(paths, bind, port, chosen)]
     say(f"Tollgate starts from {paths.home}.")
@@ -47,10 +44,12 @@ def serve(paths: Paths, bind: str, port: int, address: str) -> None:
             say("Starting the worker and the web server ...")
             for child in children:
                 child.start()
-            supervisor.wait_until_ready(children, address)
-            greet(chosen, address, paths)
+            supervisor.wait_until_ready(children, lock.address)
+            lock.note("running")
+            greet(chosen, lock.address, paths)
             supervisor.look_after(children)
         finally:
+            lock.note("stopping")
             say("Stopping ...")
             stop(children)
 
@@ -62,12 +61,12 @@ def prepare(chosen: str) -> None:
     if chosen == "own":
         say("Checking the tables ...")
         database.prepare()
-    elif demo.exists():
+    elif databases.demo_exists():
         say("Checking the tables of the demo company ...")
-        demo.run_manage("prepare", database="demo")
+        databases.run_manage("prepare", database="demo")
     else:
         say("Making the demo company, once (up to a minute) ...")
-        demo.make()
+        databases.make_demo()
     static.collect(say)
 
 
@@ -89,7 +88,7 @@ def greet(chosen: str, address: str, paths: Paths) -> None:
 def say_logins() -> None:
     if "demo_logins" not in get_commands():
         return
-    logins = json.loads(demo.run_manage("demo_logins", "--json", database="demo", quiet=True))
+    logins = json.loads(databases.run_manage("demo_logins", "--json", database="demo", quiet=True))
     widest = max((len(login["role"]) for login in logins), default=0)
     for login in logins:
         say(f"  {login['role']:<{widest}}  {login['email']}  {login['password']}")
