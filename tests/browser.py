@@ -26,7 +26,8 @@ UNPACK = """
 const fs = require("fs"), zlib = require("zlib"), [from, to] = process.argv.slice(1);
 fs.mkdirSync(to, {recursive: true});
 for (const name of fs.readdirSync(from)) {
-  fs.writeFileSync(to + "/" + name.replace(/\\.br$/, ""), zlib.brotliDecompressSync(fs.readFileSync(from + "/" + name)));
+  const target = to + "/" + name.replace(/\\.br$/, "");
+  fs.writeFileSync(target, zlib.brotliDecompressSync(fs.readFileSync(from + "/" + name)));
 }
 """
 
