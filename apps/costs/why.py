@@ -4,6 +4,7 @@ Nothing is kept for this. The proof is worked out again from hours and prices, a
 digit; where a day waits to be rated again it does not, and `is_exact` says so.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
@@ -51,7 +52,7 @@ class ComponentPart:
 
 @dataclass(frozen=True, slots=True)
 class PricePart:
-    """What one price was paid for. `quantity` is tokens, or GPU-seconds where `kind` is gpu; `price` per million or hour."""
+    """What one price was paid for: tokens at a price per million, or GPU-seconds (kind gpu) at one per hour."""
 
     component: str
     kind: str
@@ -180,7 +181,7 @@ def why_cost(*, actor: Actor, scope: CostScope) -> Why:
         prices=[PricePart(*row[:17]) for row in price_rows],
         charges=[ChargePart(*row) for row in lines.fetch(why_sql.CHARGES)],
         pulls=[PullPart(*row) for row in lines.fetch(why_sql.PULLS)],
-        bindings=[BindingPart(*row) for row in lines.fetch(why_sql.BINDINGS)],
+        bindings=[_binding(row) for row in lines.fetch(why_sql.BINDINGS)],
         notes=_notes(component_rows),
     )
 
@@ -189,7 +190,7 @@ def proof_rows(*, actor: Actor, scope: CostScope) -> Iterator[tuple[Any, ...]]:
     """The whole proof, one row for each line, series, price and token type; the amounts add up to the figure."""
     for row in _Lines(actor, scope).fetch(why_sql.EXPORT):
         day, workload, source, part, pairs, *rest = row
-        yield (day, workload, source, part, label_of(pairs or []), *rest)
+        yield (day, workload, source, part, label_of(json.loads(pairs)) if pairs else "", *rest)
 
 
 def label_of(pairs: list[list[str]]) -> str:
@@ -211,12 +212,13 @@ class _Lines:
             "ends_at": _midnight(scope.end, zone),
             "zone": company.zone,
             "currency": company.currency,
+            "part": None,
         }
 
     def fetch(self, statement: str) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(statement.replace("{conditions}", self.conditions), self.values)
-            return [tuple(_parsed(cell) for cell in row) for row in cursor.fetchall()]
+            return list(cursor.fetchall())
 
 
 def _named(sql: Sql) -> tuple[str, dict[str, Any]]:
@@ -264,9 +266,11 @@ def _plus(first: Decimal | None, second: Decimal | None) -> Decimal | None:
     return first if second is None else second if first is None else first + second
 
 
-def _parsed(cell: Any) -> Any:
+def _binding(row: tuple[Any, ...]) -> BindingPart:
     """JSON comes as text from a plain cursor."""
-    return _pairs(cell) if isinstance(cell, str) and cell.startswith("[[") else cell
+    pairs, source, workload, slug, valid_from, valid_to, bound_by, binding_id = row
+    bound = json.loads(bound_by) if bound_by else None
+    return BindingPart(json.loads(pairs), source, workload, slug, valid_from, valid_to, bound, binding_id)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -36,30 +36,39 @@ PROOF: Final = f"""
     GROUP BY 1, 2
 ), counted AS (
     SELECT s.*, g.series_id, g.identity_id, g.offering_id, g.call_kind, g.source_id, g.workload_id, g.token_role,
-        g.gpu_role, g.rate_id, coalesce(g.price_currency, %(currency)s) AS price_currency, g.input_price,
-        g.cached_price, g.cache_write_price, g.cache_write_1h_price, g.output_price, g.reasoning_price,
-        g.gpu_hour_price,
+        g.gpu_role, g.rate_id, coalesce(g.price_currency, %(currency)s) AS price_currency, g.gpu_hour_price, p.*,
         coalesce(s.input, s.cached, s.cache_write, s.cache_write_1h, s.output, s.reasoning) IS NOT NULL AS has_tokens,
-        (coalesce(s.input, 0) > 0 AND g.input_price IS NULL) OR (coalesce(s.cached, 0) > 0 AND g.cached_price IS NULL)
-            OR (coalesce(s.cache_write, 0) > 0 AND g.cache_write_price IS NULL)
-            OR (coalesce(s.cache_write_1h, 0) > 0 AND g.cache_write_1h_price IS NULL)
-            OR (coalesce(s.output, 0) > 0 AND g.output_price IS NULL)
-            OR (coalesce(s.reasoning, 0) > 0 AND g.reasoning_price IS NULL) AS lacks_a_price,
+        (coalesce(s.input, 0) > 0 AND p.input_price IS NULL) OR (coalesce(s.cached, 0) > 0 AND p.cached_price IS NULL)
+            OR (coalesce(s.cache_write, 0) > 0 AND p.cache_write_price IS NULL)
+            OR (coalesce(s.cache_write_1h, 0) > 0 AND p.cache_write_1h_price IS NULL)
+            OR (coalesce(s.output, 0) > 0 AND p.output_price IS NULL)
+            OR (coalesce(s.reasoning, 0) > 0 AND p.reasoning_price IS NULL) AS lacks_a_price,
         round(s.gpu_seconds * g.gpu_hour_price / 3600, 18) AS gpu_amount,
         round(s.gpu_busy_seconds * g.gpu_hour_price / 3600, 18) AS gpu_used_amount
     FROM summed s JOIN costs_segment g USING (segment_id)
     JOIN costs_claimed c ON c.identity_id = g.identity_id AND c.day = s.day
+    -- The tokens of an accelerator that is paid by the hour cost nothing more.
+    CROSS JOIN LATERAL (
+        SELECT g.input_price, g.cached_price, g.cache_write_price, g.cache_write_1h_price, g.output_price,
+            g.reasoning_price
+        WHERE g.gpu_hour_price IS NULL OR g.input_price IS NOT NULL OR g.output_price IS NOT NULL
+        UNION ALL
+        SELECT 0, 0, 0, 0, 0, 0 WHERE g.gpu_hour_price IS NOT NULL AND g.input_price IS NULL AND g.output_price IS NULL
+    ) p
 ), item AS (
     SELECT n.day, n.segment_id, n.series_id, n.identity_id, n.offering_id, n.source_id, n.workload_id, n.rate_id,
         n.hours, v.component, v.role, v.kind, v.quantity, v.price, v.currency, v.amount
     FROM counted n CROSS JOIN LATERAL (VALUES
-        (n.call_kind, n.token_role, 'input', n.input, n.input_price, n.price_currency, n.input * n.input_price * 0.000001),
-        (n.call_kind, n.token_role, 'cached', n.cached, n.cached_price, n.price_currency, n.cached * n.cached_price * 0.000001),
+        (n.call_kind, n.token_role, 'input', n.input, n.input_price, n.price_currency,
+            n.input * n.input_price * 0.000001),
+        (n.call_kind, n.token_role, 'cached', n.cached, n.cached_price, n.price_currency,
+            n.cached * n.cached_price * 0.000001),
         (n.call_kind, n.token_role, 'cache_write', n.cache_write, n.cache_write_price, n.price_currency,
             n.cache_write * n.cache_write_price * 0.000001),
         (n.call_kind, n.token_role, 'cache_write_1h', n.cache_write_1h, n.cache_write_1h_price, n.price_currency,
             n.cache_write_1h * n.cache_write_1h_price * 0.000001),
-        (n.call_kind, n.token_role, 'output', n.output, n.output_price, n.price_currency, n.output * n.output_price * 0.000001),
+        (n.call_kind, n.token_role, 'output', n.output, n.output_price, n.price_currency,
+            n.output * n.output_price * 0.000001),
         (n.call_kind, n.token_role, 'reasoning', n.reasoning, n.reasoning_price, n.price_currency,
             n.reasoning * n.reasoning_price * 0.000001)
     ) v (component, role, kind, quantity, price, currency, amount)
@@ -78,15 +87,17 @@ PROOF: Final = f"""
             n.gpu_used_amount IS NOT NULL),
         ('gpu_idle', n.gpu_role, 'gpu', n.gpu_seconds - n.gpu_busy_seconds, n.gpu_hour_price, n.price_currency,
             n.gpu_amount - n.gpu_used_amount, n.gpu_seconds > n.gpu_busy_seconds),
-        ('gpu_used', n.gpu_role, 'reported', n.gpu_busy_seconds, NULL, coalesce(n.reported_currency, %(currency)s), n.reported,
-            n.gpu_seconds IS NOT NULL AND n.gpu_used_amount IS NULL AND NOT n.has_tokens AND n.reported IS NOT NULL),
+        ('gpu_used', n.gpu_role, 'reported', n.gpu_busy_seconds, NULL, coalesce(n.reported_currency, %(currency)s),
+            n.reported, n.gpu_seconds IS NOT NULL AND n.gpu_used_amount IS NULL AND NOT n.has_tokens
+                AND n.reported IS NOT NULL),
         ('other_shared', n.token_role, 'reported', NULL, NULL, coalesce(n.reported_currency, %(currency)s), n.reported,
             n.reported IS NOT NULL AND NOT n.has_tokens AND n.requests IS NULL AND n.gpu_seconds IS NULL)
     ) v (component, role, kind, quantity, price, currency, amount, present)
     WHERE v.present
 ), matched AS (
     SELECT i.*, l.id AS line_id, l.amount AS line_amount, l.amount_org AS line_amount_org,
-        sum(i.amount) OVER line AS proven, row_number() OVER (PARTITION BY l.id ORDER BY i.amount IS NULL, i.segment_id, i.kind) AS place,
+        sum(i.amount) OVER line AS proven,
+        row_number() OVER (PARTITION BY l.id ORDER BY i.amount IS NULL, i.segment_id, i.kind) AS place,
         CASE WHEN l.currency = %(currency)s THEN 1 ELSE f.rate END AS fx_rate
     FROM item i JOIN lines l ON l.basis = 'computed' AND l.day = i.day AND l.identity_id = i.identity_id
         AND l.offering_id = i.offering_id AND l.source_id = i.source_id AND l.component = i.component
@@ -125,8 +136,12 @@ PULLS: Final = f"""
 WITH {SEGMENTS}, used AS (
     SELECT h.pull_id, count(*) AS hours, 0 AS charges FROM usage_hour h
     JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
-    JOIN costs_claimed c ON c.identity_id = g.identity_id AND c.day = (h.hour AT TIME ZONE %(zone)s)::date
     WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
+      AND (g.identity_id, (h.hour AT TIME ZONE %(zone)s)::date, g.offering_id, coalesce(g.workload_id, 0),
+          g.call_kind) IN (
+          SELECT identity_id, day, offering_id, coalesce(workload_id, 0), kind FROM lines
+          CROSS JOIN LATERAL (VALUES ('token'), ('retry_failed'), ('fallback')) kinds (kind)
+          WHERE basis = 'computed' AND component IN (kind, 'gpu_used', 'gpu_idle', 'other_shared'))
     GROUP BY 1
     UNION ALL
     SELECT h.pull_id, 0, count(*) FROM usage_charge h
@@ -134,7 +149,8 @@ WITH {SEGMENTS}, used AS (
       AND h.charge_start < %(ends_at)s AND h.charge_end > %(starts_at)s
     GROUP BY 1
 )
-SELECT u.id, src.name, src.slug, p.name, u.digest, u.rows, u.finished_at, sum(used.hours), sum(used.charges)
+SELECT u.id, src.name, src.slug, p.name, u.digest, u.rows, u.finished_at, sum(used.hours)::bigint,
+    sum(used.charges)::bigint
 FROM used JOIN sources_pull u ON u.id = used.pull_id JOIN sources_part p ON p.id = u.part_id
 JOIN sources_source src ON src.id = p.source_id
 GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY sum(used.hours) + sum(used.charges) DESC, u.id LIMIT 200
@@ -165,8 +181,8 @@ WITH {PROOF}, all_rows AS (
     SELECT line_id, kind, quantity, price, currency, exact AS amount, exact_org AS amount_org, hours, series_id, rate_id
     FROM proof
     UNION ALL
-    SELECT l.id, CASE WHEN l.basis = 'computed' THEN 'day line' ELSE 'charge' END, l.quantity, NULL, l.currency, l.amount,
-        l.amount_org, NULL, NULL, NULL
+    SELECT l.id, CASE WHEN l.basis = 'computed' THEN 'day line' ELSE 'charge' END, l.quantity, NULL, l.currency,
+        l.amount, l.amount_org, NULL, NULL, NULL
     FROM lines l WHERE NOT EXISTS (SELECT FROM proof p WHERE p.line_id = l.id)
 )
 SELECT l.day, coalesce(w.name, 'unallocated'), src.name, part.name, i.pairs, o.provider, o.name, l.component, l.basis,

@@ -48,6 +48,10 @@ MEASURES = """
     unpriced_tokens bigint NOT NULL DEFAULT 0,
     unpriced_lines bigint NOT NULL DEFAULT 0,
     unconverted_lines bigint NOT NULL DEFAULT 0,
+    assumed_lines bigint NOT NULL DEFAULT 0,
+    upper_bound_lines bigint NOT NULL DEFAULT 0,
+    tier_assumed_lines bigint NOT NULL DEFAULT 0,
+    carried_lines bigint NOT NULL DEFAULT 0,
     lines bigint NOT NULL DEFAULT 0,
 """
 

@@ -1,13 +1,13 @@
 """Up to when the figures reach, whether every source has delivered, and which month to show first."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from django.db import connection
 
 # A source that is asked on a schedule is stale after three missed turns, but not within two hours.
 MISSED_TURNS = 3
-SHORTEST_STALE = timedelta(hours=2)
+SHORTEST_STALE_MINUTES = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class FigureState:
 def figure_state(*, now: datetime) -> FigureState:
     """One statement, on every page: newest successful pull, sources that have not delivered, days not yet rated."""
     with connection.cursor() as cursor:
-        cursor.execute(_STATE, [MISSED_TURNS, SHORTEST_STALE, now])
+        cursor.execute(_STATE, [MISSED_TURNS, SHORTEST_STALE_MINUTES, now])
         as_of, stale, broken, waiting = cursor.fetchone()
     return FigureState(as_of, tuple(stale or ()), tuple(broken or ()), waiting)
 
@@ -41,7 +41,7 @@ WITH judged AS (
     SELECT s.name, s.state = 'attention' AS is_broken,
         s.state = 'active' AND s.pull_every_minutes IS NOT NULL
             AND coalesce(s.last_looked_at, s.created_at)
-                + greatest(make_interval(mins => s.pull_every_minutes * %s), %s::interval) < %s AS is_stale
+                + make_interval(mins => greatest(s.pull_every_minutes * %s, %s)) < %s AS is_stale
     FROM sources_source s
 )
 SELECT (SELECT max(finished_at) FROM sources_pull WHERE state = 'done'),

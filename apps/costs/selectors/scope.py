@@ -1,7 +1,7 @@
 """Which money a figure is about, and the smallest table that can answer for it.
 
-Whole months are summed from `costs_month`, days without an owner in question from `costs_day`; day lines themselves are
-only read for the edges of a period or for single days of single owners. Every condition is a parameter of the statement.
+Whole months are summed from `costs_month`, days without an owner in question from `costs_day`; day lines themselves
+are only read for the edges of a period, or for single days of single owners. Conditions are parameters throughout.
 """
 
 from collections.abc import Iterable
@@ -122,7 +122,9 @@ def rows_of(
     owners = by_owner or scope.is_about_owners or not _sees_everybody(actor)
     months, edges = ([], [(scope.first, scope.end)]) if by_day else split(scope.first, scope.end)
     parts = [_month_rows(actor, scope, months, only)] if months else []
-    parts += [_line_rows(actor, scope, *edge, only) if owners else _day_rows(actor, scope, *edge, only) for edge in edges]
+    parts += [
+        _line_rows(actor, scope, *edge, only) if owners else _day_rows(actor, scope, *edge, only) for edge in edges
+    ]
     return Sql(" UNION ALL ".join(part.text for part in parts), tuple(v for part in parts for v in part.values))
 
 
@@ -135,8 +137,10 @@ def line_conditions(actor: Actor, scope: CostScope) -> Sql:
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
 
-_ROLLED = ", ".join(f"t.{name}" for name in ("unpriced_tokens", "unpriced_lines", "unconverted_lines", "assumed_lines",
-                                             "upper_bound_lines", "tier_assumed_lines", "carried_lines", "lines"))  # fmt: skip
+_ROLLED = (
+    "t.unpriced_tokens, t.unpriced_lines, t.unconverted_lines, t.assumed_lines, t.upper_bound_lines, "
+    "t.tier_assumed_lines, t.carried_lines, t.lines"
+)
 _TOKENS = "CASE WHEN t.basis = 'computed' AND t.component IN ('token', 'retry_failed', 'fallback') THEN {} ELSE 0 END"
 _FAILED = "CASE WHEN t.component = 'retry_failed' THEN {} ELSE 0 END"
 _KEYS = "t.offering_id, t.source_id, t.component, t.basis, t.role, t.currency"
@@ -151,11 +155,13 @@ def _flagged(flag: int) -> str:
 
 
 _OF_LINE = (
-    f"{_KEYS}, coalesce(t.amount_org, 0), coalesce(t.requests, 0), {_FAILED.format('coalesce(t.requests, 0)')}, "
-    f"{_TOKENS.format('coalesce(t.quantity, 0)')}, t.unpriced_tokens, {_flagged(flags.UNPRICED)}, "
-    "CASE WHEN t.amount IS NOT NULL AND t.amount_org IS NULL THEN 1 ELSE 0 END, "
-    f"{_flagged(flags.RATE_ASSUMED)}, {_flagged(Flag.UPPER_BOUND)}, {_flagged(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)}, "
-    f"{_flagged(flags.RATE_CARRIED)}, 1"
+    f"{_KEYS}, coalesce(t.amount_org, 0) AS cost, coalesce(t.requests, 0) AS requests, "
+    f"{_FAILED.format('coalesce(t.requests, 0)')} AS failed, {_TOKENS.format('coalesce(t.quantity, 0)')} AS tokens, "
+    f"t.unpriced_tokens, {_flagged(flags.UNPRICED)} AS unpriced_lines, "
+    "CASE WHEN t.amount IS NOT NULL AND t.amount_org IS NULL THEN 1 ELSE 0 END AS unconverted_lines, "
+    f"{_flagged(flags.RATE_ASSUMED)} AS assumed_lines, {_flagged(Flag.UPPER_BOUND)} AS upper_bound_lines, "
+    f"{_flagged(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)} AS tier_assumed_lines, "
+    f"{_flagged(flags.RATE_CARRIED)} AS carried_lines, 1 AS lines"
 )
 
 
@@ -166,7 +172,9 @@ def _month_rows(actor: Actor, scope: CostScope, months: list[date], only: Sql | 
 
 
 def _day_rows(actor: Actor, scope: CostScope, first: date, end: date, only: Sql | None) -> Sql:
-    where = _where(Sql("t.day >= %s AND t.day < %s", (first, end)), _filters(scope), _placed(actor, scope, "t.allocated"), only)
+    where = _where(
+        Sql("t.day >= %s AND t.day < %s", (first, end)), _filters(scope), _placed(actor, scope, "t.allocated"), only
+    )
     keys = "t.day, NULL::bigint AS workload_id, t.allocated"
     return Sql(f"SELECT {keys}, {_OF_ROLLUP} FROM costs_day t WHERE {where.text}", where.values)
 

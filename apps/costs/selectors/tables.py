@@ -13,7 +13,16 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.core.actor import Actor
-from apps.costs.selectors.scope import LONGEST_BY_DAY, CostScope, Measures, Sql, measures_of, rows_of, sums
+from apps.costs.selectors.scope import (
+    LONGEST_BY_DAY,
+    MEASURES,
+    CostScope,
+    Measures,
+    Sql,
+    measures_of,
+    rows_of,
+    sums,
+)
 
 NOBODY: Final = "0"
 NO_COST_CENTRE: Final = "-1"
@@ -58,7 +67,8 @@ _GROUPS: Final[dict[Grouping, _Group]] = {
     Grouping.WORKLOAD: _Group(
         "coalesce(x.workload_id, 0)",
         by_owner=True,
-        names="LEFT JOIN workloads_workload n ON n.id = g.key LEFT JOIN accounts_cost_centre c ON c.id = n.cost_centre_id",
+        names="LEFT JOIN workloads_workload n ON n.id = g.key"
+        " LEFT JOIN accounts_cost_centre c ON c.id = n.cost_centre_id",
         name="coalesce(n.name, 'Unallocated')",
         meta="concat_ws(' · ', c.name, nullif(n.output_unit, ''))",
         ref="coalesce(n.slug, '')",
@@ -175,7 +185,7 @@ def cost_table(
     limit: int | None = None,
     offset: int = 0,
 ) -> CostTable:
-    """Groups of the scope, sorted and paged. Groups with cost only in the days `before` have no row, but are totalled."""
+    """Groups of the scope, sorted and paged. What only cost something in the days `before` has no row."""
     group = _GROUPS[grouping]
     if limit is None:
         return _filled(actor, scope, grouping, before, _order(grouping, sort), None)
@@ -206,11 +216,17 @@ def month_costs(*, actor: Actor, scope: CostScope, workload_ids: Sequence[int]) 
 
 # --- Below ------------------------------------------------------------------------------------------------------------
 
-_NOTHING: Final = (Decimal(0), *(0 for _ in range(11)))
+_NOTHING: Final = (Decimal(0), *(0 for _ in MEASURES))
 
 
 def _page_of_keys(
-    actor: Actor, scope: CostScope, grouping: Grouping, before: tuple[date, date] | None, sort: str, limit: int, offset: int
+    actor: Actor,
+    scope: CostScope,
+    grouping: Grouping,
+    before: tuple[date, date] | None,
+    sort: str,
+    limit: int,
+    offset: int,
 ) -> tuple[list[str], int]:
     """The keys of one page: only what the order needs is summed over all groups."""
     group = _GROUPS[grouping]
@@ -297,7 +313,9 @@ def _direction(sort: str) -> str:
 
 
 def _added(first: Measures, second: Measures) -> Measures:
-    counts = (getattr(first, n) + getattr(second, n) for n in Measures.__slots__ if n != "cost")
+    if not first.lines or not second.lines:
+        return first if first.lines else second
+    counts = (getattr(first, name) + getattr(second, name) for name in MEASURES)
     return Measures(_plus(first.cost, second.cost), *counts)
 
 

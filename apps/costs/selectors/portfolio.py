@@ -1,0 +1,243 @@
+"""The list of workloads with what each costs: filtered, sorted and paged in SQL, whatever the number of workloads."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from apps.accounts import rights
+from apps.core import periods
+from apps.core.actor import Actor
+from apps.costs.selectors.scope import CostScope, Measures, Sql, measures_of, rows_of, sums
+from apps.costs.selectors.tables import month_costs
+from apps.workloads.models import Workload
+
+SORTS: Final = {
+    "name": "lower(w.name)",
+    "cost": "m.cost",
+    "change": "(m.cost - m.cost_before) / nullif(m.cost_before, 0)",
+    "requests": "m.requests - m.failed",
+    "per_call": "m.cost / nullif(m.requests - m.failed, 0)",
+    "tier": "r.value_tier_id",
+    "stage": "array_position(ARRAY['concept', 'pilot', 'production', 'sunset'], w.stage::text)",
+    "cost_centre": "lower(c.name)",
+    "spend": "w.monthly_spend_expected",
+    "since": "w.activated_at",
+}
+NOTHING: Final = Measures()
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioRow:
+    """One workload. `money` is None where the actor may not see it; then nothing is said about its cost."""
+
+    workload: Workload
+    tier: str
+    band: str
+    money: Measures | None
+    before: Decimal | None
+    months: Sequence[Decimal | None] = ()
+
+    @property
+    def cost(self) -> Decimal | None:
+        """None is unknown: no usage, no price, or no right to see it."""
+        return self.money.cost if self.money and self.money.lines else None
+
+    @property
+    def calls(self) -> int | None:
+        """Delivered calls; None where there was no usage."""
+        return self.money.requests - self.money.failed if self.money and self.money.lines else None
+
+    @property
+    def per_call(self) -> Decimal | None:
+        return self.cost / self.calls if self.cost is not None and self.calls else None
+
+    @property
+    def change(self) -> Decimal | None:
+        return change_of(self.cost, self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """A page of rows, and the totals of all rows of the filter. `unseen`: workloads whose money the actor may not see."""
+
+    rows: list[PortfolioRow]
+    count: int
+    totals: Measures
+    before: Decimal | None
+    unseen: int
+    largest: Decimal | None = field(default=None)
+
+    @property
+    def calls(self) -> int | None:
+        return self.totals.requests - self.totals.failed if self.totals.lines else None
+
+    @property
+    def per_call(self) -> Decimal | None:
+        return self.totals.cost / self.calls if self.totals.cost is not None and self.calls else None
+
+    @property
+    def change(self) -> Decimal | None:
+        return change_of(self.totals.cost, self.before)
+
+
+def portfolio(
+    *,
+    actor: Actor,
+    workloads: QuerySet[Workload],
+    scope: CostScope,
+    before: tuple[date, date],
+    sort: str = "-cost",
+    limit: int | None = None,
+    offset: int = 0,
+    with_months: bool = True,
+) -> Portfolio:
+    """Workloads of the filter with the cost of `scope` and of the days `before`; `limit` None gives all rows."""
+    ids, summary = _page(actor, workloads, scope, before, sort, limit, offset)
+    seen = _seen(actor, ids)
+    money = _money(actor, scope, before, ids) if seen else {}
+    months = months_before(scope.end) if with_months else []
+    history = _history(actor, months, ids) if seen and months else {}
+    cards = _cards(ids)
+    rows = [_row(cards[pk], money.get(pk), pk in seen, history.get(pk), months) for pk in ids]
+    return Portfolio(rows=rows, **summary)
+
+
+def change_of(now: Decimal | None, before: Decimal | None) -> Decimal | None:
+    """As a ratio; None where there is nothing to compare."""
+    return now / before - 1 if now is not None and before and before > 0 else None
+
+
+def months_before(end: date, number: int = 12) -> list[date]:
+    """The last months up to the one in which the day before `end` lies, oldest first."""
+    month = (
+        periods.previous_month(periods.next_month(end.replace(day=1))) if end.day > 1 else periods.previous_month(end)
+    )
+    found = [month]
+    while len(found) < number:
+        found.append(periods.previous_month(found[-1]))
+    return found[::-1]
+
+
+def _page(
+    actor: Actor, workloads: QuerySet[Workload], scope: CostScope, before: tuple[date, date], sort: str,
+    limit: int | None, offset: int,
+) -> tuple[list[int], dict[str, Any]]:  # fmt: skip
+    """The ids of the page in their order, and what all rows together come to: one statement."""
+    register, values = workloads.order_by().values("pk").query.sql_with_params()
+    rows = _both(actor, scope, before)
+    seen = Sql("true") if _sees_all(actor) else Sql(*_money_visible(actor))
+    statement = f"""
+        WITH listed AS (SELECT id FROM workloads_workload WHERE id IN ({register})),
+        money AS (
+            SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before) AS cost_before, {sums("NOT x.is_before")}
+            FROM ({rows.text}) x WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
+        ), chosen AS (
+            SELECT w.id, row_number() OVER (ORDER BY {_order(sort)}, lower(w.name), w.id) AS place
+            FROM listed JOIN workloads_workload w USING (id) LEFT JOIN money m ON m.workload_id = w.id
+            LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
+            {_TIER if sort.lstrip("-") == "tier" else ""}
+        )
+        SELECT ARRAY(SELECT id FROM chosen WHERE place > %s AND (%s::bigint IS NULL OR place <= %s) ORDER BY place),
+            (SELECT count(*) FROM listed), (SELECT count(*) FROM listed w WHERE NOT ({seen.text})),
+            (SELECT max(cost) FROM money), sum(x.cost_before), {sums()}
+        FROM money x
+    """
+    last = None if limit is None else offset + limit
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, *rows.values, offset, last, last, *seen.values])
+        ids, count, unseen, largest, cost_before, *totals = cursor.fetchone()
+    summary = {
+        "count": count,
+        "unseen": unseen,
+        "largest": largest,
+        "before": cost_before,
+        "totals": measures_of(totals),
+    }
+    return list(ids), summary
+
+
+def _both(actor: Actor, scope: CostScope, before: tuple[date, date], only: Sql | None = None) -> Sql:
+    now, then = (rows_of(actor, each, by_owner=True, only=only) for each in (scope, scope.over(*before)))
+    text = f"SELECT *, false AS is_before FROM ({now.text}) r UNION ALL SELECT *, true FROM ({then.text}) r"
+    return Sql(text, (*now.values, *then.values))
+
+
+def _money(
+    actor: Actor, scope: CostScope, before: tuple[date, date], ids: Sequence[int]
+) -> dict[int, tuple[Measures, Decimal | None]]:
+    rows = _both(actor, scope, before, Sql("t.workload_id = ANY(%s)", (list(ids),)))
+    statement = f"""
+        SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before), {sums("NOT x.is_before")}
+        FROM ({rows.text}) x GROUP BY 1
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(statement, rows.values)
+        return {workload: (measures_of(values), cost_before) for workload, cost_before, *values in cursor.fetchall()}
+
+
+def _history(actor: Actor, months: Sequence[date], ids: Sequence[int]) -> dict[int, dict[date, Decimal | None]]:
+    scope = CostScope(months[0], periods.next_month(months[-1]))
+    found: dict[int, dict[date, Decimal | None]] = {}
+    for (workload, month), measures in month_costs(actor=actor, scope=scope, workload_ids=ids).items():
+        found.setdefault(workload, {})[month] = measures.cost
+    return found
+
+
+def _cards(ids: Sequence[int]) -> dict[int, tuple[Workload, str, str]]:
+    """The register's words of these workloads, with tier and band as they are now."""
+    found = Workload.objects.select_related("cost_centre", "business_owner", "technical_owner", "budget_owner")
+    cards = {workload.pk: workload for workload in found.filter(pk__in=ids)}
+    with connection.cursor() as cursor:
+        cursor.execute(_PROMISES, [list(ids)])
+        promises = {row[0]: (row[1] or "", row[2] or "") for row in cursor.fetchall()}
+    return {pk: (workload, *promises.get(pk, ("", ""))) for pk, workload in cards.items()}
+
+
+def _row(
+    card: tuple[Workload, str, str],
+    money: tuple[Measures, Decimal | None] | None,
+    is_seen: bool,
+    history: dict[date, Decimal | None] | None,
+    months: Sequence[date],
+) -> PortfolioRow:
+    workload, tier, band = card
+    now, before = money or (NOTHING, None)
+    points = [(history or {}).get(month) for month in months] if is_seen else []
+    return PortfolioRow(workload, tier, band, now if is_seen else None, before if is_seen else None, points)
+
+
+def _seen(actor: Actor, ids: Collection[int]) -> set[int]:
+    if _sees_all(actor):
+        return set(ids)
+    return set(Workload.objects.money_visible_to(actor).filter(pk__in=ids).values_list("pk", flat=True))
+
+
+def _sees_all(actor: Actor) -> bool:
+    return rights.rights_of(actor).sees_all_money
+
+
+def _money_visible(actor: Actor) -> tuple[str, tuple[Any, ...]]:
+    text, values = Workload.objects.money_visible_to(actor).order_by().values("pk").query.sql_with_params()
+    return f"w.id IN ({text})", tuple(values)
+
+
+def _order(sort: str) -> str:
+    """What is unknown comes last in either direction."""
+    return f"{SORTS[sort.lstrip('-')]} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST"
+
+
+_TIER = """
+LEFT JOIN LATERAL (
+    SELECT value_tier_id FROM workloads_revision WHERE workload_id = w.id ORDER BY version DESC LIMIT 1
+) r ON true
+"""
+_PROMISES = """
+SELECT DISTINCT ON (r.workload_id) r.workload_id, r.value_tier_id, b.name
+FROM workloads_revision r LEFT JOIN catalog_latency_band b ON b.code = r.latency_band_id
+WHERE r.workload_id = ANY(%s) ORDER BY r.workload_id, r.version DESC
+"""
