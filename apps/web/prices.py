@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,6 +27,7 @@ from apps.catalog.services import LooksLikeAnotherUnit
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import TollgateError
+from apps.costs.selectors.unpriced import unpriced_tokens
 from apps.web import hooks
 from apps.web.exports import Cell, table_response
 from apps.web.pages import PageRequest, page_or_part
@@ -125,12 +126,19 @@ def price_list(request: PageRequest) -> HttpResponseBase:
         "sort": filters.sort,
         "chips": _chips(request, filters),
         "is_filtered": any((filters.words, filters.provider, filters.model_class, filters.source)),
-        "unpriced": selectors.unpriced(now),
+        "unpriced": _waiting_for_a_price(now),
         "may_edit": _may_edit(request.actor),
         "words": filters.words,
         "file_query": _query(request, page=None),
     }
     return page_or_part(request, "prices/list.html", "rows", context)
+
+
+def _waiting_for_a_price(now: datetime) -> list[tuple[selectors.Unpriced, int]]:
+    """Models without a price and their tokens without a cost, the most first."""
+    tokens = unpriced_tokens()
+    found = [(item, tokens.get(item.offering.pk, 0)) for item in selectors.unpriced(now)]
+    return sorted(found, key=lambda pair: -pair[1])
 
 
 def _file_row(line: PriceLine) -> list[Cell]:
