@@ -165,7 +165,8 @@ def progress(ratio: Number | None, label: str, element_id: str = "") -> SafeStri
     whole = round(float(ratio or 0) * 100)
     return format_html(
         '<svg class="tg-progress" {id} width="100%" height="10" role="progressbar" aria-label="{label}" '
-        'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{now}"><rect class="tg-fill-track" width="100%" height="10" rx="5"/>'
+        'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{now}">'
+        '<rect class="tg-fill-track" width="100%" height="10" rx="5"/>'
         '<rect class="tg-fill-accent" width="{now}%" height="10" rx="5"/></svg>',
         id=format_html('id="{}"', element_id) if element_id else "",
         label=label,
