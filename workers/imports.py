@@ -28,14 +28,28 @@ from apps.costs import services as costs
 from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.connector import RowConnector, connector_of
-from apps.sources.models import Pull, Source
+from apps.sources.models import Pull
 from apps.usage import services as usage
+from apps.usage.job import Job
+from apps.usage.overlaps import overlaps_of
 from workers.app import app
 
 log = logging.getLogger(__name__)
 SYSTEM = Actor.system("imports")
 TICK_SECONDS = 0.5
 KEPT_FOR = timedelta(days=7)
+SETTLE_AFTER = timedelta(seconds=60)  # by then whoever published it has priced it, or is dead
+REFUSED = 1  # exit code of the reading process for a file that its owner must mend
+FROM_RESULT = (
+    "rows_read", "rows_rejected", "requests", "input_tokens", "cached_input_tokens", "output_tokens",
+    "first_hour", "last_hour", "billed_cost", "effective_cost", "list_cost", "reported_cost", "by_currency", "rejects",
+    "missing_fields", "failed_requests", "focus_version", "notes",
+)  # fmt: skip
+RESULT_KEYS = (
+    "rows_read", "rows_rejected", "rejected_file", "requests", "input_tokens", "cached_input_tokens", "output_tokens",
+    "hours_written", "hours_unchanged", "first_hour", "last_hour", "billed_cost", "effective_cost", "in_scope_cost",
+    "computed_cost", "currency", "unpriced_models", "unallocated_share", "notes",
+)  # fmt: skip
 OnProgress = Callable[[Mapping[str, Any]], None]
 """Called with stage, rows_done, rows_total as they are known; at most twice a second."""
 
@@ -68,9 +82,13 @@ def read(pull_id: int) -> None:
 @app.task(queue="reduce")
 def sweep() -> None:
     """Take every pull that nobody rang for, or whose worker died; then add costs that a dead worker left out."""
-    for pull_id in Pull.objects.filter(sources.due(timezone.now())).order_by("requested_at").values_list("pk", flat=True)[:100]:
+    for pull_id in (
+        Pull.objects.filter(sources.due(timezone.now())).order_by("requested_at").values_list("pk", flat=True)[:100]
+    ):
         run(pull_id)
-    for pull_id in Pull.objects.filter(state=Pull.State.DONE, progress__stage="pricing").values_list("pk", flat=True)[:100]:
+    for pull_id in Pull.objects.filter(state=Pull.State.DONE, progress__stage="pricing").values_list("pk", flat=True)[
+        :100
+    ]:
         _settle_left_over(pull_id)
 
 
@@ -155,12 +173,15 @@ def _publish(lease: sources.Lease, read_: Read, rows_of: RowConnector | None, pu
         published = usage.publish(pull=held, work_dir=read_.folder)
         costs.mark_dirty_touched("import")
         totals = _totals(read_.result, rejected)
-        totals |= {"hours_written": published.written, "hours_unchanged": published.unchanged, "hours_removed": published.removed}
+        totals |= {
+            "hours_written": published.written,
+            "hours_unchanged": published.unchanged,
+            "hours_removed": published.removed,
+        }
         if rows_of:
             rows_of.published()
         sources.finish(actor=SYSTEM, pull=held, totals=totals, rejected_path=rejected)
-        if pull.part.source.state == Source.State.NEEDS_ATTENTION:
-            sources.note_well(actor=SYSTEM, source=pull.part.source)
+        sources.review_state(actor=SYSTEM, source=held.part.source)
     return totals
 
 
@@ -175,10 +196,12 @@ def _fetch(pull: Pull, connector: RowConnector, work: Path) -> list[Path]:
     return [target]
 
 
-def _reduce(lease: sources.Lease, pull: Pull, inputs: list[Path], work: Path, on_progress: OnProgress) -> dict[str, Any]:
+def _reduce(
+    lease: sources.Lease, pull: Pull, inputs: list[Path], work: Path, on_progress: OnProgress
+) -> dict[str, Any]:
     """Run the reading process, hand on how far it is, and stop it when somebody cancels."""
     job = work / "job.json"
-    job.write_text(json.dumps(_job(pull, inputs, work)))
+    job.write_text(_job(pull, inputs, work).to_json())
     with _process(job, work) as process:
         while process.poll() is None:
             progress = _progress_in(work)
@@ -186,22 +209,25 @@ def _reduce(lease: sources.Lease, pull: Pull, inputs: list[Path], work: Path, on
             if sources.beat(lease, progress):
                 raise Cancelled("Cancelled before anything was written.")
             _wait(process)
-    return _result_of(process.returncode, work)
+    result = _result_of(process.returncode, work)
+    if len(inputs) == 1 and pull.digest and result["sha256"] != pull.digest:
+        raise Interrupted(f"{inputs[0].name} changed while it was read.")
+    return result
 
 
-def _job(pull: Pull, inputs: list[Path], work: Path) -> dict[str, Any]:
+def _job(pull: Pull, inputs: list[Path], work: Path) -> Job:
     options = pull.options
-    return {
-        "format": pull.format,
-        "files": [str(path) for path in inputs],
-        "columns": options.get("columns", {}),
-        "constants": options.get("constants", {}),
-        "zone": options.get("zone") or pull.part.source.zone,
-        "time_unit": options.get("time_unit") or "iso",
-        "time_origin": options.get("time_origin"),
-        "engine": options.get("engine") or "duckdb",
-        "work_dir": str(work),
-    }
+    return Job(
+        paths=[str(path.absolute()) for path in inputs],
+        format=pull.format,
+        work_dir=str(work),
+        columns=options.get("columns", {}),
+        constants=options.get("constants", {}),
+        zone=options.get("zone") or pull.part.source.zone,
+        time_unit=options.get("time_unit") or "iso",
+        time_origin=options.get("time_origin"),
+        currency=organisation.get().currency,
+    )
 
 
 @contextmanager
@@ -209,7 +235,9 @@ def _process(job: Path, work: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The reading process; it never outlives the block, whatever happens in it."""
     with (work / "errors.txt").open("wb") as errors, (work / "output.txt").open("wb") as output:
         command = [sys.executable, "-m", "apps.usage.reduce", str(job)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=errors, cwd=settings.BASE_DIR)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, cwd=settings.PROJECT
+        )
         try:
             yield process
         finally:
@@ -222,25 +250,41 @@ def _wait(process: "subprocess.Popen[bytes]") -> None:
         process.wait(timeout=TICK_SECONDS)
 
 
-def _progress_in(work: Path) -> dict[str, Any]:
-    """The last whole line that the process has written, as progress."""
+def _said(work: Path) -> list[dict[str, Any]]:
+    """The whole lines that the process has printed so far."""
     with suppress(OSError, ValueError):
-        lines = [line for line in (work / "output.txt").read_text().splitlines() if line.startswith("{")]
-        return {"stage": "reading", **json.loads(lines[-1])} if lines else {"stage": "reading"}
-    return {"stage": "reading"}
+        text = (work / "output.txt").read_text()
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    return []
+
+
+def _progress_in(work: Path) -> dict[str, Any]:
+    told = [line for line in _said(work) if "step" in line]
+    if not told:
+        return {"stage": "reading"}
+    last = told[-1]
+    return {**last, "stage": "reading", "rows_done": last["rows"], "rows_total": last["total"]}
 
 
 def _result_of(code: int, work: Path) -> dict[str, Any]:
+    """What was read; else `BadInput` where the file is at fault and `Interrupted` where the machine is."""
+    said = _said(work)
     if code == 0:
-        result: dict[str, Any] = json.loads((work / "result.json").read_text())
+        result: dict[str, Any] = said[-1]["result"]
         return result
-    said = (work / "errors.txt").read_text(errors="replace").strip()
+    error = said[-1].get("error") if said else None
+    if code == REFUSED and error:
+        raise BadInput(error["message"], hint=error["hint"])
     if code < 0:
         raise Interrupted(f"The reading process was stopped by signal {-code}, perhaps for want of memory.")
-    if code == REFUSED:
-        raise BadInput(said.splitlines()[-1] if said else "The file cannot be read.")
-    log.error("reading failed: %s", said)
-    raise BadInput("The file cannot be read.", hint=said.splitlines()[-1][:500] if said else "")
+    detail = error["message"] if error else _last_line(work / "errors.txt")
+    log.error("reading failed with code %s: %s", code, detail)
+    raise BadInput("The file cannot be read.", hint=detail[:500])
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def _make_room(result: Mapping[str, Any]) -> None:
@@ -262,19 +306,25 @@ def _keep_rejected(lease: sources.Lease, read_: Read) -> str:
 
 def _totals(result: Mapping[str, Any], rejected: str) -> dict[str, Any]:
     """What the file itself says; costs follow when they are worked out."""
-    return {**{name: result.get(name) for name in FROM_RESULT}, "rejected_file": rejected or None}
+    currencies = result.get("currencies") or [organisation.get().currency]
+    return {
+        **{name: result.get(name) for name in FROM_RESULT},
+        "rejected_file": rejected or None,
+        "currency": currencies[0] if len(currencies) == 1 else None,
+    }
 
 
 def _settle(pull_id: int, totals: Mapping[str, Any]) -> None:
     """Price what changed and add the costs to the totals. The rows are in already: a failure here only delays it."""
     costs.rate_dirty()
     pull = Pull.objects.select_related("part__source").get(pk=pull_id)
-    sources.settle(pull_id=pull_id, totals={**totals, **costs.totals_of_pull(pull)})
+    told = [*(totals["notes"] or []), *map(str, overlaps_of(pull.part))]
+    sources.settle(pull_id=pull_id, totals={**totals, "notes": told, **costs.totals_of_pull(pull)})
 
 
 def _settle_left_over(pull_id: int) -> None:
     pull = Pull.objects.get(pk=pull_id)
-    if pull.finished_at and pull.finished_at < timezone.now() - sources.LEASE:
+    if pull.finished_at and pull.finished_at < timezone.now() - SETTLE_AFTER:
         _settle(pull_id, pull.totals)
 
 
@@ -282,7 +332,7 @@ def _end_badly(lease: sources.Lease, error: Exception) -> None:
     """Cancelled, failed with a sentence, or put back for another attempt."""
     if isinstance(error, sources.LeaseLost):
         return
-    connection.close()
+    connection.close_if_unusable_or_obsolete()
     try:
         _record_end(lease, error)
     except (OperationalError, InterfaceError):
@@ -299,6 +349,7 @@ def _record_end(lease: sources.Lease, error: Exception) -> None:
         if not isinstance(error, TollgateError):
             log.exception("import %s failed", lease.pull_id, exc_info=error)
         sources.stop(actor=SYSTEM, lease=lease, state=Pull.State.FAILED, reason=_sentence(error))
+        sources.review_state(actor=SYSTEM, source=Pull.objects.get(pk=lease.pull_id).part.source)
 
 
 def _sentence(error: Exception) -> str:

@@ -15,7 +15,19 @@ from django.conf import settings
 
 from apps.core.errors import BadInput
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz", ".parquet")
+SUFFIXES = (
+    ".csv",
+    ".csv.gz",
+    ".tsv",
+    ".tsv.gz",
+    ".jsonl",
+    ".jsonl.gz",
+    ".ndjson",
+    ".ndjson.gz",
+    ".json",
+    ".json.gz",
+    ".parquet",
+)
 _CHUNK = 1 << 20
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -105,7 +117,9 @@ def allowed_folder(path: str) -> Path:
     roots = [Path(root).resolve() for root in settings.IMPORT_ROOTS]
     if not any(resolved == root or root in resolved.parents for root in roots):
         allowed = " or ".join(str(root) for root in roots)
-        raise BadInput(f"{path} may not be read.", hint=f"Choose a folder in {allowed}, or add it to TOLLGATE_IMPORT_ROOTS.")
+        raise BadInput(
+            f"{path} may not be read.", hint=f"Choose a folder in {allowed}, or add it to TOLLGATE_IMPORT_ROOTS."
+        )
     return resolved
 
 
@@ -123,7 +137,9 @@ def _write(chunks: Iterable[bytes], target: Path, limit: int) -> Stored:
         for chunk in chunks:
             size += len(chunk)
             if size > limit:
-                raise BadInput(f"The file is larger than {limit // 1024**2:,} MB.", hint="Split it, or use `manage.py ingest`.")
+                raise BadInput(
+                    f"The file is larger than {limit // 1024**2:,} MB.", hint="Split it, or use `manage.py ingest`."
+                )
             digest.update(chunk)
             handle.write(chunk)
     if not size:

@@ -40,7 +40,9 @@ class Source(models.Model):
     zone = models.CharField(max_length=64, default="UTC", help_text="The zone in which times without one are read.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     state_reason = models.TextField(blank=True, help_text="Why it needs attention, for a person.")
-    last_looked_at = models.DateTimeField(null=True, help_text="When it was last asked what it has; the schedule counts from here.")
+    last_looked_at = models.DateTimeField(
+        null=True, help_text="When it was last asked what it has; the schedule counts from here."
+    )
     scope_filter = models.JSONField(default=dict, blank=True, help_text="What of a bill is AI beyond its category.")
     pull_every_minutes = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -180,7 +182,8 @@ class LookedAtFile(models.Model):
     changed_ns = models.BigIntegerField(help_text="The file's own time of change, nanoseconds since 1970.")
     looked_at = models.DateTimeField()
     taken_at = models.DateTimeField(null=True)
-    problem = models.TextField(blank=True)
+    problem = models.TextField(blank=True, help_text="Why it was not read; a copy of another file has one too.")
+    unreadable = models.BooleanField(default=False, help_text="A person must see to it.")
 
     class Meta:
         db_table = "sources_looked_at_file"
@@ -224,7 +227,9 @@ class Receipt(models.Model):
 
     token_id = models.BigIntegerField()
     key = models.CharField(max_length=255)
-    digest = models.CharField(max_length=64, help_text="SHA-256 of path and body: the same key for another body is an error.")
+    digest = models.CharField(
+        max_length=64, help_text="SHA-256 of path and body: the same key for another body is an error."
+    )
     status = models.PositiveSmallIntegerField()
     body = models.JSONField()
     answered_at = models.DateTimeField(db_default=Now())

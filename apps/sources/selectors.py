@@ -119,9 +119,7 @@ def files_of(source: Source) -> QuerySet[LookedAtFile]:
 def role_lines(source: Source) -> list[RoleLine]:
     """Each measure with what was said about it, newest first."""
     rows = list(SourceRole.objects.filter(source=source).select_related("workload").order_by("-valid_from"))
-    return [
-        RoleLine(measure, "", [row for row in rows if row.measure == measure.value]) for measure in Measure
-    ]
+    return [RoleLine(measure, "", [row for row in rows if row.measure == measure.value]) for measure in Measure]
 
 
 def number_waiting(*, actor: Actor) -> int:

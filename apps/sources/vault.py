@@ -21,7 +21,9 @@ def open_(blob: bytes | memoryview | None) -> dict[str, str]:
     try:
         opened: dict[str, str] = json.loads(_keys().decrypt(bytes(blob)))
     except InvalidToken:
-        raise BadInput("The stored secrets cannot be opened with the keys of this installation.", hint="Enter them anew.") from None
+        raise BadInput(
+            "The stored secrets cannot be opened with the keys of this installation.", hint="Enter them anew."
+        ) from None
     return opened
 
 

@@ -18,7 +18,9 @@ MOST_FILES = 20_000
 
 
 class FolderConfig(forms.Form):
-    folder = forms.CharField(label="Folder", max_length=500, help_text="The full path on the machine on which Tollgate runs.")
+    folder = forms.CharField(
+        label="Folder", max_length=500, help_text="The full path on the machine on which Tollgate runs."
+    )
     pattern = forms.CharField(
         label="File names",
         max_length=200,
@@ -39,10 +41,15 @@ class FolderConfig(forms.Form):
         help_text="One a line, field=value: what holds for every row, such as provider=openai.",
     )
     time_unit = forms.ChoiceField(
-        label="Time", required=False, choices=[("iso", "date and time"), ("s", "seconds"), ("ms", "milliseconds"), ("h", "hours")]
+        label="Time",
+        required=False,
+        choices=[("iso", "date and time"), ("s", "seconds"), ("ms", "milliseconds"), ("h", "hours")],
     )
     time_origin = forms.CharField(
-        label="Time counts from", required=False, max_length=40, help_text="For times that count from a start: 2026-01-01T00:00:00Z."
+        label="Time counts from",
+        required=False,
+        max_length=40,
+        help_text="For times that count from a start: 2026-01-01T00:00:00Z.",
     )
     settle_seconds = forms.IntegerField(
         label="Complete after",
@@ -75,7 +82,9 @@ class FolderConfig(forms.Form):
 class Folder(FileConnector):
     kind = "folder"
     label = "A folder on this machine"
-    explanation = "Reads what appears in a folder: rotated logs, bills that are dropped there. Renaming a file keeps its rows."
+    explanation = (
+        "Reads what appears in a folder: rotated logs, bills that are dropped there. Renaming a file keeps its rows."
+    )
     Config = FolderConfig
 
     @property
@@ -98,7 +107,9 @@ class Folder(FileConnector):
             raise BadInput(f"{folder} may not be read by the account under which Tollgate runs.")
         for number, path in enumerate(sorted(folder.glob(self.config["pattern"]))):
             if number >= MOST_FILES:
-                raise BadInput(f"More than {MOST_FILES:,} files match in {folder}.", hint="Move away what was read long ago.")
+                raise BadInput(
+                    f"More than {MOST_FILES:,} files match in {folder}.", hint="Move away what was read long ago."
+                )
             found = _found(folder, path)
             if found is not None:
                 yield found

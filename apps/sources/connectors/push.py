@@ -16,7 +16,9 @@ LONGEST_WINDOW = timedelta(days=31)
 class Push(RowConnector):
     kind = "push"
     label = "Usage API"
-    explanation = "Programs send what they used to POST /api/v1/usage/, with a token that may send usage for this source."
+    explanation = (
+        "Programs send what they used to POST /api/v1/usage/, with a token that may send usage for this source."
+    )
 
     def check(self) -> str:
         number = Event.objects.filter(source=self.source).count()

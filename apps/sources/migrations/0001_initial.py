@@ -109,7 +109,8 @@ class Migration(migrations.Migration):
                 ('changed_ns', models.BigIntegerField(help_text="The file's own time of change, nanoseconds since 1970.")),
                 ('looked_at', models.DateTimeField()),
                 ('taken_at', models.DateTimeField(null=True)),
-                ('problem', models.TextField(blank=True)),
+                ('problem', models.TextField(blank=True, help_text='Why it was not read; a copy of another file has one too.')),
+                ('unreadable', models.BooleanField(default=False, help_text='A person must see to it.')),
                 ('source', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='looked_at', to='sources.source')),
             ],
             options={

@@ -1,11 +1,12 @@
 """Every write to sources, parts, pulls and pushed events."""
 
-from apps.sources.services.events import Received, record_events
-from apps.sources.services.folders import look, take_files
+from apps.sources.services.events import Received, UsageEvent, record_events
+from apps.sources.services.folders import look, mark_looked, take_files
 from apps.sources.services.pulls import (
     Lease,
     LeaseLost,
     beat,
+    due,
     finish,
     hold,
     mark_undone,
@@ -24,9 +25,9 @@ from apps.sources.services.sources import (
     ensure_part,
     find_or_create,
     note_attention,
-    note_well,
     pause,
     resume,
+    review_state,
     set_role,
 )
 
@@ -34,23 +35,26 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "Received",
+    "UsageEvent",
     "beat",
     "change_source",
     "create_source",
+    "due",
     "ensure_part",
     "find_or_create",
     "finish",
     "hold",
     "look",
+    "mark_looked",
     "mark_undone",
     "note_attention",
-    "note_well",
     "pause",
     "record_events",
     "request_cancel",
     "request_pull",
     "resume",
     "retry",
+    "review_state",
     "set_role",
     "settle",
     "start_draft",

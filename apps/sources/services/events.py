@@ -63,7 +63,9 @@ def record_events(*, actor: Actor, source: Source, events: Sequence[UsageEvent])
 
 def _store(actor: Actor, source: Source, events: Sequence[UsageEvent]) -> list[Received]:
     fresh = _insert(source, events)
-    stored = dict(Event.objects.filter(source=source, event_id__in=[e.event_id for e in events]).values_list("event_id", "digest"))
+    stored = dict(
+        Event.objects.filter(source=source, event_id__in=[e.event_id for e in events]).values_list("event_id", "digest")
+    )
     received = [Received(event.event_id, _outcome(event, stored, fresh)) for event in events]
     if any(one.outcome == "other" for one in received):
         raise _OtherContent([one for one in received if one.outcome == "other"])

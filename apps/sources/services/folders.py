@@ -49,6 +49,10 @@ def look(*, source: Source, connector: FileConnector, now: datetime | None = Non
     return ready
 
 
+def mark_looked(*, source: Source, now: datetime | None = None) -> None:
+    Source.objects.filter(pk=source.pk).update(last_looked_at=now or timezone.now())
+
+
 def take_files(*, actor: Actor, source: Source, connector: FileConnector, ready: Iterable[FoundFile]) -> list[Pull]:
     """Ask for a pull of each file with new bytes; one that cannot be read is noted and does not block the others."""
     offered = [_hash(source, found) for found in ready]
@@ -80,7 +84,7 @@ def _take(actor: Actor, source: Source, connector: FileConnector, ready: Ready) 
         # The same bytes under two names is how copies look; they are left out and said so, nothing is wrong.
         _mark_taken(source, file, error.message)
     except TollgateError as error:
-        _mark_taken(source, file, str(error))
+        _mark_taken(source, file, str(error), unreadable=True)
     return None
 
 
@@ -118,7 +122,7 @@ def _hash(source: Source, file: FoundFile) -> Ready | None:
     try:
         sha256, size = files.digest_of([file.path])
     except OSError as error:
-        _mark_taken(source, file, f"It cannot be read: {error.strerror}.")
+        _mark_taken(source, file, f"It cannot be read: {error.strerror}.", unreadable=True)
         return None
     return Ready(file, sha256, size) if _is_unchanged(file.path, file) else None
 
@@ -130,7 +134,14 @@ def _is_unchanged(path: Path, file: FoundFile) -> bool:
 
 def _note(source: Source, found: FoundFile, now: datetime) -> LookedAtFile:
     return LookedAtFile(
-        source=source, name=found.name, size=found.size, changed_ns=found.changed_ns, looked_at=now, taken_at=None, problem=""
+        source=source,
+        name=found.name,
+        size=found.size,
+        changed_ns=found.changed_ns,
+        looked_at=now,
+        taken_at=None,
+        problem="",
+        unreadable=False,
     )
 
 
@@ -139,9 +150,10 @@ def _keep(notes: list[LookedAtFile]) -> None:
         notes,
         update_conflicts=True,
         unique_fields=("source", "name"),
-        update_fields=("size", "changed_ns", "looked_at", "taken_at", "problem"),
+        update_fields=("size", "changed_ns", "looked_at", "taken_at", "problem", "unreadable"),
     )
 
 
-def _mark_taken(source: Source, file: FoundFile, problem: str) -> None:
-    LookedAtFile.objects.filter(source=source, name=file.name).update(taken_at=timezone.now(), problem=problem)
+def _mark_taken(source: Source, file: FoundFile, problem: str, *, unreadable: bool = False) -> None:
+    seen = LookedAtFile.objects.filter(source=source, name=file.name)
+    seen.update(taken_at=timezone.now(), problem=problem, unreadable=unreadable)

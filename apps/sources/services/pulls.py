@@ -223,7 +223,12 @@ def mark_undone(*, actor: Actor, pull: Pull) -> None:
     if not connection.in_atomic_block:
         raise RuntimeError("A pull is marked undone in the transaction that takes its rows out.")
     _require_manage(actor)
-    before = Pull.objects.filter(part_id=pull.part_id, state=Pull.State.DONE).exclude(pk=pull.pk).order_by("-finished_at").first()
+    before = (
+        Pull.objects.filter(part_id=pull.part_id, state=Pull.State.DONE)
+        .exclude(pk=pull.pk)
+        .order_by("-finished_at")
+        .first()
+    )
     Part.objects.filter(pk=pull.part_id).update(sha256=before.digest if before else "")
     pull.state = Pull.State.UNDONE
     pull.save(update_fields=("state",))

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 from django.utils.text import slugify
 
 from apps.accounts.rights import Right, require
@@ -14,7 +15,7 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict
 from apps.sources import vault
 from apps.sources.connector import registry
-from apps.sources.models import Measure, Part, Source, SourceRole
+from apps.sources.models import LookedAtFile, Measure, Part, Pull, Source, SourceRole
 from apps.workloads.models import Workload
 
 LONGEST_SLUG = 80
@@ -89,7 +90,9 @@ def find_or_create(*, actor: Actor, slug: str) -> tuple[Source, bool]:
     if found:
         return found, False
     if slug != slugify(slug)[:LONGEST_SLUG]:
-        raise BadInput(f"'{slug}' is no short name of a source.", hint="Use small letters, digits and hyphens, at most 80.")
+        raise BadInput(
+            f"'{slug}' is no short name of a source.", hint="Use small letters, digits and hyphens, at most 80."
+        )
     return create_source(actor=actor, name=slug, slug=slug), True
 
 
@@ -102,7 +105,13 @@ def ensure_part(*, source: Source, name: str) -> Part:
 
 @transaction.atomic
 def set_role(
-    *, actor: Actor, source: Source, measure: Measure, role: SourceRole.Role, valid_from: datetime, workload: Workload | None = None
+    *,
+    actor: Actor,
+    source: Source,
+    measure: Measure,
+    role: SourceRole.Role,
+    valid_from: datetime,
+    workload: Workload | None = None,
 ) -> SourceRole:
     """Say that a source counts or checks from an instant on; for one workload or for all."""
     require(actor, Right.MANAGE_SOURCES)
@@ -134,15 +143,37 @@ def note_attention(*, actor: Actor, source: Source, reason: str) -> None:
         _set_state(actor, source, Source.State.NEEDS_ATTENTION, "source needs attention", reason)
 
 
-def note_well(*, actor: Actor, source: Source) -> None:
-    if source.state == Source.State.NEEDS_ATTENTION:
+def review_state(*, actor: Actor, source: Source) -> None:
+    """Well when the newest try of every part went well and every file of a folder could be read."""
+    source.refresh_from_db(fields=("state", "state_reason"))
+    reason = _what_is_wrong(source)
+    if reason:
+        note_attention(actor=actor, source=source, reason=reason)
+    elif source.state == Source.State.NEEDS_ATTENTION:
         _set_state(actor, source, Source.State.ACTIVE, "source is well again", "")
+
+
+def _what_is_wrong(source: Source) -> str:
+    newest = Pull.objects.filter(part=OuterRef("part")).exclude(state=Pull.State.DRAFT).order_by("-pk").values("pk")[:1]
+    failed = Pull.objects.filter(part__source=source, state=Pull.State.FAILED, pk=Subquery(newest)).select_related(
+        "part"
+    )
+    problems = [f"{pull.part.name}: {pull.error}" for pull in failed.order_by("-pk")[:20]]
+    unread = LookedAtFile.objects.filter(source=source, unreadable=True)
+    problems += [f"{file.name}: {file.problem}" for file in unread.order_by("name")[:20]]
+    if len(problems) <= 1:
+        return "".join(problems)
+    return f"{len(problems)} parts could not be read, such as {problems[0]}"
 
 
 @transaction.atomic
 def _set_state(actor: Actor, source: Source, state: Source.State, verb: str, reason: str) -> None:
     """Said once: a source that fails every minute for the same reason would drown the audit trail."""
-    changed = Source.objects.filter(pk=source.pk).exclude(state=state, state_reason=reason).update(state=state, state_reason=reason)
+    changed = (
+        Source.objects.filter(pk=source.pk)
+        .exclude(state=state, state_reason=reason)
+        .update(state=state, state_reason=reason)
+    )
     source.state, source.state_reason = state, reason
     if changed:
         audit.record(actor=actor, verb=verb, subject=source, data={"reason": reason} if reason else {})

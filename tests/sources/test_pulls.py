@@ -1,0 +1,319 @@
+"""A pull is taken by one worker, survives the death of that worker, and ends in exactly one way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from apps.core.errors import Conflict, NotAllowed
+from apps.core.models import AuditEvent
+from apps.sources import files
+from apps.sources import services as sources
+from apps.sources.models import Part, Pull
+from apps.usage.models import Hour
+from tests.conftest import PROJECT, child_environment, wait_for
+from tests.world import MACHINE, World, actor
+from workers import imports
+
+HEADER = "time,usage_key,provider,model,input_tokens,output_tokens\n"
+ROW = "2025-11-03T14:10:00Z,A,openai,gpt-4o,100,10\n"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log.csv"
+    path.write_text(HEADER + ROW)
+    return path
+
+
+def request_pull(path: Path, *, part: str = "log.csv", source: str = "logs", **more: Any) -> Pull:
+    found, _ = sources.find_or_create(actor=MACHINE, slug=source)
+    digest, size = files.digest_of([path])
+    return sources.request_pull(
+        actor=MACHINE,
+        part=sources.ensure_part(source=found, name=part),
+        format="requests",
+        file_path=str(path),
+        file_size=size,
+        digest=digest,
+        **more,
+    )
+
+
+def state_of(pull: Pull) -> str:
+    pull.refresh_from_db()
+    return pull.state
+
+
+def lapse(pull: Pull) -> None:
+    """As if its worker had died a minute ago."""
+    Pull.objects.filter(pk=pull.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_pull_is_read_and_says_who_did_what(db: None, log: Path) -> None:
+    pull = request_pull(log)
+    imports.run(pull.pk)
+    assert state_of(pull) == "done"
+    assert pull.totals["requests"] == 1
+    assert pull.progress == {}
+    assert Part.objects.get().sha256 == pull.digest
+    said = AuditEvent.objects.filter(subject_kind__startswith="sources.").order_by("id")
+    assert list(said.values_list("verb", flat=True)) == ["made source", "asked for import", "imported"]
+
+
+def test_a_pull_that_is_taken_is_not_taken_twice(db: None, log: Path) -> None:
+    pull = request_pull(log)
+    assert sources.take(pull.pk) is not None
+    assert sources.take(pull.pk) is None
+
+
+def test_another_worker_takes_over_when_the_lease_runs_out(db: None, log: Path) -> None:
+    pull = request_pull(log)
+    dead = sources.take(pull.pk)
+    lapse(pull)
+    assert imports.run(pull.pk) is not None
+    assert state_of(pull) == "done"
+    assert dead is not None
+    with pytest.raises(sources.LeaseLost):
+        sources.beat(dead, {})
+    with pytest.raises(sources.LeaseLost):
+        sources.hold(dead)
+
+
+def test_a_pull_is_given_up_after_three_dead_workers(db: None, log: Path) -> None:
+    pull = request_pull(log)
+    for _ in range(3):
+        assert sources.take(pull.pk) is not None
+        lapse(pull)
+    assert sources.take(pull.pk) is None
+    assert state_of(pull) == "failed"
+    assert "3 attempts" in pull.error
+
+
+def test_the_sweep_finds_what_nobody_rang_for(db: None, log: Path) -> None:
+    pull = request_pull(log)
+    imports.sweep()
+    assert state_of(pull) == "done"
+
+
+def test_the_sweep_prices_what_a_dead_worker_left(db: None, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull = request_pull(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(imports, "_settle", lambda *_: None)
+        imports.run(pull.pk)
+    assert state_of(pull) == "done"
+    assert "computed_cost" not in pull.totals
+    Pull.objects.update(finished_at=timezone.now() - timedelta(minutes=5))
+    imports.sweep()
+    pull.refresh_from_db()
+    assert pull.totals["computed_cost"] == "0.00035"
+
+
+def test_two_pulls_of_one_part_run_one_after_the_other(db: None, log: Path) -> None:
+    first = request_pull(log)
+    sources.take(first.pk)
+    second = request_pull(log)
+    assert sources.take(second.pk) is None
+    assert state_of(second) == "queued"
+
+
+def test_a_broken_file_fails_once_with_the_reason_and_the_source_says_so(db: None, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_text("one,two\n1,2\n")
+    pull = request_pull(broken)
+    imports.run(pull.pk)
+    assert state_of(pull) == "failed"
+    assert "no column for" in pull.error
+    assert pull.part.source.state == "active"  # as read before
+    pull.part.source.refresh_from_db()
+    assert pull.part.source.state == "attention"
+    assert "no column for" in pull.part.source.state_reason
+
+
+def test_a_good_import_makes_the_source_well_again(db: None, tmp_path: Path, log: Path) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_text("one,two\n1,2\n")
+    imports.run(request_pull(broken).pk)
+    pull = request_pull(log)
+    imports.run(pull.pk)
+    assert state_of(pull) == "done"
+    pull.part.source.refresh_from_db()
+    assert pull.part.source.state == "active"
+
+
+def test_a_database_that_goes_away_puts_the_pull_back(db: None, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull = request_pull(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(imports, "_publish", raising(OperationalError("server closed the connection")))
+        imports.run(pull.pk)
+    assert state_of(pull) == "queued"
+    assert "went away" in pull.error
+    assert sources.take(pull.pk) is None  # not at once
+    lapse(pull)
+    imports.run(pull.pk)
+    assert state_of(pull) == "done"
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(db: None, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull = request_pull(log)
+    monkeypatch.setattr(imports, "_publish", raising(OSError(28, "No space left on device")))
+    imports.run(pull.pk)
+    assert state_of(pull) == "failed"
+    assert "No space left on device" in pull.error
+    assert "Free some space" in pull.error
+    assert not list((Path(os.environ["TOLLGATE_HOME"]) / "work").glob("*"))
+
+
+def test_a_reading_process_that_is_killed_is_tried_again(db: None, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull = request_pull(log)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    imports.run(pull.pk)
+    assert state_of(pull) == "failed"
+
+
+def test_a_waiting_pull_is_cancelled_at_once(db: None, log: Path) -> None:
+    pull = request_pull(log)
+    sources.request_cancel(actor=MACHINE, pull=pull)
+    assert imports.run(pull.pk) is None
+    assert state_of(pull) == "cancelled"
+
+
+def test_a_running_pull_stops_when_somebody_asks(db: None, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull = request_pull(log)
+    original = sources.beat
+
+    def ask_then_beat(lease: sources.Lease, progress: Any) -> bool:
+        Pull.objects.filter(pk=pull.pk).update(cancel_requested=True)
+        return original(lease, progress)
+
+    monkeypatch.setattr(sources, "beat", ask_then_beat)
+    imports.run(pull.pk)
+    assert state_of(pull) == "cancelled"
+    assert Hour.objects.count() == 0
+
+
+def test_a_failed_pull_can_be_read_again(db: None, log: Path) -> None:
+    pull = request_pull(log)
+    log.rename(log.with_name("gone"))
+    imports.run(pull.pk)
+    assert state_of(pull) == "failed"
+    log.with_name("gone").rename(log)
+    sources.retry(actor=MACHINE, pull=pull)
+    imports.run(pull.pk)
+    assert state_of(pull) == "done"
+
+
+def test_undo_puts_back_what_the_part_held_before(db: None, log: Path) -> None:
+    first = request_pull(log)
+    imports.run(first.pk)
+    log.write_text(HEADER + ROW + ROW)
+    second = request_pull(log)
+    imports.run(second.pk)
+    assert Hour.objects.get().requests == 2
+    imports.undo(actor=MACHINE, pull=second)
+    assert Hour.objects.get().requests == 1
+    assert state_of(second) == "undone"
+    assert Part.objects.get().sha256 == first.digest
+    with pytest.raises(Conflict):
+        imports.undo(actor=MACHINE, pull=second)
+    first.refresh_from_db()
+    imports.undo(actor=MACHINE, pull=first)
+    assert Hour.objects.count() == 0
+
+
+def test_only_those_who_manage_sources_may_import(world: World, log: Path) -> None:
+    pull = request_pull(log)
+    for person in (world.eve, world.finn, world.gus):
+        with pytest.raises(NotAllowed):
+            sources.request_cancel(actor=actor(person), pull=pull)
+
+
+def test_uploads_are_deleted_a_week_later(db: None, log: Path) -> None:
+    pull = request_pull(log)
+    imports.run(pull.pk)
+    kept = files.fresh_folder(files.upload_folder(pull.pk)) / "log.csv"
+    kept.write_text("x")
+    imports.tidy()
+    assert kept.exists()
+    Pull.objects.update(finished_at=timezone.now() - timedelta(days=8))
+    imports.tidy()
+    assert not kept.exists()
+    pull.refresh_from_db()
+    assert pull.file_deleted_at is not None
+    assert log.exists()  # a file that was read where it lies is not ours to delete
+
+
+@pytest.mark.slow
+def test_an_import_killed_at_any_moment_leaves_the_same_ledger(transactional_db: None, tmp_path: Path) -> None:
+    """Twenty kills of the worker's process at spread-out moments; the ledger's hash equals an undisturbed run."""
+    path = tmp_path / "big.csv"
+    hours = [f"2025-11-{day:02}T{hour:02}" for day in range(1, 29) for hour in range(24)]
+    path.write_text(HEADER + "".join(f"{h}:10:00Z,key-{k},openai,gpt-4o,{k},10\n" for h in hours for k in range(300)))
+    undisturbed = request_pull(path, part="calm")
+    imports.run(undisturbed.pk)
+    expected = ledger_hash("calm")
+    for number in range(20):
+        pull = request_pull(path, part="stormy", options={"again": True})
+        kill_while_running(pull, after=0.4 + number * 0.25)
+        Pull.objects.filter(pk=pull.pk).update(attempt=0)
+        lapse_when_free(pull)
+        imports.run_to_end(pull.pk)
+        assert ledger_hash("stormy") == expected
+        Hour.objects.filter(series_id__in=series_of("stormy")).delete() if number % 2 else None
+
+
+def kill_while_running(pull: Pull, *, after: float) -> None:
+    code = f"import django; django.setup(); from workers import imports; imports.run({pull.pk})"
+    process = subprocess.Popen([sys.executable, "-c", code], env=child_environment(), cwd=PROJECT, stderr=subprocess.DEVNULL)
+    time.sleep(1.5 + after)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def lapse_when_free(pull: Pull) -> None:
+    """The database notices the dead connection by itself, rolls back and lets go of the row."""
+
+    def lapsed() -> bool:
+        rows = Pull.objects.select_for_update(skip_locked=True).filter(pk=pull.pk)
+        return bool(list(rows)) and (rows.update(lease_until=timezone.now() - timedelta(seconds=1)) or True)
+
+    from django.db import transaction
+
+    def attempt() -> bool:
+        with transaction.atomic():
+            return lapsed()
+
+    wait_for(attempt, seconds=30)
+
+
+def series_of(part: str) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT s.id FROM usage_series s JOIN sources_part p ON p.id = s.part_id WHERE p.name = %s", [part])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def ledger_hash(part: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT md5(string_agg(concat_ws('|', i.pairs, s.offering_id, h.hour, h.requests, h.input, h.output), ';'"
+            " ORDER BY i.pairs, s.offering_id, h.hour)) FROM usage_hour h JOIN usage_series s ON s.id = h.series_id"
+            " JOIN usage_identity i ON i.id = s.identity_id JOIN sources_part p ON p.id = s.part_id WHERE p.name = %s",
+            [part],
+        )
+        return str(cursor.fetchone()[0])
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    return fail
