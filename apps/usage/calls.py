@@ -32,7 +32,8 @@ SELECT sum(rows) AS rows_read, sum(rows) FILTER (reason > 0) AS rows_rejected, c
     sum(cache_write_1h) {GOOD} AS cache_write_1h, sum(output) {GOOD} AS output, sum(reasoning) {GOOD} AS reasoning,
     sum(reported_cost) {GOOD} AS reported_cost, min(hour) AS first_hour, max(hour) AS last_hour,
     bit_or(flags) {GOOD} AS flags, list_sort(list(DISTINCT model) {GOOD}) AS models,
-    list_sort(list(DISTINCT currency) FILTER (reason = 0 AND currency IS NOT NULL)) AS currencies, min(usage_key) FILTER (currency <> other_currency) AS mixed
+    list_sort(list(DISTINCT currency) FILTER (reason = 0 AND currency IS NOT NULL)) AS currencies, min(usage_key) FILTER (currency <> other_currency) AS mixed,
+    bool_or(contains(concat(usage_key, provider, model), chr(0))) AS has_nul
 FROM grouped
 """
 
@@ -71,6 +72,8 @@ def _refuse_useless(task: Task, db: Backend, summary: dict[str, Any], reasons: l
     too_early = sum(count for number, count in counts.items() if reasons[number - 1].endswith(TOO_EARLY))
     if too_early and not summary["hours"]:
         raise FileError("Its times lie before 2015.", ORIGIN_HINT)
+    if summary["has_nul"]:
+        raise FileError("A key or a model of the file holds a NUL character.", "Export it again as text.")
     if summary["mixed"] is not None:
         raise FileError(
             f"{summary['mixed']} has costs in two currencies in one hour.",

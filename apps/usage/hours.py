@@ -4,6 +4,10 @@ A row is read, checked, and added to the hour of its key in one pass; rows that 
 under the number of their reason (0 for a good row), so that nothing has to be read twice to know the totals.
 """
 
+from collections.abc import Iterator
+from functools import reduce
+from operator import and_
+
 import ibis
 import ibis.expr.types as ir
 
@@ -20,6 +24,8 @@ from apps.usage.parsing import (
     exact,
     is_naive,
     moment,
+    proves_counts,
+    proves_range,
     rounded_up,
     text,
     whole,
@@ -37,42 +43,41 @@ def check_requests(raw: ir.Table, clock: Clock) -> Checked:
     """Read every call of a request log and find what is wrong with it."""
     rows = raw.mutate(
         at=moment(raw.time, clock),
+        who=_trimmed(raw, "usage_key", ""),
+        delivered=_delivered(raw),
         **_counts(raw),
         **{f"{name}_": rounded_up(raw[name]) for name in ("latency_ms", "ttft_ms") if name in raw.columns},
+        **({"attempt_": whole(raw.attempt)} if "attempt" in raw.columns else {}),
     )
     problems = Problems()
     _check_source_line(problems, raw)
     check_moment(problems, "time", raw.time, rows.at)
     check_range(problems, "time", rows.at, clock)
-    _check_key(problems, raw)
+    problems.add("usage_key: empty", rows.who == "")
     _check_counts(problems, raw, rows)
-    for name in ("latency_ms", "ttft_ms"):
+    for name in ("latency_ms", "ttft_ms", "attempt"):
         if name in raw.columns:
             check_number(problems, name, raw[name], rows[f"{name}_"])
-    if "attempt" in raw.columns:
-        check_number(problems, "attempt", raw.attempt, whole(raw.attempt))
-    return Checked(rows.mutate(reason=problems.number()), problems.reasons)
+    return Checked(rows.mutate(reason=problems.number(_proof(raw, rows, clock))), problems.reasons)
 
 
 def requests_to_hours(checked: Checked, clock: Clock) -> ir.Table:
     """Add calls up by key and hour, with the counts of their latencies."""
     rows = checked.rows
-    delivered = _delivered(rows)
     keyed = rows.mutate(
         **_key(rows),
-        call_kind=_call_kind(rows, delivered),
+        call_kind=_call_kind(rows),
         prompt_band=_prompt_band(rows.input_tokens_),
-        hour=_when_good(rows, rows.at.truncate("h")),
-        silent=delivered.isnull(),
+        hour=rows.at.truncate("h"),
         bucket=_bucket(rows, "latency_ms_"),
         first_bucket=_bucket(rows, "ttft_ms_"),
     )
     unknown_tokens = keyed.input_tokens_.isnull() | keyed.output_tokens_.isnull()
     marks = {
-        Flag.STATUS_ASSUMED: keyed.silent if "status" in rows.columns else True,
+        Flag.STATUS_ASSUMED: keyed.delivered.isnull() if "status" in rows.columns else True,
         Flag.UPPER_BOUND: _unknown(keyed, "cached_input_tokens_"),
         Flag.TOKENS_MISSING: unknown_tokens & (keyed.call_kind != CALL_KINDS.index(fields.RETRY_FAILED)),
-        Flag.ZONE_ASSUMED: is_naive(rows.time, clock),
+        Flag.ZONE_ASSUMED: is_naive(keyed.time, clock),
     }
     grouped = keyed.group_by(["reason", *KEY]).agg(
         rows=keyed.count(),
@@ -82,7 +87,7 @@ def requests_to_hours(checked: Checked, clock: Clock) -> ir.Table:
         latency_counts=_histogram(keyed, "bucket", "latency_ms_"),
         latency_sum_ms=_sum(keyed, "latency_ms_").cast(COUNT),
         ttft_counts=_histogram(keyed, "first_bucket", "ttft_ms_"),
-        flags=_flags(marks),
+        flags=_flags(keyed, marks),
     )
     return _in_words(grouped)
 
@@ -95,6 +100,7 @@ def check_usage(raw: ir.Table, clock: Clock) -> Checked:
     rows = raw.mutate(
         at=moment(raw.period_start, clock),
         until=until,
+        who=_trimmed(raw, "usage_key", ""),
         **_counts(raw),
         **{f"{name}_": whole(raw[name]) for name in counts},
         **{f"{name}_": exact(raw[name]) for name in amounts},
@@ -104,7 +110,7 @@ def check_usage(raw: ir.Table, clock: Clock) -> Checked:
     check_moment(problems, "period_start", raw.period_start, rows.at)
     check_range(problems, "period_start", rows.at, clock)
     _check_period(problems, raw, rows)
-    _check_key(problems, raw)
+    problems.add("usage_key: empty", rows.who == "")
     _check_counts(problems, raw, rows)
     for name in (*counts, *amounts):
         check_number(problems, name, raw[name], rows[f"{name}_"])
@@ -136,7 +142,7 @@ def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
     keyed = rows.mutate(
         **_key(rows),
         prompt_band=ibis.literal(fields.UNKNOWN_BAND, "int8"),
-        hour=_when_good(rows, rows.at.truncate("h")),
+        hour=rows.at.truncate("h"),
         money=text(rows.currency) if "currency" in rows.columns else ibis.null("string"),
     )
     has_tokens = "input_tokens_" in keyed.columns
@@ -144,7 +150,7 @@ def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
         Flag.UPPER_BOUND: has_tokens and _unknown(keyed, "cached_input_tokens_"),
         Flag.BAND_UNKNOWN: has_tokens,
         Flag.COARSE_PERIOD: (keyed.until > keyed.at + ibis.interval(hours=1)) if "period_end" in rows.columns else False,
-        Flag.ZONE_ASSUMED: is_naive(rows.period_start, clock),
+        Flag.ZONE_ASSUMED: is_naive(keyed.period_start, clock),
     }
     grouped = keyed.group_by(["reason", *KEY]).agg(
         rows=keyed.lines_.sum(),
@@ -154,7 +160,7 @@ def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
         latency_counts=ibis.null("array<int64>"),
         latency_sum_ms=ibis.null(COUNT),
         ttft_counts=ibis.null("array<int64>"),
-        flags=_flags(marks),
+        flags=_flags(keyed, marks),
     )
     return _in_words(grouped)
 
@@ -168,25 +174,37 @@ def _check_source_line(problems: Problems, raw: ir.Table) -> None:
         problems.add("line: not a JSON object", raw.broken_json)
 
 
-def _check_key(problems: Problems, raw: ir.Table) -> None:
-    # PostgreSQL cannot hold a NUL character in text, and no key has one.
-    problems.add("usage_key: empty", raw.usage_key.isnull() | text(raw.usage_key).re_search(r"^\s*$"))
-    problems.add("usage_key: not text", text(raw.usage_key).re_search(r"\x00"))
-    for name in ("provider", "model"):
-        if name in raw.columns:
-            problems.add(f"{name}: not text", text(raw[name]).re_search(r"\x00"))
-
-
 def _check_counts(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
-    present = [name for name in fields.TOKEN_FIELDS if name in raw.columns]
-    for name in present:
-        check_number(problems, name, raw[name], rows[f"{name}_"])
-    if cache := [rows[f"{name}_"].fill_null(0) for name in present if name.startswith(("cached_", "cache_write_tokens"))]:
-        problems.add("cached and cache-write tokens: more than input_tokens", sum(cache[1:], cache[0]) > rows.input_tokens_.fill_null(0))
-    if {"cache_write_tokens", "cache_write_1h_tokens"} <= set(present):
-        problems.add("cache_write_1h_tokens: more than cache_write_tokens", rows.cache_write_1h_tokens_ > rows.cache_write_tokens_)
-    if "reasoning_tokens" in present:
-        problems.add("reasoning_tokens: more than output_tokens", rows.reasoning_tokens_ > rows.output_tokens_.fill_null(0))
+    for name in fields.TOKEN_FIELDS:
+        if name in raw.columns:
+            check_number(problems, name, raw[name], rows[f"{name}_"])
+    for reason, part, whole_part in _parts(rows):
+        problems.add(reason, part > whole_part)
+
+
+def _parts(rows: ir.Table) -> Iterator[tuple[str, ir.IntegerValue, ir.IntegerValue]]:
+    """Counts that are a part of another one: the reason if they are not, the part, the whole."""
+
+    def count(name: str) -> ir.IntegerValue:
+        return rows[f"{name}_"].fill_null(0) if f"{name}_" in rows.columns else ibis.literal(0)
+
+    there = {name for name in fields.TOKEN_FIELDS if f"{name}_" in rows.columns}
+    if there & {"cached_input_tokens", "cache_write_tokens"}:
+        cache = count("cached_input_tokens") + count("cache_write_tokens")
+        yield "cached and cache-write tokens: more than input_tokens", cache, count("input_tokens")
+    if "cache_write_1h_tokens" in there:
+        reason = "cache_write_1h_tokens: more than cache_write_tokens"
+        yield reason, count("cache_write_1h_tokens"), count("cache_write_tokens")
+    if "reasoning_tokens" in there:
+        yield "reasoning_tokens: more than output_tokens", count("reasoning_tokens"), count("output_tokens")
+
+
+def _proof(raw: ir.Table, rows: ir.Table, clock: Clock) -> ir.BooleanValue:
+    """What holds for a good call and is quick to see; see Problems.number."""
+    counted = [name for name in (*fields.TOKEN_FIELDS, "latency_ms", "ttft_ms", "attempt") if name in raw.columns]
+    proof = proves_range(rows.at, clock) & (rows.who != "")
+    proof &= proves_counts([raw[name] for name in counted], [rows[f"{name}_"] for name in counted])
+    return reduce(and_, (part <= whole_part for _, part, whole_part in _parts(rows)), proof)
 
 
 def _check_period(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
@@ -213,23 +231,20 @@ def _calls(rows: ir.Table) -> ir.IntegerValue:
 
 
 def _key(rows: ir.Table) -> dict[str, ir.Value]:
-    """Who and what. Rejected rows have no key: they are only counted."""
+    """Who and what."""
     return {
         "service_tier": _service_tier(rows),
-        "usage_key": _when_good(rows, rows.usage_key.cast("string").strip()),
-        "provider": _when_good(rows, _or_else(rows, "provider", "").lower()),
-        "model": _when_good(rows, _or_else(rows, "model", fields.UNKNOWN)),
+        "usage_key": rows.who,
+        "provider": _trimmed(rows, "provider", "").lower(),
+        "model": _trimmed(rows, "model", fields.UNKNOWN),
     }
 
 
-def _or_else(rows: ir.Table, name: str, default: str) -> ir.StringValue:
+def _trimmed(rows: ir.Table, name: str, default: str) -> ir.StringValue:
     if name not in rows.columns:
         return ibis.literal(default)
-    return text(rows[name]).strip().nullif("").fill_null(default)
-
-
-def _when_good(rows: ir.Table, value: ir.Value) -> ir.Value:
-    return ibis.cases((rows.reason == 0, value))
+    words = rows[name] if rows[name].type().is_string() else rows[name].cast("string")
+    return words.strip().nullif("").fill_null(default)
 
 
 def _delivered(raw: ir.Table) -> ir.BooleanValue:
@@ -249,9 +264,9 @@ def _delivered(raw: ir.Table) -> ir.BooleanValue:
     )
 
 
-def _call_kind(raw: ir.Table, delivered: ir.BooleanValue) -> ir.IntegerValue:
+def _call_kind(raw: ir.Table) -> ir.IntegerValue:
     """One kind a call: an attempt that was not delivered is a failed one, whichever attempt it was."""
-    kinds = [(~delivered, CALL_KINDS.index(fields.RETRY_FAILED))]
+    kinds = [(~raw.delivered, CALL_KINDS.index(fields.RETRY_FAILED))]
     if "fallback_from" in raw.columns:
         kinds.append((text(raw.fallback_from).notnull(), CALL_KINDS.index(fields.FALLBACK)))
     return ibis.cases(*kinds, else_=CALL_KINDS.index(fields.TOKEN)).cast("int8")
@@ -285,7 +300,7 @@ def _histogram(rows: ir.Table, bucket: str, measured: str) -> ir.ArrayValue:
         return ibis.null("array<int64>")
     numbers = range(len(fields.LATENCY_EDGES_MS) + 1)
     counts = ibis.array([rows.count(where=rows[bucket] == ibis.literal(number, "int8")) for number in numbers])
-    return ibis.cases((rows[bucket].count() > 0, counts))
+    return ibis.cases((rows[measured].sum().notnull(), counts))
 
 
 def _token_sums(rows: ir.Table) -> dict[str, ir.Value]:
@@ -328,10 +343,10 @@ def _unknown(rows: ir.Table, name: str) -> ir.BooleanValue | bool:
     return rows[name].isnull() if name in rows.columns else True
 
 
-def _flags(marks: dict[Flag, ir.BooleanValue | bool]) -> ir.IntegerValue:
+def _flags(rows: ir.Table, marks: dict[Flag, ir.BooleanValue | bool]) -> ir.IntegerValue:
     """One number of all marks that hold for some row; what the file alone decides costs nothing by row."""
     fixed = sum(int(flag) for flag, condition in marks.items() if condition is True)
-    bits = [ibis.ifelse(mark.any(), int(flag), 0) for flag, mark in marks.items() if not isinstance(mark, bool)]
+    bits = [ibis.ifelse(rows.count(where=mark) > 0, int(flag), 0) for flag, mark in marks.items() if not isinstance(mark, bool)]
     return sum(bits, ibis.literal(fixed)).cast("int32")
 
 

@@ -84,6 +84,8 @@ def engine(
         "allow_community_extensions": False,
         **({"threads": 1} if in_order else {}),
     }
+    # Ibis would write each value's formula into all places that use it, and a number would be parsed three times.
+    ibis.options.sql.fuse_selects = False
     backend = ibis.duckdb.connect(":memory:", **settings)
     files = ", ".join(literal(str(layout.path.resolve())) for layout in layouts)
     try:

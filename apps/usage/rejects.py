@@ -178,6 +178,9 @@ def _broken_lines(db: duckdb.DuckDBPyConnection) -> dict[int, str]:
 
 
 def count_broken(db: duckdb.DuckDBPyConnection) -> int:
+    """Rows that DuckDB could not split; it keeps no list where no text file was read."""
+    if not db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchone():
+        return 0
     row = db.execute("SELECT count(*) FROM (SELECT DISTINCT scan_id, file_id, line_byte_position FROM reject_errors)").fetchone()
     return int(row[0]) if row else 0
 
