@@ -1,12 +1,12 @@
 """The small known company of the tests: three cost centres, eight people, one of each kind.
 
-    Operations            Legal
-      Care
+Operations            Legal
+  Care
 
-    Ada   administrator                      Ben   business owner of what others register; no role
-    Cleo  FinOps analyst for Operations      Dan   platform engineer for Operations
-    Eve   a member and nothing else          Finn  auditor
-    Gus   approver for Legal                 Hana  reviewer for Operations
+Ada   administrator                      Ben   business owner of what others register; no role
+Cleo  FinOps analyst for Operations      Dan   platform engineer for Operations
+Eve   a member and nothing else          Finn  auditor
+Gus   approver for Legal                 Hana  reviewer for Operations
 """
 
 from dataclasses import dataclass, fields
@@ -70,7 +70,7 @@ def make_world() -> World:
 
 def make_member(name: str, email: str = "") -> Person:
     """A person with one account: 'Ada Moss' logs in as ada@example.com with PASSWORD."""
-    email = email or f"{name.split()[0].lower()}@example.com"
+    email = email or f"{name.split(maxsplit=1)[0].lower()}@example.com"
     person = Person.objects.create(name=name, email=email)
     make_account(person, email)
     return person

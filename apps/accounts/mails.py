@@ -16,7 +16,7 @@ The link works once, until {until:%d %B %Y, %H:%M} UTC. Nobody else can see it, 
 
 
 def send_invitation(*, invitation: Invitation, link: str, organisation: str) -> None:
-    """Send the one-time link. Errors of the mail server reach the caller: the invitation stands and can be sent again."""
+    """Send the one-time link. Errors of the server reach the caller; the invitation stands and can be sent again."""
     inviter = invitation.invited_by.name if invitation.invited_by else "An administrator"
     body = _INVITATION.format(
         name=invitation.person.name,

@@ -18,7 +18,7 @@ class Role(models.TextChoices):
 
 
 class Person(models.Model):
-    """A human being; separation of duties counts persons, not accounts. Names stand only here, so they can be erased."""
+    """A human being; separation of duties counts persons, not accounts. Names stand only here and can be erased."""
 
     name = models.CharField(max_length=120)
     email = models.EmailField(blank=True, help_text="Where messages go. An account may log in with another one.")
@@ -66,13 +66,15 @@ class Account(AbstractBaseUser):
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS = []
 
     objects = AccountManager()
 
     class Meta:
         db_table = "accounts_account"
-        constraints = (models.CheckConstraint(name="accounts_account_email_lower", condition=models.Q(email=Lower("email"))),)
+        constraints = (
+            models.CheckConstraint(name="accounts_account_email_lower", condition=models.Q(email=Lower("email"))),
+        )
 
     def __str__(self) -> str:
         return self.email
@@ -89,7 +91,7 @@ class Account(AbstractBaseUser):
 
 
 class CostCentre(models.Model):
-    """A place in the organisation that pays. `path` holds the ids from the root down, "/1/4/": a prefix is a subtree."""
+    """A place in the organisation that pays. `path` has the ids from the root down, "/1/4/"; a prefix is a subtree."""
 
     code = models.CharField(max_length=40)
     name = models.CharField(max_length=120)
@@ -103,7 +105,9 @@ class CostCentre(models.Model):
         indexes = (models.Index(fields=("path",), name="accounts_centre_path", opclasses=("varchar_pattern_ops",)),)
         constraints = (
             models.UniqueConstraint(Lower("code"), name="accounts_cost_centre_code"),
-            models.CheckConstraint(name="accounts_cost_centre_names", condition=~models.Q(code="") & ~models.Q(name="")),
+            models.CheckConstraint(
+                name="accounts_cost_centre_names", condition=~models.Q(code="") & ~models.Q(name="")
+            ),
             models.CheckConstraint(name="accounts_cost_centre_no_loop", condition=~models.Q(parent=models.F("id"))),
         )
 
@@ -204,7 +208,9 @@ class ApiToken(models.Model):
         db_table = "accounts_api_token"
         ordering = ("-created_at",)
         constraints = (
-            models.CheckConstraint(name="accounts_token_expires", condition=models.Q(expires_at__gt=models.F("created_at"))),
+            models.CheckConstraint(
+                name="accounts_token_expires", condition=models.Q(expires_at__gt=models.F("created_at"))
+            ),
             models.CheckConstraint(name="accounts_token_has_scope", condition=models.Q(scopes__len__gt=0)),
         )
 

@@ -65,9 +65,7 @@ _MANAGE = frozenset(
     }
 )
 BY_ROLE: dict[Role, frozenset[Right]] = {
-    Role.PLATFORM_ENGINEER: frozenset(
-        {Right.SEE_MONEY, Right.SEE_SOURCES, Right.MANAGE_SOURCES, Right.MANAGE_TOKENS}
-    ),
+    Role.PLATFORM_ENGINEER: frozenset({Right.SEE_MONEY, Right.SEE_SOURCES, Right.MANAGE_SOURCES, Right.MANAGE_TOKENS}),
     Role.ANALYST: _MANAGE | {Right.SEE_MONEY, Right.SEE_REVIEWS, Right.PREPARE_REVIEWS},
     Role.APPROVER: frozenset({Right.SEE_MONEY, Right.DECIDE, Right.SEE_REVIEWS}),
     Role.REVIEWER: frozenset({Right.SEE_MONEY, Right.SEE_REVIEWS, Right.REVIEW}),
@@ -188,11 +186,16 @@ def money_scope(actor: Actor, field: str) -> models.Q:
 def _granted_above(actor: Actor) -> models.QuerySet[RoleGrant]:
     """For a subquery over cost centres: grants that show money there or anywhere above."""
     below = models.ExpressionWrapper(models.OuterRef("path"), output_field=models.CharField())
-    return _grants(actor).filter(role__in=SEES_MONEY).alias(below=below).filter(below__startswith=models.F("cost_centre__path"))
+    return (
+        _grants(actor)
+        .filter(role__in=SEES_MONEY)
+        .alias(below=below)
+        .filter(below__startswith=models.F("cost_centre__path"))
+    )
 
 
 def _grants(actor: Actor) -> models.QuerySet[RoleGrant]:
-    return RoleGrant.objects.in_force().filter(person_id=actor.person_id)
+    return RoleGrant.objects.in_force().filter(person_id=actor.person_id or 0)
 
 
 def _read(person_id: int) -> Rights:

@@ -45,14 +45,18 @@ def people_for(actor: Actor) -> QuerySet[Person]:
     """Everybody, for those who may see people; oneself, for the others."""
     people = Person.objects.all()
     if not rights.rights_of(actor).may(Right.SEE_PEOPLE):
-        people = people.filter(pk=actor.person_id)
+        people = people.filter(pk=actor.person_id or 0)
     open_invitations = Invitation.objects.filter(accepted_at__isnull=True, withdrawn_at__isnull=True)
     grants = RoleGrant.objects.select_related("cost_centre", "granted_by").order_by("role", "-valid_from")
     # Grouping drops the model's own order.
-    return people.annotate(last_login=Max("accounts__last_login")).order_by("name", "pk").prefetch_related(
-        "accounts",
-        Prefetch("grants", queryset=grants, to_attr="all_grants"),
-        Prefetch("invitations", queryset=open_invitations, to_attr="open_invitations"),
+    return (
+        people.annotate(last_login=Max("accounts__last_login"))
+        .order_by("name", "pk")
+        .prefetch_related(
+            "accounts",
+            Prefetch("grants", queryset=grants, to_attr="all_grants"),
+            Prefetch("invitations", queryset=open_invitations, to_attr="open_invitations"),
+        )
     )
 
 
@@ -107,7 +111,7 @@ def tokens_for(actor: Actor) -> QuerySet[ApiToken]:
     tokens = ApiToken.objects.select_related("person")
     if rights.rights_of(actor).may(Right.SEE_PEOPLE):
         return tokens
-    return tokens.filter(person_id=actor.person_id)
+    return tokens.filter(person_id=actor.person_id or 0)
 
 
 def get_token_for(*, actor: Actor, pk: int) -> ApiToken:

@@ -91,5 +91,5 @@ def _bearer(request: Request) -> str | None:
 
 def _refuse_token_in_url(request: Request) -> None:
     """Addresses end up in logs and histories; a token there is as good as published."""
-    if any(value.startswith(TOKEN_PREFIX) for value in request.GET.values()):
+    if any(str(value).startswith(TOKEN_PREFIX) for value in request.GET.values()):
         raise exceptions.AuthenticationFailed("A token stands in the address. Revoke it, and send it in the header.")

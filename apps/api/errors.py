@@ -40,7 +40,12 @@ def problem(
     status: int, detail: str, *, hint: str = "", errors: Any = None, headers: dict[str, str] | None = None
 ) -> Response:
     """A problem document. `errors` holds, per field, what is wrong with it."""
-    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
     if hint:
         body["hint"] = hint
     if errors:

@@ -1,9 +1,8 @@
-"""The head of the audit chain as a signed file: kept outside the database, it shows later if the chain was rewritten."""
+"""The head of the audit chain as a signed file: kept outside the database, it shows if the chain was rewritten."""
 
 import hashlib
 import hmac
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +32,7 @@ def keep(*, folder: Path, now: datetime) -> Path:
     beside = path.with_suffix(".new")
     beside.write_text(json.dumps({**asdict(head), "signature": _signature(head)}, indent=2) + "\n")
     # Renamed when complete: a full disk must not leave half a head where a whole one was.
-    os.replace(beside, path)
+    beside.replace(path)
     return path
 
 

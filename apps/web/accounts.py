@@ -29,7 +29,10 @@ class NewPasswordForm(forms.Form):
         help_text=password_validators_help_text_html,
     )
     password2 = forms.CharField(
-        label="The same again", strip=False, max_length=200, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        label="The same again",
+        strip=False,
+        max_length=200,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 
     def clean_password2(self) -> str:
@@ -66,7 +69,7 @@ def address_of_invitation(secret: str) -> str:
     return settings.TOLLGATE_PUBLIC_URL + reverse("accounts:invitation", args=[secret])
 
 
-def not_here(request: HttpRequest, **_: str) -> NoReturn:
+def not_here(_: HttpRequest) -> NoReturn:
     """An address changes and a second factor comes with rules of their own, not by allauth's pages."""
     raise Http404
 

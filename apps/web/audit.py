@@ -1,7 +1,7 @@
-"""The audit trail: who did what, when, through which door; with the state of its chain, and as a file that proves itself."""
+"""The audit trail: who did what and when, the state of its chain, and a file that proves itself."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,21 +18,43 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import rights
-from apps.accounts.models import Person
+from apps.accounts.models import CostCentre, Person
 from apps.accounts.rights import Right, rights_of
 from apps.accounts.selectors import audit_events_for, names_of
 from apps.core import audit
 from apps.core.actor import Actor
 from apps.core.models import AuditEvent
+from apps.sources.models import Source
 from apps.web.exports import Cell, table_response
+from apps.web.figures import count
 from apps.web.forms import DayInput, end_of, midnight
 from apps.web.pages import PageRequest, page_or_part
+from apps.web.parts import Kpi
+from apps.workloads.models import Workload
 
 PAGE_SIZE = 50
 MOST_EXPORTED = 50_000
+NAMED: dict[str, Any] = {
+    "accounts.person": Person,
+    "accounts.costcentre": CostCentre,
+    "workloads.workload": Workload,
+    "sources.source": Source,
+}
 # Proving reads every event; beyond this it takes longer than a page may.
 MOST_PROVED_BY_A_PAGE = 200_000
-COLUMNS = ("Event", "Time (UTC)", "Person", "Name", "Door", "Deed", "Subject", "Subject id", "Data", "Position", "SHA-256")
+COLUMNS = (
+    "Event",
+    "Time (UTC)",
+    "Person",
+    "Name",
+    "Door",
+    "Deed",
+    "Subject",
+    "Subject id",
+    "Data",
+    "Position",
+    "SHA-256",
+)
 
 
 class AuditFilter(forms.Form):
@@ -43,16 +65,26 @@ class AuditFilter(forms.Form):
     subject = forms.ChoiceField(label="Subject", required=False)
     subject_id = forms.CharField(label="Its number", required=False, max_length=60)
     since = forms.DateField(label="From", required=False, widget=DayInput())
-    until = forms.DateField(label="To, that day included", required=False, widget=DayInput())
+    until = forms.DateField(label="To", required=False, widget=DayInput())
 
     def offer(self, events: QuerySet[AuditEvent], *, everybody: bool) -> "AuditFilter":
         verbs = events.order_by("verb").values_list("verb", flat=True).distinct()
-        kinds = events.exclude(subject_kind="").order_by("subject_kind").values_list("subject_kind", flat=True).distinct()
+        kinds = (
+            events.exclude(subject_kind="").order_by("subject_kind").values_list("subject_kind", flat=True).distinct()
+        )
         self.fields["verb"].choices = [("", "Any deed"), *((v, v) for v in verbs)]  # type: ignore[attr-defined]
         self.fields["subject"].choices = [("", "Anything"), *((k, _words(k)) for k in kinds)]  # type: ignore[attr-defined]
         if not everybody:
             del self.fields["person"]
         return self
+
+    def chosen(self) -> list[str]:
+        """The filters that are on, in words."""
+        if not self.is_bound or not self.is_valid():
+            return ["filters that cannot be read"]
+        words = {"subject": _words, "since": "from {:%Y-%m-%d}".format, "until": "to {:%Y-%m-%d}".format}
+        values = {name: value for name, value in self.cleaned_data.items() if value}
+        return [words.get(name, str)(value) for name, value in values.items()]
 
     def apply(self, events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
         wanted = {
@@ -73,6 +105,7 @@ class EventRow:
     event: AuditEvent
     who: str
     subject: str
+    subject_name: str
     facts: list[tuple[str, str]]
     position: int | None
     sha256: str
@@ -89,16 +122,33 @@ def list_events(request: PageRequest) -> HttpResponseBase:
         return _export(request.actor, events)
     page = Paginator(events, PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
-        "rows": _rows(page.object_list),
+        "rows": _rows(page),
         "page": page,
         "form": form,
         "everybody": everybody,
         "is_filtered": any(request.GET.get(name) for name in form.fields),
-        "chain": audit.status() if everybody else None,
+        "chosen": form.chosen(),
+        **(_chain() if everybody else {}),
         "csv": _csv_address(request),
         "most": MOST_EXPORTED,
     }
     return page_or_part(request, "audit/list.html", "rows", context)
+
+
+def _chain() -> dict[str, Any]:
+    """How far the chain reaches, without proving it."""
+    chain = audit.status()
+    kpis = [
+        Kpi("Sealed events", count(chain.sealed), context="each holds the SHA-256 of all before it"),
+        Kpi("Waiting", count(chain.waiting), context="sealed every 5 seconds"),
+        Kpi(
+            "Head of the chain",
+            chain.head[:12],
+            context="kept outside the database once a day, signed",
+            help=chain.head,
+        ),
+    ]
+    return {"chain": chain, "kpis": kpis}
 
 
 @login_required
@@ -144,19 +194,31 @@ def _cells(events: QuerySet[AuditEvent]) -> Iterator[list[Cell]]:
         yield [event.pk, at, event.person_id, who, event.channel, event.verb, *subject, facts, *chained]
 
 
-def _rows(events: QuerySet[AuditEvent]) -> list[EventRow]:
+def _rows(events: Iterable[AuditEvent]) -> list[EventRow]:
     found = list(events)
     names = names_of({event.person_id for event in found if event.person_id})
-    return [_row(event, names) for event in found]
+    subjects = _names_of_subjects(found)
+    return [_row(event, names, subjects.get((event.subject_kind, event.subject_id), "")) for event in found]
 
 
-def _row(event: AuditEvent, names: dict[int, str]) -> EventRow:
+def _names_of_subjects(events: list[AuditEvent]) -> dict[tuple[str, str], str]:
+    """What the subjects are called today; one query a kind, whatever the number of events."""
+    names: dict[tuple[str, str], str] = {}
+    for kind, model in NAMED.items():
+        ids = {event.subject_id for event in events if event.subject_kind == kind and event.subject_id.isdecimal()}
+        rows = model.objects.filter(pk__in=ids).values_list("pk", "name") if ids else ()
+        names.update({(kind, str(pk)): name for pk, name in rows})
+    return names
+
+
+def _row(event: AuditEvent, names: dict[int, str], subject_name: str) -> EventRow:
     who = names.get(event.person_id, f"Person {event.person_id}") if event.person_id else event.actor
     seal = getattr(event, "seal", None)
     return EventRow(
         event=event,
         who=who,
         subject=f"{_words(event.subject_kind)} {event.subject_id}".strip(),
+        subject_name=subject_name,
         facts=_facts(event.data),
         position=seal.position if seal else None,
         sha256=seal.sha256 if seal else "",

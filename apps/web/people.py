@@ -44,10 +44,15 @@ COLUMNS = ("Name", "E-mail", "State", "Roles", "Last log-in")
 
 class InviteForm(forms.Form):
     name = forms.CharField(label="Name", max_length=120)
-    email = forms.EmailField(label="E-mail", help_text="A link to set a password goes there. It works once, for seven days.")
+    email = forms.EmailField(
+        label="E-mail", help_text="A link to set a password goes there. It works once, for seven days."
+    )
     role = forms.ChoiceField(label="Role", required=False, choices=[("", "Member: reads the register"), *Role.choices])
     cost_centre = forms.ModelChoiceField(
-        CostCentre.objects.filter(active=True), label="Cost centre", required=False, empty_label="The whole organisation"
+        CostCentre.objects.filter(active=True),
+        label="Cost centre",
+        required=False,
+        empty_label="The whole organisation",
     )
 
 
@@ -61,7 +66,7 @@ class GrantForm(forms.Form):
         help_text="Counts there and in everything below.",
     )
     first_day = forms.DateField(label="From", required=False, widget=DayInput(), help_text="Empty: from now on.")
-    last_day = forms.DateField(label="To, that day included", required=False, widget=DayInput())
+    last_day = forms.DateField(label="To", required=False, widget=DayInput(), help_text="That day included.")
 
 
 # --- The list ---------------------------------------------------------------------------------------------------------
@@ -91,7 +96,9 @@ def list_people(request: PageRequest) -> HttpResponseBase:
 
 def _filtered(request: HttpRequest, people: QuerySet[Person]) -> QuerySet[Person]:
     if words := request.GET.get("q", "").replace("\x00", "").strip()[:100]:
-        people = people.filter(Q(name__icontains=words) | Q(accounts__email__icontains=words) | Q(email__icontains=words))
+        people = people.filter(
+            Q(name__icontains=words) | Q(accounts__email__icontains=words) | Q(email__icontains=words)
+        )
     if (role := request.GET.get("role", "")) in Role.values:
         people = people.filter(Exists(RoleGrant.objects.in_force().filter(role=role, person=OuterRef("pk"))))
     return _in_state(people, request.GET.get("state", "")).distinct()
@@ -174,7 +181,9 @@ def deliver(request: HttpRequest, sent: SentInvitation) -> None:
         )
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        messages.warning(request, f"The invitation stands, but the mail did not go out ({reason}). Send it again later.")
+        messages.warning(
+            request, f"The invitation stands, but the mail did not go out ({reason}). Send it again later."
+        )
     else:
         messages.success(request, f"The invitation is on its way to {invitation.email}.")
 
@@ -322,7 +331,8 @@ def _with_counts(centres: list[CostCentre]) -> list[dict[str, Any]]:
     in_force = RoleGrant.objects.in_force().filter(cost_centre__isnull=False).order_by()
     roles = dict(in_force.values_list("cost_centre").annotate(n=Count("pk")))
     return [
-        {"centre": c, "indent": 20 * c.depth, "workloads": counts.get(c.pk, 0), "roles": roles.get(c.pk, 0)} for c in centres
+        {"centre": c, "indent": 20 * c.depth, "workloads": counts.get(c.pk, 0), "roles": roles.get(c.pk, 0)}
+        for c in centres
     ]
 
 

@@ -1,5 +1,6 @@
 """Settings: the organisation for those who manage it, and for everybody what they are here."""
 
+import calendar
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -23,11 +24,12 @@ from apps.web.pages import PageRequest
 from apps.web.parts import Tab
 
 # What most books are kept in first, then every other currency of the European Central Bank's list.
-CURRENCIES = (
-    ("USD EUR GBP CHF JPY CNY INR CAD AUD").split()
-    + ("BGN BRL CZK DKK HKD HUF IDR ILS ISK KRW MXN MYR NOK NZD PHP PLN RON SEK SGD THB TRY ZAR").split()
-)
-MONTHS = "January February March April May June July August September October November December".split()
+CURRENCIES = [
+    *("USD", "EUR", "GBP", "CHF", "JPY", "CNY", "INR", "CAD", "AUD"),
+    *("BGN", "BRL", "CZK", "DKK", "HKD", "HUF", "IDR", "ILS", "ISK", "KRW", "MXN", "MYR"),
+    *("NOK", "NZD", "PHP", "PLN", "RON", "SEK", "SGD", "THB", "TRY", "ZAR"),
+]
+MONTHS = list(calendar.month_name)[1:]
 
 
 def zones() -> list[tuple[str, str]]:
@@ -72,7 +74,10 @@ def settings_tabs(actor: Actor, current: str) -> list[Tab]:
     """The pages of the settings that this person may open."""
     may = rights_of(actor).may
     pages = [("settings:overview", "Organisation", True)]
-    pages += [("people:list", "People", may(Right.SEE_PEOPLE)), ("cost_centres:list", "Cost centres", may(Right.SEE_PEOPLE))]
+    pages += [
+        ("people:list", "People", may(Right.SEE_PEOPLE)),
+        ("cost_centres:list", "Cost centres", may(Right.SEE_PEOPLE)),
+    ]
     pages += [("tokens:list", "API tokens", may(Right.MANAGE_TOKENS) or may(Right.SEE_PEOPLE))]
     return [Tab(label, reverse(name), is_current=name == current) for name, label, seen in pages if seen]
 
@@ -95,9 +100,9 @@ def overview(request: PageRequest) -> HttpResponse:
         "is_fixed": is_fixed,
         "may_change": rights_of(request.actor).may(Right.MANAGE_SETTINGS),
         "tabs": settings_tabs(request.actor, "settings:overview"),
-        "my_grants": RoleGrant.objects.in_force().filter(person_id=request.actor.person_id).select_related(
-            "cost_centre", "granted_by"
-        ),
+        "my_grants": RoleGrant.objects.in_force()
+        .filter(person_id=request.actor.person_id or 0)
+        .select_related("cost_centre", "granted_by"),
         "month_name": MONTHS[current.fiscal_start - 1],
     }
     return render(request, "settings/overview.html", context, status=400 if form.errors else 200)

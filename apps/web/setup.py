@@ -118,7 +118,7 @@ def second_person(request: PageRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["POST"])
 def skip_second_person(request: PageRequest) -> HttpResponse:
-    """Allowed, with a reason on record: until a second person is here, nobody can look over the first one's shoulder."""
+    """Allowed, with a reason on record: until a second person is here, nobody looks over the first one's shoulder."""
     rights.require(request.actor, Right.MANAGE_PEOPLE)
     form = SkipForm(request.POST)
     if not form.is_valid():
@@ -186,7 +186,8 @@ def _step(request: HttpRequest, template: str, at: int, form: forms.Form | None,
 
 def _steps(at: int) -> list[Step]:
     return [
-        Step(label, "done" if number < at else "current" if number == at else "ahead") for number, label in enumerate(STEPS)
+        Step(label, "done" if number < at else "current" if number == at else "ahead")
+        for number, label in enumerate(STEPS)
     ]
 
 

@@ -110,7 +110,7 @@ def test_nobody_sets_a_password_for_somebody_else(world: World) -> None:
 
 def test_sending_a_person_away_ends_everything_at_once(world: World) -> None:
     make_account(world.cleo, "cleo.park@example.com")
-    token, _ = accounts.create_token(actor=actor(world.cleo), name="t", scopes=["read"], valid_days=1)
+    accounts.create_token(actor=actor(world.cleo), name="t", scopes=["read"], valid_days=1)
     epochs = dict(Account.objects.filter(person=world.cleo).values_list("pk", "session_epoch"))
 
     accounts.deactivate_person(actor=actor(world.ada), person=world.cleo)
@@ -121,10 +121,15 @@ def test_sending_a_person_away_ends_everything_at_once(world: World) -> None:
     assert not ApiToken.objects.usable().filter(person=world.cleo).exists()
     assert not RoleGrant.objects.in_force().filter(person=world.cleo).exists()
     event = AuditEvent.objects.latest("id")
-    assert (event.verb, event.data) == ("deactivated person", {"accounts": 2, "tokens": 1, "invitations": 0, "roles": 1})
+    assert (event.verb, event.data) == (
+        "deactivated person",
+        {"accounts": 2, "tokens": 1, "invitations": 0, "roles": 1},
+    )
 
 
-def test_when_one_part_of_sending_away_fails_nothing_has_happened(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_one_part_of_sending_away_fails_nothing_has_happened(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     accounts.create_token(actor=actor(world.cleo), name="t", scopes=["read"], valid_days=1)
 
     def fail(**_: object) -> None:
@@ -158,7 +163,12 @@ def test_an_erased_person_keeps_the_number_and_loses_the_name(world: World) -> N
 
     ina.refresh_from_db()
     assert ina.name == f"Erased person {ina.pk}"
-    left = [*Person.objects.values(), *Account.objects.values(), *Invitation.objects.values(), *AuditEvent.objects.values()]
+    left = [
+        *Person.objects.values(),
+        *Account.objects.values(),
+        *Invitation.objects.values(),
+        *AuditEvent.objects.values(),
+    ]
     assert "ina@example.com" not in str(left).lower()
     assert "Ina Falk" not in str(left)
     assert AuditEvent.objects.filter(person_id=ina.pk, verb="accepted invitation").exists()

@@ -14,7 +14,7 @@ from apps.accounts.models import CostCentre, Role, RoleGrant
 from apps.accounts.rights import BY_ROLE, Right, rights_of
 from apps.core.actor import Actor
 from apps.core.errors import NotAllowed
-from tests.world import MACHINE, World, actor, give, make_cost_centre
+from tests.world import MACHINE, World, actor, make_cost_centre
 
 SEEN = {
     "ada": {"OPS", "CARE", "LEG"},

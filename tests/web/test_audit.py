@@ -81,7 +81,7 @@ def test_an_event_says_in_words_what_changed(world: World) -> None:
 
     assert "<dt>before.name</dt><dd>Care</dd>" in html
     assert "<dt>after.name</dt><dd>Customer care</dd>" in html
-    assert f"cost centre {world.care.pk}" in html
+    assert f'Customer care <span class="tg-meta">cost centre {world.care.pk}</span>' in html
 
 
 def test_what_people_typed_is_text_in_the_page_and_in_the_file(world: World) -> None:

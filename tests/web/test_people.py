@@ -16,6 +16,7 @@ from apps.core import organisation
 from apps.core.models import AuditEvent
 from tests.world import MACHINE, PASSWORD, World, actor, give, log_in, make_member
 
+WRONG = "wrong wrong wrong"
 
 
 def log_in_by_form(email: str, password: str = PASSWORD, client: Client | None = None) -> Client:
@@ -28,7 +29,7 @@ def is_in(client: Client) -> bool:
     return client.get(reverse("settings:overview")).status_code == 200
 
 
-# --- Letting people in --------------------------------------------------------------------------------------------------
+# --- Letting people in ------------------------------------------------------------------------------------------------
 
 
 def test_an_invited_person_follows_the_mail_sets_a_password_and_is_in(world: World, settings: object) -> None:
@@ -69,7 +70,7 @@ def test_signing_up_by_oneself_and_changing_the_address_are_not_here(world: Worl
         assert log_in(world.eve).get(f"/accounts/{path}").status_code == 404
 
 
-# --- Sessions -----------------------------------------------------------------------------------------------------------
+# --- Sessions ---------------------------------------------------------------------------------------------------------
 
 
 def test_logging_in_changes_the_key_of_the_session(world: World) -> None:
@@ -102,9 +103,7 @@ def test_a_changed_password_ends_the_other_sessions(world: World) -> None:
     here, elsewhere = log_in_by_form("cleo@example.com"), log_in_by_form("cleo@example.com")
     new = "a different horse and staple"
 
-    here.post(
-        reverse("account_change_password"), {"oldpassword": PASSWORD, "password1": new, "password2": new}
-    )
+    here.post(reverse("account_change_password"), {"oldpassword": PASSWORD, "password1": new, "password2": new})
 
     assert not is_in(elsewhere)
     assert is_in(log_in_by_form("cleo@example.com", new))
@@ -144,10 +143,10 @@ def test_a_session_ends_after_twelve_hours_and_after_thirty_idle_minutes(world: 
     assert not is_in(client)
 
 
-# --- The door -----------------------------------------------------------------------------------------------------------
+# --- The door ---------------------------------------------------------------------------------------------------------
 
 
-def refusal(email: str, password: str = "wrong wrong wrong") -> str:
+def refusal(email: str, password: str = WRONG) -> str:
     html = log_in_by_form(email, password).response.content.decode()  # type: ignore[attr-defined]
     return re.sub(r'(value|nonce|content)="[^"]*"', "", html)
 
@@ -199,7 +198,9 @@ def test_a_forgotten_password_is_reset_by_mail_and_strangers_learn_nothing(world
     assert is_in(log_in_by_form("cleo@example.com", new))
 
 
-def test_links_in_mails_lead_to_the_configured_address_whatever_the_request_says(world: World, settings: object) -> None:
+def test_links_in_mails_lead_to_the_configured_address_whatever_the_request_says(
+    world: World, settings: object
+) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"  # type: ignore[attr-defined]
     settings.ALLOWED_HOSTS = ["evil.example", "testserver"]  # type: ignore[attr-defined]
     Client(HTTP_HOST="evil.example").post(reverse("account_reset_password"), {"email": "cleo@example.com"})
@@ -207,7 +208,7 @@ def test_links_in_mails_lead_to_the_configured_address_whatever_the_request_says
     assert "evil.example" not in mail.outbox[0].body + mail.outbox[0].subject
 
 
-# --- Roles, cost centres ------------------------------------------------------------------------------------------------
+# --- Roles, cost centres ----------------------------------------------------------------------------------------------
 
 
 def test_an_administrator_gives_and_ends_a_role_on_a_persons_page(world: World) -> None:
@@ -246,18 +247,21 @@ def test_cost_centres_are_added_moved_renamed_and_closed(world: World) -> None:
     ada.post(reverse("cost_centres:list"), {"code": "T2", "name": "Second line", "parent": world.care.pk})
     tier2 = CostCentre.objects.get(code="T2")
 
-    ada.post(reverse("cost_centres:detail", args=[tier2.pk]), {"code": "T3", "name": "Third line", "parent": world.legal.pk})
+    ada.post(
+        reverse("cost_centres:detail", args=[tier2.pk]), {"code": "T3", "name": "Third line", "parent": world.legal.pk}
+    )
     ada.post(reverse("cost_centres:activity", args=[tier2.pk]), {"active": "0"})
 
     tier2.refresh_from_db()
     assert (tier2.code, tier2.name, tier2.parent, tier2.active) == ("T3", "Third line", world.legal, False)
     circle = ada.post(
-        reverse("cost_centres:detail", args=[world.operations.pk]), {"code": "OPS", "name": "Operations", "parent": world.care.pk}
+        reverse("cost_centres:detail", args=[world.operations.pk]),
+        {"code": "OPS", "name": "Operations", "parent": world.care.pk},
     )
     assert "circle" in circle.content.decode()
 
 
-# --- Who may what -------------------------------------------------------------------------------------------------------
+# --- Who may what -----------------------------------------------------------------------------------------------------
 
 READS = {"people:list": (), "people:detail": ("ben",), "cost_centres:list": (), "cost_centres:detail": ("care",)}
 WRITES = {
@@ -280,7 +284,9 @@ def address(world: World, name: str, arguments: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("name", READS)
 def test_people_and_cost_centres_are_seen_by_administrators_and_auditors_only(world: World, name: str) -> None:
-    seen = {who for who, p in world.people.items() if log_in(p).get(address(world, name, READS[name])).status_code == 200}
+    seen = {
+        who for who, p in world.people.items() if log_in(p).get(address(world, name, READS[name])).status_code == 200
+    }
 
     assert seen - {"ben"} == {"ada", "finn"}
     assert Client().get(address(world, name, READS[name]))["Location"].startswith(reverse("account_login"))
@@ -311,12 +317,18 @@ def test_a_person_who_does_not_exist_answers_like_a_foreign_one(world: World) ->
 
 
 def test_every_field_of_a_person_sent_along_with_a_form_is_ignored(world: World) -> None:
-    everything = {
-        field.name: "1" for model in (Person, Account, RoleGrant) for field in model._meta.fields
-    } | {"name": "Eve Stone", "role": "reviewer", "granted_by": world.eve.pk, "person": world.ben.pk, "is_superuser": "1"}
+    everything = {field.name: "1" for model in (Person, Account, RoleGrant) for field in model._meta.fields} | {
+        "name": "Eve Stone",
+        "role": "reviewer",
+        "granted_by": world.eve.pk,
+        "person": world.ben.pk,
+        "is_superuser": "1",
+    }
 
     log_in(world.eve).post(reverse("people:rename", args=[world.eve.pk]), everything)
-    log_in(world.ada).post(reverse("people:grant", args=[world.eve.pk]), {**everything, "cost_centre": "", "last_day": ""})
+    log_in(world.ada).post(
+        reverse("people:grant", args=[world.eve.pk]), {**everything, "cost_centre": "", "last_day": ""}
+    )
 
     eve = Person.objects.get(pk=world.eve.pk)
     assert (eve.name, eve.active, eve.erased_at, eve.email) == ("Eve Stone", True, None, "eve@example.com")
@@ -325,7 +337,7 @@ def test_every_field_of_a_person_sent_along_with_a_form_is_ignored(world: World)
     assert not RoleGrant.objects.filter(person=world.ben).exists()
 
 
-# --- Lists --------------------------------------------------------------------------------------------------------------
+# --- Lists ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_list_is_filtered_by_its_address_and_exported_as_shown(world: World) -> None:
@@ -343,7 +355,9 @@ def names(client: Client, query: str) -> list[str]:
     return re.findall(r'class="tg-name" href="[^"]+">([^<]+)<', html)
 
 
-@pytest.mark.parametrize("query", ["?page=1000000000", "?page=-1", "?page=x", "?q=%00", "?state=x&role=%27", "?q=" + "x" * 5000])
+@pytest.mark.parametrize(
+    "query", ["?page=1000000000", "?page=-1", "?page=x", "?q=%00", "?state=x&role=%27", "?q=" + "x" * 5000]
+)
 def test_nonsense_in_the_address_shows_a_page(world: World, query: str) -> None:
     assert log_in(world.ada).get(reverse("people:list") + query).status_code == 200
 
@@ -370,7 +384,7 @@ def test_names_are_shown_as_text(world: World) -> None:
     assert "{{ 7*7 }}" in html
 
 
-# --- Settings and tokens ------------------------------------------------------------------------------------------------
+# --- Settings and tokens ----------------------------------------------------------------------------------------------
 
 
 def test_everybody_sees_the_organisation_and_only_administrators_change_it(world: World) -> None:
@@ -383,7 +397,12 @@ def test_everybody_sees_the_organisation_and_only_administrators_change_it(world
     assert organisation.get().name == "Larch"
     log_in(world.ada).post(reverse("settings:overview"), wanted)
     changed = organisation.get()
-    assert (changed.name, changed.currency, changed.zone, changed.fiscal_start) == ("Larch & Co", "EUR", "Europe/Berlin", 4)
+    assert (changed.name, changed.currency, changed.zone, changed.fiscal_start) == (
+        "Larch & Co",
+        "EUR",
+        "Europe/Berlin",
+        4,
+    )
 
 
 def test_a_token_is_shown_once_on_the_page_that_makes_it(world: World) -> None:

@@ -53,7 +53,9 @@ def test_the_wizard_makes_organisation_administrator_and_second_person(db: None)
     made = organisation.get()
     assert (made.name, made.currency, made.zone, made.fiscal_start) == ("Larch & Co", "EUR", "Europe/Berlin", 4)
     assert RoleGrant.objects.get(person__email="ada@example.com").role == Role.ADMINISTRATOR
-    assert RoleGrant.objects.get(person__email="ben@example.com").granted_by == Person.objects.get(email="ada@example.com")
+    assert RoleGrant.objects.get(person__email="ben@example.com").granted_by == Person.objects.get(
+        email="ada@example.com"
+    )
     assert mail.outbox[0].to == ["ben@example.com"]
     assert client.get(reverse("setup:first-file")).status_code == 200
     assert client.get("/").status_code == 200
@@ -118,7 +120,7 @@ def test_an_organisation_that_cannot_be_is_told_why(db: None, wrong: dict[str, s
     assert organisation.find() is None
 
 
-# --- Strangers ----------------------------------------------------------------------------------------------------------
+# --- Strangers --------------------------------------------------------------------------------------------------------
 
 FAR = "198.51.100.7"
 
@@ -157,7 +159,7 @@ def test_the_code_opens_the_wizard_once_and_is_kept_for_its_owner_only(db: None,
     assert not (tmp_path / "setup-code").exists()
 
 
-# --- In a browser -------------------------------------------------------------------------------------------------------
+# --- In a browser -----------------------------------------------------------------------------------------------------
 
 
 def test_from_nothing_to_the_first_file_in_four_clicks(transactional_db: None, page: Page) -> None:

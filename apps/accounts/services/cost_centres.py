@@ -46,7 +46,10 @@ def move_cost_centre(*, actor: Actor, centre: CostCentre, parent: CostCentre | N
     centre.refresh_from_db()
     rights.forget()
     audit.record(
-        actor=actor, verb="moved cost centre", subject=centre, data={"from": before, "to": parent.pk if parent else None}
+        actor=actor,
+        verb="moved cost centre",
+        subject=centre,
+        data={"from": before, "to": parent.pk if parent else None},
     )
     return centre
 

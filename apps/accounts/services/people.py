@@ -56,7 +56,9 @@ def deactivate_person(*, actor: Actor, person: Person) -> Person:
     person = lock_active(person)
     refuse_last_administrator(person)
     ended = {
-        "accounts": person.accounts.filter(is_active=True).update(is_active=False, session_epoch=F("session_epoch") + 1),
+        "accounts": person.accounts.filter(is_active=True).update(
+            is_active=False, session_epoch=F("session_epoch") + 1
+        ),
         "tokens": ApiToken.objects.filter(person=person, revoked_at__isnull=True).update(revoked_at=Now()),
         "invitations": _open_invitations(person).update(withdrawn_at=Now()),
         "roles": _end_roles(person, actor),

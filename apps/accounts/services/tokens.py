@@ -23,7 +23,13 @@ USE_NOTED_EVERY = timedelta(minutes=1)
 
 @transaction.atomic
 def create_token(
-    *, actor: Actor, name: str, scopes: Sequence[str], valid_days: int, source_slug: str = "", person: Person | None = None
+    *,
+    actor: Actor,
+    name: str,
+    scopes: Sequence[str],
+    valid_days: int,
+    source_slug: str = "",
+    person: Person | None = None,
 ) -> tuple[ApiToken, str]:
     """Make a token for oneself; returns it with its plain text, which nobody can read again.
 

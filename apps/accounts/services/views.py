@@ -28,7 +28,7 @@ def save_view(*, actor: Actor, page: str, name: str, query: str, shared: bool = 
 @transaction.atomic
 def delete_view(*, actor: Actor, view_id: int) -> None:
     """Delete a view of one's own; others' do not exist for this actor, shared or not."""
-    view = SavedView.objects.filter(pk=view_id, person_id=actor.person_id).first()
+    view = SavedView.objects.filter(pk=view_id, person_id=actor.person_id or 0).first()
     if view is None:
         raise NotFound("This saved view does not exist.")
     audit.record(actor=actor, verb="deleted view", subject=view, data={"page": view.page})

@@ -18,7 +18,9 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         verify = actions.add_parser("verify", help="Recompute the chain from its first event.")
         verify.add_argument("--head", type=Path, help="A kept head, which must occur in the chain.")
-        verify.add_argument("--export", type=Path, help="An audit CSV, whose download must stand in the chain unchanged.")
+        verify.add_argument(
+            "--export", type=Path, help="An audit CSV, whose download must stand in the chain unchanged."
+        )
         actions.add_parser("seal", help="Chain the events that wait.")
         actions.add_parser("head", help="Keep the signed head of today under TOLLGATE_HOME/audit.")
 
@@ -37,4 +39,6 @@ class Command(BaseCommand):
             raise CommandError(f"The chain does not hold{where}: {status.reason}")
         if export and not audit.knows_export(export.read_bytes()):
             raise CommandError(f"{export} is not as it was downloaded: no sealed event knows its SHA-256.")
-        self.stdout.write(f"The chain holds: {status.sealed} events sealed, {status.waiting} waiting, head {status.head}.")
+        self.stdout.write(
+            f"The chain holds: {status.sealed} events sealed, {status.waiting} waiting, head {status.head}."
+        )
