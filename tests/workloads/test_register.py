@@ -75,7 +75,7 @@ def test_what_only_one_of_two_people_changed_is_merged(world: World) -> None:
     eve = actor(world.eve)
     draft = services.start_draft(actor=eve, **told(world))
     opened = draft.version
-    services.save_draft(actor=eve, workload=draft, version=opened, purpose="Theirs")
+    services.save_draft(actor=actor(world.dan), workload=draft, version=opened, purpose="Theirs")
     # The second page still shows the old purpose and changed the unit only.
     merged = services.save_draft(
         actor=eve, workload=draft, version=opened, purpose="Says why a parcel came back", output_unit="reason"
@@ -86,7 +86,7 @@ def test_what_only_one_of_two_people_changed_is_merged(world: World) -> None:
 def test_two_who_change_the_same_field_are_told_both_values(world: World) -> None:
     eve = actor(world.eve)
     draft = services.start_draft(actor=eve, **told(world))
-    services.save_draft(actor=eve, workload=draft, version=1, purpose="Theirs", stage="production")
+    services.save_draft(actor=actor(world.dan), workload=draft, version=1, purpose="Theirs", stage="production")
     with pytest.raises(StaleEdit) as stale:
         services.save_draft(actor=eve, workload=draft, version=1, purpose="Mine", stage="production")
     assert [(clash.field, clash.stands, clash.wanted) for clash in stale.value.clashes] == [
@@ -94,6 +94,26 @@ def test_two_who_change_the_same_field_are_told_both_values(world: World) -> Non
     ]
     draft.refresh_from_db()
     assert draft.purpose == "Theirs"
+
+
+def test_ones_own_save_of_a_moment_ago_is_no_clash(world: World) -> None:
+    eve = actor(world.eve)
+    draft = services.start_draft(actor=eve, name="Mine")
+    services.save_draft(actor=eve, workload=draft, version=1, purpose="Says wh")
+    assert services.save_draft(actor=eve, workload=draft, version=1, purpose="Says why").purpose == "Says why"
+
+
+def test_one_form_makes_one_draft_however_often_it_is_sent(world: World) -> None:
+    eve, token = actor(world.eve), services.new_token()
+    first = services.start_draft(actor=eve, token=token, name="Twice")
+    second = services.start_draft(actor=eve, token=token, name="Twice", purpose="More")
+    assert (second.pk, second.purpose, Workload.objects.count()) == (first.pk, "More", 1)
+    with pytest.raises(NotAllowed):
+        services.start_draft(actor=actor(world.gus), token=token, name="Not mine")
+
+
+def test_a_name_never_takes_the_address_of_a_page(world: World) -> None:
+    assert services.register(actor=MACHINE, **told(world, name="Import")).slug == "import-2"
 
 
 def test_saving_the_same_again_writes_nothing(world: World) -> None:

@@ -63,7 +63,7 @@ class PortfolioRow:
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """A page of rows, and the totals of all rows of the filter. `unseen`: workloads whose money the actor may not see."""
+    """A page of rows and the totals of all. `unseen`: workloads whose money the actor may not see."""
 
     rows: list[PortfolioRow]
     count: int

@@ -4,6 +4,7 @@ A page that was opened before somebody else saved sends the version that it show
 merged; where both changed the same field to different values, nothing is saved and both values are told.
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from apps.workloads.models import Workload, WorkloadRevision
 OWNERS: Final = ("business_owner_id", "technical_owner_id", "budget_owner_id")
 SLUG_LENGTH: Final = 72
 SLUG_LOCK: Final = 7_305
+# Addresses under /workloads/ that pages have.
+NOT_SLUGS: Final = frozenset({"new", "import", "views", "register", "likely"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +66,37 @@ def may_edit(actor: Actor, workload: Workload) -> bool:
     return held.may(Right.ALLOCATE) and held.sees_money_of(workload.cost_centre)
 
 
+def new_token() -> str:
+    """What tells one form from another before anything of it is saved."""
+    return secrets.token_hex(6)
+
+
+def draft_slug(token: str) -> str:
+    """The address of a draft. Raises BadInput for what is no token."""
+    if not re.fullmatch(r"[0-9a-f]{12}", token):
+        raise BadInput("This form has no valid address.", hint="Begin again with “Register a use case”.")
+    return f"draft-{token}"
+
+
 @transaction.atomic
-def start_draft(*, actor: Actor, registered_for: dict[str, Any] | None = None, **values: Unpack[Values]) -> Workload:
-    """Begin a registration; a name is all it takes. `registered_for` is usage to bind later: source_id and pairs."""
+def start_draft(
+    *, actor: Actor, token: str = "", registered_for: dict[str, Any] | None = None, **values: Unpack[Values]
+) -> Workload:
+    """Begin a registration; a name is all it takes. `registered_for` is usage to bind later: source_id and pairs.
+
+    A form has a `token` of its own from its first sight on, so that saving twice at once makes one draft.
+    """
     rights.require(actor, Right.REGISTER)
     cleaned = fields.clean(values, CARD | PROMISE)
     if not cleaned.get("name"):
         raise BadInput("Give the use case a name.", hint="The draft is kept from then on.")
     card = {name: value for name, value in cleaned.items() if name in CARD}
-    draft = Workload.objects.create(
-        slug=f"draft-{secrets.token_hex(6)}", created_by_id=actor.person_id, registered_for=registered_for, **card
+    slug = draft_slug(token or new_token())
+    draft, made = Workload.objects.get_or_create(
+        slug=slug, defaults={"created_by_id": actor.person_id, "registered_for": registered_for, **card}
     )
+    if not made:
+        return save_draft(actor=actor, workload=draft, **values)
     promise = {name: value for name, value in cleaned.items() if name in PROMISE}
     WorkloadRevision.objects.create(workload=draft, version=1, recorded_by_id=actor.person_id, **promise)
     audit.record(actor=actor, verb="started draft", subject=draft, data={"name": draft.name})
@@ -194,7 +217,7 @@ def _locked(actor: Actor, workload: Workload) -> Workload:
 
 def _change(actor: Actor, current: Workload, version: int | None, wanted: dict[str, Any], *, verb: str) -> Workload:
     latest = current.revisions.latest("version")
-    wanted = _merged(current, latest, version, wanted)
+    wanted = _merged(actor, current, latest, version, wanted)
     if "name" in wanted and not wanted["name"]:
         raise BadInput("A use case needs a name.")
     card = _changes(current, {name: value for name, value in wanted.items() if name in CARD})
@@ -217,11 +240,13 @@ def _changes(row: Workload | WorkloadRevision, wanted: Mapping[str, Any]) -> dic
     return {name: texts for name, texts in both.items() if texts[0] != texts[1]}
 
 
-def _merged(current: Workload, latest: WorkloadRevision, version: int | None, wanted: dict[str, Any]) -> dict[str, Any]:
+def _merged(
+    actor: Actor, current: Workload, latest: WorkloadRevision, version: int | None, wanted: dict[str, Any]
+) -> dict[str, Any]:
     """What is left to save of an edit that began at an older version; StaleEdit where both changed a field."""
     if version is None or version == current.version:
         return wanted
-    began_with = _values_at(current, version)
+    began_with = _values_at(actor, current, version)
     clashes, kept = [], dict(wanted)
     for name in wanted.keys() & began_with.keys():
         standing = getattr(latest if name in PROMISE else current, name)
@@ -239,10 +264,15 @@ def _clash(name: str, stands: Any, wanted: Any) -> Clash:
     return Clash(name, fields.LABELS[name], fields.in_words(name, stands), fields.in_words(name, wanted))
 
 
-def _values_at(workload: Workload, version: int) -> dict[str, str | None]:
-    """Fields changed since that version, with the value they had then; the audit trail remembers."""
+def _values_at(actor: Actor, workload: Workload, version: int) -> dict[str, str | None]:
+    """Fields that others changed since that version, with the value they had then; the audit trail remembers.
+
+    What the same person saved from the same form a moment ago is no clash: there the last word counts.
+    """
     about = AuditEvent.objects.filter(subject_kind="workloads.workload", subject_id=str(workload.pk))
     events = about.filter(data__version__gt=version).order_by("id")
+    if actor.person_id is not None:
+        events = events.exclude(person_id=actor.person_id)
     before: dict[str, str | None] = {}
     for event in events:
         for name, (old, _) in event.data["changes"].items():
@@ -255,5 +285,5 @@ def _free_slug(name: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SLUG_LOCK])
     stem = slugify(name)[:SLUG_LENGTH].strip("-") or "workload"
-    taken = set(Workload.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
+    taken = set(Workload.objects.filter(slug__startswith=stem).values_list("slug", flat=True)) | NOT_SLUGS
     return next(slug for n in range(1, len(taken) + 2) if (slug := stem if n == 1 else f"{stem}-{n}") not in taken)

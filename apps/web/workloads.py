@@ -1,0 +1,389 @@
+"""The portfolio: every workload and what it costs, as filters, columns and saved views would have it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Page, Paginator
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts import rights
+from apps.accounts import services as accounts
+from apps.accounts.models import CostCentre, SavedView
+from apps.accounts.rights import Right
+from apps.catalog.models import LatencyBand, ValueTier
+from apps.core import organisation
+from apps.core.actor import Actor
+from apps.core.models import Organisation
+from apps.costs.selectors import CostScope, CostTotals, cost_totals, may_see_unallocated
+from apps.costs.selectors.portfolio import SORTS, Portfolio, PortfolioRow, change_of, months_before, portfolio
+from apps.costs.selectors.scope import rows_of
+from apps.web import figures, hooks
+from apps.web.exports import Cell, table_response
+from apps.web.forms import errors_said
+from apps.web.pages import PageRequest, page_or_part
+from apps.web.parts import Chip, Choice, Kpi
+from apps.web.period import PeriodChoice, period_of
+from apps.web.workloads_columns import COLUMNS, ListColumn, chosen_columns, file_columns, file_row, totals_row
+from apps.workloads import selectors
+from apps.workloads.models import Workload
+from apps.workloads.selectors import Filters
+
+PAGE: Final = 25
+LONGEST_FILE: Final = 50_000
+VIEW_PAGE: Final = "workloads"
+STAGES: Final = {"live": "not sunset", **{value: str(label) for value, label in Workload.Stage.choices}}
+KEPT_IN_VIEW: Final = ("stage", "tier", "band", "audience", "cc", "q", "sort", "cols", "density", "drafts")
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_GET
+def workload_list(request: PageRequest) -> HttpResponseBase:
+    """One page of the register with its money; `format` gives all rows of the filter as a file."""
+    if "col" in request.GET:
+        return HttpResponseRedirect(_query(request, col=None, page=None, cols=",".join(request.GET.getlist("col"))))
+    period, filters, company = period_of(request), _filters(request), organisation.get()
+    columns = chosen_columns(request.GET.get("cols", ""), sees_money=_sees_money(request.actor))
+    if request.GET.get("format"):
+        return _file(request, period, filters, columns, company.currency)
+    number = _page_number(request)
+    found = _portfolio(request, period, filters, limit=PAGE, offset=(number - 1) * PAGE, columns=columns)
+    page = _PortfolioPaginator(found).get_page(number)
+    context = {
+        "found": found,
+        "rows": [_ListRow(row, found, company.currency) for row in found.rows],
+        "page": page,
+        "columns": columns,
+        "heads": _heads(columns),
+        "sort": _sort(request),
+        "chips": _chips(request, filters),
+        "filters": filters,
+        "kpis": _kpis(request.actor, period, company) if _sees_money(request.actor) else [],
+        "views": _views(request),
+        "view_query": _view_query(request),
+        "hidden": _hidden(request, ("cols",)),
+        "search_hidden": _hidden(request, ("q",)),
+        "all_columns": _choosable(columns, sees_money=_sees_money(request.actor)),
+        "is_dense": request.GET.get("density") == "dense",
+        "density_href": _query(request, density=None if request.GET.get("density") == "dense" else "dense"),
+        "file_href": _query(request, page=None),
+        "clear_href": f"?{period.query}",
+    }
+    return page_or_part(request, "workloads/list.html", "rows", context)
+
+
+@dataclass(frozen=True, slots=True)
+class _ListRow:
+    """A row as the template draws it."""
+
+    row: PortfolioRow
+    found: Portfolio
+    currency: str
+
+    @property
+    def workload(self) -> Workload:
+        return self.row.workload
+
+    @property
+    def ratio(self) -> float:
+        """Share of the largest cost of the filter."""
+        largest = self.found.largest
+        return float(self.row.cost / largest) if self.row.cost and largest and largest > 0 else 0.0
+
+    @property
+    def is_unpriced(self) -> bool:
+        return bool(self.row.money and self.row.money.unpriced_lines)
+
+    @property
+    def is_unconverted(self) -> bool:
+        return bool(self.row.money and self.row.money.unconverted_lines)
+
+    @property
+    def meta(self) -> str:
+        """Customer care · T2 · ticket summary"""
+        centre = self.workload.cost_centre
+        facts = (centre.name if centre else "", self.row.tier, self.workload.output_unit)
+        return " · ".join(fact for fact in facts if fact)
+
+    @property
+    def trend(self) -> str:
+        """The sparkline in words."""
+        known = [cost for cost in self.row.months if cost is not None]
+        if not known:
+            return "No cost in the last 12 months"
+        first, last = (figures.compact(cost, self.currency) for cost in (known[0], known[-1]))
+        return f"Cost a month, from {first} to {last}"
+
+    @property
+    def has_trend(self) -> bool:
+        return any(cost is not None for cost in self.row.months)
+
+
+class _PortfolioPaginator(Paginator[PortfolioRow]):
+    """Pages over rows that SQL has counted and cut already."""
+
+    def __init__(self, found: Portfolio) -> None:
+        super().__init__(found.rows, PAGE)
+        self._found = found
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return self._found.count
+
+    def page(self, number: int | str) -> Page[PortfolioRow]:
+        return Page(self._found.rows, self.validate_number(number), self)
+
+
+def _portfolio(
+    request: PageRequest,
+    period: PeriodChoice,
+    filters: Filters,
+    *,
+    columns: list[ListColumn],
+    limit: int | None,
+    offset: int = 0,
+) -> Portfolio:
+    before = (period.before.start, period.before.end)
+    return portfolio(
+        actor=request.actor,
+        workloads=selectors.listed(request.actor, filters),
+        scope=CostScope(period.start, period.end),
+        before=before, sort=_sort(request), limit=limit, offset=offset,
+        with_months=any(column.key == "months" for column in columns),
+    )  # fmt: skip
+
+
+def _file(
+    request: PageRequest, period: PeriodChoice, filters: Filters, columns: list[ListColumn], currency: str
+) -> HttpResponseBase:
+    found = _portfolio(request, period, filters, columns=columns, limit=LONGEST_FILE)
+    months = months_before(period.end) if any(column.key == "months" for column in columns) else []
+    rows: list[list[Cell]] = [file_row(columns, row, months) for row in found.rows]
+    rows.append(totals_row(columns, found, months))
+    kind = "xlsx" if request.GET["format"] == "xlsx" else "csv"
+    heads = file_columns(columns, months, currency)
+    return table_response(heads, rows, name=f"workloads-{period.query.partition('=')[2]}", kind=kind)
+
+
+def _filters(request: HttpRequest) -> Filters:
+    """What the URL asks for; a value that does not exist filters nothing."""
+    get = request.GET
+    return Filters(
+        words=" ".join(get.get("q", "").split())[:100],
+        stage=get.get("stage", "") if get.get("stage", "") in STAGES else "",
+        tier=get.get("tier", "")[:2],
+        band=get.get("band", "")[:20],
+        audience=get.get("audience", "") if get.get("audience", "") in Workload.Audience.values else "",
+        cost_centre=get.get("cc", "")[:40],
+        drafts=get.get("drafts", "") == "1",
+    )
+
+
+def _sort(request: HttpRequest) -> str:
+    sort = request.GET.get("sort", "")
+    return sort if sort.removeprefix("-") in SORTS else "-cost"
+
+
+def _page_number(request: HttpRequest) -> int:
+    text = request.GET.get("page", "1")
+    return min(max(int(text), 1), 100_000) if text.isascii() and text.isdigit() and len(text) < 8 else 1
+
+
+def _heads(columns: list[ListColumn]) -> list[Any]:
+    first = replace(COLUMNS["stage"].head, label="Workload", sort="name")
+    return [first, *(column.head for column in columns)]
+
+
+def _sees_money(actor: Actor) -> bool:
+    """Whether any figure can be shown: by a role, or because one owns something."""
+    if rights.rights_of(actor).may(Right.SEE_MONEY):
+        return True
+    return Workload.objects.money_visible_to(actor).active().exists()
+
+
+# --- Figures at the top -----------------------------------------------------------------------------------------------
+
+
+def _kpis(actor: Actor, period: PeriodChoice, company: Organisation) -> list[Kpi]:
+    scope = CostScope(period.start, period.end)
+    totals = cost_totals(actor=actor, scope=scope, before=(period.before.start, period.before.end))
+    kpis = [_full_cost(totals, period, company.currency)]
+    if may_see_unallocated(actor):
+        kpis.append(_unallocated(totals, company))
+    kpis += [_calls(totals), _unpriced(actor, scope)]
+    return kpis
+
+
+def _full_cost(totals: CostTotals, period: PeriodChoice, currency: str) -> Kpi:
+    amount = figures.money(totals.now.cost if totals.now.lines else None, currency)
+    change = change_of(totals.now.cost, totals.before)
+    if change is None:
+        return Kpi("Full cost", amount, context=f"nothing to compare with in {period.compare_label}")
+    return Kpi("Full cost", amount, strong=figures.delta(change), context=f"from {period.compare_label}")
+
+
+def _unallocated(totals: CostTotals, company: Organisation) -> Kpi:
+    cost, bill = totals.unallocated.cost, totals.now.cost
+    share = cost / bill if cost is not None and bill else None
+    limit = unallocated_limit(company)
+    amount = figures.money(cost if totals.now.lines else None, company.currency)
+    if share is None:
+        return Kpi("Unallocated", amount, context="of the full cost")
+    is_over = share > limit
+    return Kpi(
+        "Unallocated", amount, strong=figures.percent(share), tone="warn" if is_over else "",
+        context=f"of the full cost, limit {figures.percent(limit, digits=0)}",
+    )  # fmt: skip
+
+
+def unallocated_limit(company: Organisation) -> float:
+    """The share of the full cost that may be nobody's: a setting of the organisation, 3 % unless it says otherwise."""
+    return float(company.settings.get("unallocated_limit", 0.03))
+
+
+def _calls(totals: CostTotals) -> Kpi:
+    if not totals.now.requests:
+        return Kpi("Calls", figures.UNKNOWN, context="none counted in this period")
+    delivered = totals.now.requests - totals.now.failed
+    share = totals.now.failed / totals.now.requests
+    return Kpi("Calls", figures.tokens(delivered), strong=figures.percent(share), context="of all attempts failed")
+
+
+def _unpriced(actor: Actor, scope: CostScope) -> Kpi:
+    rows = rows_of(actor, scope)
+    counted = "count(DISTINCT x.offering_id), coalesce(sum(x.unpriced_tokens), 0)"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {counted} FROM ({rows.text}) x WHERE x.unpriced_tokens > 0", rows.values)
+        models, tokens = cursor.fetchone()
+    if not models:
+        return Kpi("Unpriced", "None", context="every model used has a price")
+    noun = "model" if models == 1 else "models"
+    return Kpi(
+        "Unpriced", f"{models} {noun}", strong=figures.tokens(tokens), tone="warn", context="tokens, cost unknown"
+    )
+
+
+# --- Filters, columns, saved views ------------------------------------------------------------------------------------
+
+
+def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
+    tiers = [(tier.code, str(tier)) for tier in ValueTier.objects.all()]
+    bands = [(band.code, band.name) for band in LatencyBand.objects.all()]
+    centres = list(CostCentre.objects.filter(active=True).values_list("code", "name"))
+    audiences = [(value, str(label)) for value, label in Workload.Audience.choices]
+    chips = [
+        _chip(request, "stage", "Stage", filters.stage, list(STAGES.items())),
+        _chip(request, "tier", "Tier", filters.tier, tiers),
+        _chip(request, "cc", "Cost centre", filters.cost_centre, centres),
+        _chip(request, "audience", "Audience", filters.audience, audiences),
+        _chip(request, "band", "Speed", filters.band, bands),
+    ]
+    return [*chips, *_draft_chip(request, filters), *_words_chip(request, filters)]
+
+
+def _chip(request: HttpRequest, key: str, label: str, chosen: str, choices: list[tuple[str, str]]) -> Chip:
+    if chosen:
+        word = dict(choices).get(chosen, chosen)
+        return Chip(f"{label} is {word}", href=_query(request, **{key: None, "page": None}), is_on=True)
+    links = [
+        Choice(word[:1].upper() + word[1:], _query(request, **{key: value, "page": None})) for value, word in choices
+    ]
+    return Chip(label, choices=links)
+
+
+def _draft_chip(request: PageRequest, filters: Filters) -> Iterator[Chip]:
+    if filters.drafts:
+        yield Chip("Drafts", href=_query(request, drafts=None, page=None), is_on=True)
+    elif number := selectors.listed(request.actor, Filters(drafts=True)).count():
+        yield Chip(f"Drafts ({number})", href=_query(request, drafts="1", page=None))
+
+
+def _words_chip(request: HttpRequest, filters: Filters) -> Iterator[Chip]:
+    if filters.words:
+        yield Chip(f"“{filters.words}”", href=_query(request, q=None, page=None), is_on=True)
+
+
+def _query(request: HttpRequest, **changes: str | None) -> str:
+    """This page's address with some of its query changed; None takes a key out."""
+    values = {**request.GET.dict(), **changes}
+    return "?" + urlencode({key: value for key, value in values.items() if value is not None and key != "format"})
+
+
+def _hidden(request: HttpRequest, besides: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What a small form must carry along so that the rest of the address stays."""
+    left_out = (*besides, "page", "format")
+    return [(key, value) for key, value in request.GET.items() if key not in left_out]
+
+
+def _choosable(columns: list[ListColumn], *, sees_money: bool) -> list[tuple[ListColumn, bool]]:
+    return [(column, column in columns) for column in COLUMNS.values() if sees_money or not column.is_money]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    view: SavedView
+    href: str
+    is_current: bool
+    is_own: bool
+
+
+def _views(request: PageRequest) -> list[_View]:
+    """Saved views carry no period: the chosen one stays."""
+    period, now = period_of(request).query, dict(parse_qsl(_view_query(request)))
+    found = SavedView.objects.visible_to_person(request.actor.person_id).filter(page=VIEW_PAGE).order_by("name")
+    return [
+        _View(
+            view=view,
+            href=f"?{view.query}&{period}" if view.query else f"?{period}",
+            is_current=dict(parse_qsl(view.query)) == now,
+            is_own=view.person_id == request.actor.person_id,
+        )
+        for view in found
+    ]
+
+
+def _view_query(request: HttpRequest) -> str:
+    return urlencode([(key, request.GET[key]) for key in KEPT_IN_VIEW if request.GET.get(key)])
+
+
+@login_required
+@require_POST
+def save_view(request: PageRequest) -> HttpResponse:
+    """Keep filters, columns, order and density under a name."""
+    kept = [(key, value) for key, value in parse_qsl(request.POST.get("query", "")) if key in KEPT_IN_VIEW]
+    name, shared = request.POST.get("name", ""), request.POST.get("shared") == "1"
+    with errors_said(request, done=f"The view “{' '.join(name.split())[:60]}” is saved."):
+        accounts.save_view(actor=request.actor, page=VIEW_PAGE, name=name, query=urlencode(kept), shared=shared)
+    return HttpResponseRedirect(f"{reverse('workloads:list')}?{urlencode(kept)}")
+
+
+@login_required
+@require_POST
+def delete_view(request: PageRequest, pk: int) -> HttpResponse:
+    accounts.delete_view(actor=request.actor, view_id=pk)
+    messages.success(request, "The view is deleted.")
+    return HttpResponseRedirect(reverse("workloads:list"))
+
+
+# --- Search -----------------------------------------------------------------------------------------------------------
+
+
+@hooks.finds("Workloads")
+def find(actor: Actor, words: str) -> Iterator[hooks.Found]:
+    found = selectors.listed(actor, Filters(words=words)).select_related("cost_centre")[:8]
+    for workload in found:
+        yield hooks.Found(
+            label=workload.name,
+            href=reverse("workloads:detail", args=[workload.slug]),
+            icon="chart-bubble",
+            meta=workload.cost_centre.name if workload.cost_centre else workload.ref,
+        )
