@@ -168,6 +168,8 @@ def _is_loopback(address: str) -> bool:
 
 
 def _ask_for_code(request: HttpRequest) -> HttpResponse:
+    # The page says where the code stands, so it has to stand there.
+    setup.setup_code()
     form = CodeForm(posted(request))
     if request.method == "POST" and form.is_valid():
         if setup.is_setup_code(form.cleaned_data["code"]):

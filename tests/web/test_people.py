@@ -70,6 +70,21 @@ def test_signing_up_by_oneself_and_changing_the_address_are_not_here(world: Worl
         assert log_in(world.eve).get(f"/accounts/{path}").status_code == 404
 
 
+def test_nothing_is_changed_without_the_token_of_the_form(world: World) -> None:
+    """Log-in gives the token a new value; the one of the page that follows works."""
+    ada = log_in_by_form("ada@example.com", client=Client())
+    forger = Client(enforce_csrf_checks=True)
+    forger.cookies = ada.cookies
+    address = reverse("people:deactivate", args=[world.eve.pk])
+
+    assert forger.post(address).status_code == 403
+    assert forger.post(address, headers={"HX-Request": "true"}).status_code == 403
+    page = forger.get(reverse("people:detail", args=[world.eve.pk])).content.decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page).group(1)  # type: ignore[union-attr]
+    assert forger.post(address, headers={"HX-Request": "true", "X-CSRFToken": token}).status_code == 302
+    assert not Person.objects.get(pk=world.eve.pk).active
+
+
 # --- Sessions ---------------------------------------------------------------------------------------------------------
 
 

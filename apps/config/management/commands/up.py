@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management import get_commands
 from django.core.management.base import BaseCommand
 
+from apps.accounts import setup
 from apps.config import database, databases, embedded, static, supervisor
 from apps.config.embedded import Paths
 from apps.config.environment import flag
@@ -82,6 +83,8 @@ def greet(chosen: str, address: str, paths: Paths) -> None:
     if chosen == "demo":
         say_logins()
         say("This is the demo company. Your own organisation: make up EMPTY=1")
+    elif setup.is_needed():
+        say(f"Nobody is here yet: the first page sets it up. From another machine it asks for: {setup.setup_code()}")
     say(f"Logs: {paths.logs}. Ctrl-C stops everything.")
 
 
