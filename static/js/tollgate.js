@@ -46,6 +46,8 @@
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target?.id !== "panel") return;
+    document.querySelector(".tg-is-explained")?.classList.remove("tg-is-explained");
+    opener?.classList.add("tg-is-explained");
     const heading = byId("panel").querySelector("h2");
     if (heading) say(`Opened: ${heading.textContent.trim()}`);
     byId("panel").focus({ preventScroll: true });

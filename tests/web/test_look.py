@@ -1,4 +1,4 @@
-"""The style sheet keeps its promises: readable colours, dark twice the same, nothing that the content policy forbids."""
+"""The style sheet keeps its promises: readable colours, dark twice the same, nothing the content policy forbids."""
 
 import re
 from pathlib import Path
