@@ -332,7 +332,8 @@ def _end_badly(lease: sources.Lease, error: Exception) -> None:
     """Cancelled, failed with a sentence, or put back for another attempt."""
     if isinstance(error, sources.LeaseLost):
         return
-    connection.close_if_unusable_or_obsolete()
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
     try:
         _record_end(lease, error)
     except (OperationalError, InterfaceError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from apps.core.errors import Conflict, NotAllowed
@@ -133,7 +133,6 @@ def test_a_broken_file_fails_once_with_the_reason_and_the_source_says_so(db: Non
     imports.run(pull.pk)
     assert state_of(pull) == "failed"
     assert "no column for" in pull.error
-    assert pull.part.source.state == "active"  # as read before
     pull.part.source.refresh_from_db()
     assert pull.part.source.state == "attention"
     assert "no column for" in pull.part.source.state_reason
@@ -173,11 +172,21 @@ def test_a_full_disk_is_said_and_leaves_nothing(db: None, log: Path, monkeypatch
     assert not list((Path(os.environ["TOLLGATE_HOME"]) / "work").glob("*"))
 
 
-def test_a_reading_process_that_is_killed_is_tried_again(db: None, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reading_process_that_is_killed_is_tried_again(
+    db: None, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o700)
     pull = request_pull(log)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(killed))
+        imports.run(pull.pk)
+    assert state_of(pull) == "queued"
+    assert "signal 9" in pull.error
+    lapse(pull)
     imports.run(pull.pk)
-    assert state_of(pull) == "failed"
+    assert state_of(pull) == "done"
 
 
 def test_a_waiting_pull_is_cancelled_at_once(db: None, log: Path) -> None:
@@ -285,8 +294,6 @@ def lapse_when_free(pull: Pull) -> None:
     def lapsed() -> bool:
         rows = Pull.objects.select_for_update(skip_locked=True).filter(pk=pull.pk)
         return bool(list(rows)) and (rows.update(lease_until=timezone.now() - timedelta(seconds=1)) or True)
-
-    from django.db import transaction
 
     def attempt() -> bool:
         with transaction.atomic():

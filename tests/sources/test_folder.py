@@ -1,0 +1,210 @@
+"""A live folder: what appears in it is read once, whole, and whatever happens to the names."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from apps.core.errors import BadInput
+from apps.sources import services as sources
+from apps.sources.connector import connector_of, registry
+from apps.sources.models import LookedAtFile, Part, Pull, Source
+from apps.usage.models import Hour
+from tests.world import MACHINE
+from workers import imports
+from workers import sources as asking
+
+HEADER = "time,usage_key,provider,model,input_tokens,output_tokens\n"
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def incoming(tmp_path: Path, settings: Any) -> Path:
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    settings.IMPORT_ROOTS = [str(folder)]
+    return folder
+
+
+@pytest.fixture
+def source(db: None, incoming: Path) -> Source:
+    return make_source(incoming)
+
+
+def make_source(folder: Path, *, pattern: str = "*.csv") -> Source:
+    form = registry()["folder"].Config(
+        {"folder": str(folder), "pattern": pattern, "format": "requests", "settle_seconds": 60}
+    )
+    assert form.is_valid(), form.errors
+    config, secrets = registry()["folder"].split(form.cleaned_data)
+    return sources.create_source(
+        actor=MACHINE, name="Gateway", kind="folder", config=config, secrets=secrets, pull_every_minutes=5
+    )
+
+
+def write(folder: Path, name: str, *keys: str, age: int = 600, day: int = 3) -> Path:
+    """A log with one call a key, last changed `age` seconds ago."""
+    path = folder / name
+    path.write_text(HEADER + "".join(f"2025-11-{day:02}T14:10:00Z,{key},openai,gpt-4o,100,10\n" for key in keys))
+    changed = timezone.now().timestamp() - age
+    os.utime(path, (changed, changed))
+    return path
+
+
+def ask(source: Source) -> list[str]:
+    """Look once and read all that is ready; the names of the parts that were read."""
+    pulls = asking.ask(actor=MACHINE, source=source)
+    for pull in pulls:
+        imports.run(pull.pk)
+    return [pull.part.name for pull in pulls]
+
+
+def requests_of(part: str) -> int:
+    rows = Hour.objects.filter(series_id__in=Part.objects.get(name=part).series.values("pk"))
+    return sum(row.requests or 0 for row in rows)
+
+
+def test_what_appears_is_read_once(source: Source, incoming: Path) -> None:
+    write(incoming, "a.csv", "A")
+    assert ask(source) == ["a.csv"]
+    assert ask(source) == []
+    assert requests_of("a.csv") == 1
+
+
+def test_a_file_that_still_grows_waits(source: Source, incoming: Path) -> None:
+    write(incoming, "a.csv", "A", age=5)
+    assert ask(source) == []
+    write(incoming, "a.csv", "A", "B", age=2)
+    assert ask(source) == []
+    assert ask(source) == ["a.csv"]  # it looked the same twice
+    assert requests_of("a.csv") == 2
+
+
+def test_a_changed_file_is_loaded_again_and_a_touched_one_is_not(source: Source, incoming: Path) -> None:
+    path = write(incoming, "a.csv", "A")
+    ask(source)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert ask(source) == []
+    write(incoming, "a.csv", "A", "B", "C", age=300)
+    assert ask(source) == ["a.csv"]
+    assert requests_of("a.csv") == 3
+
+
+def test_a_broken_file_is_said_and_does_not_block_the_others(source: Source, incoming: Path) -> None:
+    write(incoming, "good.csv", "A")
+    (incoming / "bad.csv").write_text("one,two\n1,2\n")
+    os.utime(incoming / "bad.csv", (1_700_000_000, 1_700_000_000))
+    assert sorted(ask(source)) == ["bad.csv", "good.csv"]
+    source.refresh_from_db()
+    assert source.state == "attention"
+    assert source.state_reason.startswith("bad.csv: ")
+    assert requests_of("good.csv") == 1
+    assert ask(source) == []  # the broken one is not tried again until it changes
+
+    write(incoming, "bad.csv", "B")
+    assert ask(source) == ["bad.csv"]
+    source.refresh_from_db()
+    assert source.state == "active"
+
+
+def test_log_rotation_by_renaming_neither_loses_nor_doubles_rows(source: Source, incoming: Path) -> None:
+    write(incoming, "app.csv", "A")
+    ask(source)
+    (incoming / "app.csv").rename(incoming / "app-1.csv")
+    write(incoming, "app.csv", "B", "C", day=4)
+    assert ask(source) == ["app.csv"]
+    assert (requests_of("app-1.csv"), requests_of("app.csv")) == (1, 2)
+
+    (incoming / "app-1.csv").rename(incoming / "app-2.csv")
+    (incoming / "app.csv").rename(incoming / "app-1.csv")
+    write(incoming, "app.csv", "D", day=5)
+    assert ask(source) == ["app.csv"]
+    assert [requests_of(f"app{n}.csv") for n in ("-2", "-1", "")] == [1, 2, 1]
+    assert Hour.objects.count() == 4
+
+
+def test_rows_of_a_file_that_was_deleted_or_overwritten_by_rotation_stay(source: Source, incoming: Path) -> None:
+    write(incoming, "a.csv", "A")
+    write(incoming, "b.csv", "B", day=4)
+    ask(source)
+    (incoming / "a.csv").rename(incoming / "b.csv")  # what b held is gone from the disk, not from the books
+    assert ask(source) == []
+    assert requests_of("b.csv") == 1
+    assert Part.objects.filter(name__startswith="b.csv until").count() == 1
+    assert Hour.objects.count() == 2
+
+
+def test_a_copy_is_left_out_and_said(source: Source, incoming: Path) -> None:
+    write(incoming, "a.csv", "A")
+    ask(source)
+    write(incoming, "copy.csv", "A")
+    assert ask(source) == []
+    assert "same bytes" in LookedAtFile.objects.get(name="copy.csv").problem
+    source.refresh_from_db()
+    assert source.state == "active"
+    assert Hour.objects.count() == 1
+
+
+def test_a_link_out_of_the_folder_is_left_alone(source: Source, incoming: Path, tmp_path: Path) -> None:
+    outside = write(tmp_path, "secret.csv", "A")
+    (incoming / "link.csv").symlink_to(outside)
+    (incoming / "folder").symlink_to(tmp_path)
+    assert ask(source) == []
+    assert list(connector_of(make_source(incoming, pattern="**/*.csv")).files()) == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("folder", ["/etc", "/", "{root}/..", "{root}/link", "../../etc"])
+def test_a_folder_outside_the_allowed_ones_is_refused(incoming: Path, folder: str) -> None:
+    (incoming / "link").symlink_to("/etc")
+    values = {"folder": folder.format(root=incoming), "pattern": "*", "format": "requests", "settle_seconds": 1}
+    form = registry()["folder"].Config(values)
+    assert not form.is_valid()
+    assert "may not be read" in str(form.errors["folder"])
+
+
+@pytest.mark.parametrize("pattern", ["../*.csv", "/etc/*", "a/../../b"])
+def test_a_pattern_stays_inside_its_folder(incoming: Path, pattern: str) -> None:
+    values = {"folder": str(incoming), "pattern": pattern, "format": "requests", "settle_seconds": 1}
+    assert "pattern" in registry()["folder"].Config(values).errors
+
+
+def test_a_link_that_is_swapped_in_later_is_refused_when_looking(source: Source, incoming: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    incoming.rename(tmp_path / "moved")
+    incoming.symlink_to(elsewhere)
+    source.config["folder"] = str(incoming / "..")
+    with pytest.raises(BadInput, match="may not be read"):
+        list(connector_of(source).files())  # type: ignore[attr-defined]
+
+
+def test_the_schedule_asks_when_the_time_has_come_and_not_when_paused(source: Source) -> None:
+    now = timezone.now()
+    assert asking.due_sources(now) == [source]
+    sources.mark_looked(source=source, now=now)
+    assert asking.due_sources(now + timedelta(minutes=2)) == []
+    assert asking.due_sources(now + timedelta(minutes=5)) == [source]
+    sources.pause(actor=MACHINE, source=source)
+    assert asking.due_sources(now + timedelta(minutes=5)) == []
+
+
+def test_a_folder_that_vanished_needs_attention(source: Source, incoming: Path) -> None:
+    incoming.rmdir()
+    asking.pull(source.pk)
+    source.refresh_from_db()
+    assert source.state == "attention"
+    assert "There is no folder" in source.state_reason
+
+
+def test_the_pull_command_reads_and_tells(source: Source, incoming: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(incoming, "a.csv", "A")
+    call_command("pull")
+    assert capsys.readouterr().out.strip() == "gateway, a.csv: 1 ledger rows written"
+    call_command("pull", "gateway")
+    assert capsys.readouterr().out.strip() == "gateway: nothing new"
+    assert Pull.objects.get().state == "done"
