@@ -11,7 +11,7 @@ _INVITATION = """Hello {name},
 Choose your password here:
 {link}
 
-The link works once, until {until:%d %B %Y, %H:%M} UTC. Nobody else can see it, {inviter} included.
+The link works once, until {until:%d %B %Y, %H:%M} UTC. Do not pass it on: whoever opens it first chooses your password.
 """
 
 

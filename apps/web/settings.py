@@ -54,7 +54,8 @@ class OrganisationForm(forms.Form):
         self._offer("currency", [(code, code) for code in CURRENCIES], current.currency if current else "USD")
         self._offer("zone", zones(), current.zone if current else "UTC")
         if current:
-            self.fields["name"].initial = current.name
+            # A name that nobody chose is not offered as if somebody had.
+            self.fields["name"].initial = "" if current.name == organisation.DEFAULT_NAME else current.name
             self.fields["fiscal_start"].initial = current.fiscal_start
         for name in ("currency", "zone"):
             self.fields[name].disabled = is_fixed

@@ -72,6 +72,7 @@ def test_going_on_alone_takes_a_reason_that_stays_on_record(db: None) -> None:
 
 def test_an_organisation_that_a_command_made_is_renamed_by_the_wizard(db: None) -> None:
     organisation.make(actor=MACHINE, name=organisation.DEFAULT_NAME)
+    assert organisation.DEFAULT_NAME not in re.findall(r'value="([^"]*)"', Client().get("/setup/").content.decode())
 
     start(Client())
 
