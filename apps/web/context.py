@@ -15,7 +15,7 @@ NAMES_A_PERIOD = ("month", "from", "to")
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Context processor. Before log-in there is only the organisation's name and the theme."""
-    found = organisation.find()
+    found = request.organisation if hasattr(request, "organisation") else organisation.find()
     base = {
         "organisation_name": found.name if found else "",
         "currency": found.currency if found else "USD",

@@ -25,7 +25,7 @@ NOBODY = Actor(person_id=None, label="somebody not logged in", channel="web")
 
 
 class ActorMiddleware:
-    """Sets `request.actor` from the session's account, and the organisation's zone for every time that is shown."""
+    """Sets `request.actor` and `request.organisation`, and the organisation's zone for every time that is shown."""
 
     def __init__(self, get_response: Answer) -> None:
         self.get_response = get_response
@@ -34,7 +34,7 @@ class ActorMiddleware:
         request.actor = _actor(request)  # type: ignore[attr-defined]
         if not request.user.is_authenticated:
             return self.get_response(request)
-        found = organisation.find()
+        found = request.organisation = organisation.find()  # type: ignore[attr-defined]
         # Rights are asked for by the frame, the page and each query: once a request is enough.
         with rights.remembering(), timezone.override(ZoneInfo(found.zone) if found else UTC):
             return self.get_response(request)

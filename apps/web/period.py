@@ -143,7 +143,7 @@ def period_of(request: HttpRequest) -> PeriodChoice:
     cached: PeriodChoice | None = getattr(request, "period_choice", None)
     if cached is None:
         cached = parse(
-            request.GET.dict(), today=_today(), default=lambda: _default(request), fiscal_start=_fiscal_start()
+            request.GET.dict(), today=_today(), default=lambda: _default(request), fiscal_start=_fiscal_start(request)
         )
         request.period_choice = cached  # type: ignore[attr-defined]
     return cached
@@ -166,7 +166,7 @@ def parse(values: dict[str, str], *, today: date, default: Callable[[], date], f
 
 def default_period(request: HttpRequest) -> PeriodChoice:
     """What the frame shows when the URL's period cannot be read."""
-    return parse({}, today=_today(), default=lambda: _default(request), fiscal_start=_fiscal_start())
+    return parse({}, today=_today(), default=lambda: _default(request), fiscal_start=_fiscal_start(request))
 
 
 def fiscal_year_start(today: date, first_month: int) -> date:
@@ -212,8 +212,8 @@ def _today() -> date:
     return timezone.localdate()
 
 
-def _fiscal_start() -> int:
-    found = organisation.find()
+def _fiscal_start(request: HttpRequest) -> int:
+    found = request.organisation if hasattr(request, "organisation") else organisation.find()
     return found.fiscal_start if found else 1
 
 

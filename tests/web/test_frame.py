@@ -48,10 +48,16 @@ def test_the_period_stands_in_the_url_and_is_kept_by_every_entry(world: World):
     assert not any("?" in address for address in entries(client).values())
 
 
-def test_a_period_that_is_none_is_said_and_the_page_stands(world: World):
-    html = log_in(world.ada).get("/?month=2026-99").content.decode()
-    assert "is not a month" in html
-    assert "What waits for you" in html
+def test_a_period_that_is_none_is_said_and_a_page_without_figures_stands(world: World):
+    response = log_in(world.ada).get("/search/?q=a&month=2026-99")
+    assert response.status_code == 200
+    assert "is not a month" in response.content.decode()
+
+
+def test_a_page_with_figures_refuses_a_period_that_is_none_in_words(world: World):
+    response = log_in(world.ada).get("/?month=2026-99")
+    assert response.status_code == 400
+    assert "is not a month" in response.content.decode()
 
 
 def test_what_waits_is_counted_at_its_entry(world: World, monkeypatch):

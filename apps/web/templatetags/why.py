@@ -1,0 +1,29 @@
+"""`{% why_link text "cost" workload=slug %}`: a figure with its proof behind it, for the period of the page."""
+
+from django import template
+from django.template import Context
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.web.cost_scope import why_address
+from apps.web.period import PeriodChoice
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def why_link(
+    context: Context, text: str, figure: str = "cost", period: PeriodChoice | None = None, **filters: str | int
+) -> SafeString:
+    """The figure as a link with a dotted line under the pointer; htmx opens the proof beside the page."""
+    return why_to(text, why_address(figure, period or context["period"], **filters))
+
+
+@register.simple_tag
+def why_to(text: str, address: str) -> SafeString:
+    """The same for an address that a view has worked out; plain text where there is none."""
+    if not address:
+        return format_html("{}", text)
+    return format_html(
+        '<a class="tg-why" href="{0}" hx-get="{0}" hx-target="#panel" title="Why this number?">{1}</a>', address, text
+    )
