@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
                 (
                     "actor",
                     models.CharField(
-                        blank=True, help_text="What acted when it was no person: a task, a command.", max_length=80
+                        blank=True, help_text="What acted when no person did: a task, a command.", max_length=80
                     ),
                 ),
                 ("channel", models.CharField(max_length=8)),
