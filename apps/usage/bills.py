@@ -5,8 +5,6 @@ both null. Money is read to 18 decimals, from text or by the shortest text of a 
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import ibis
@@ -14,7 +12,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from apps.usage import fields, rejects
-from apps.usage.job import Reduction
+from apps.usage.job import Reduction, plain
 from apps.usage.parsing import (
     Checked,
     Clock,
@@ -248,7 +246,7 @@ def _reduction(
     task: Task, bill: Bill, sums: list[tuple[Any, ...]], rejected: int, read: int, found: list[rejects.Reject]
 ) -> Reduction:
     by_currency = {
-        row[0]: {"billed_cost": _written(row[2]), "effective_cost": _written(row[3]), "list_cost": _written(row[4])}
+        row[0]: {"billed_cost": plain(row[2]), "effective_cost": plain(row[3]), "list_cost": plain(row[4])}
         for row in sums
     }
     only = next(iter(by_currency.values())) if len(by_currency) == 1 else {}
@@ -271,11 +269,6 @@ def _reduction(
         focus_version=bill.version,
         effective_cost_usable=usable,
     )
-
-
-def _written(amount: Decimal | None) -> str | None:
-    """An amount exactly, without zeros at its end."""
-    return None if amount is None else f"{amount.normalize():f}"
 
 
 def _notes(task: Task, bill: Bill, *, usable: bool) -> list[str]:

@@ -9,7 +9,7 @@ from ibis.backends.duckdb import Backend
 from apps.usage import fields, rejects
 from apps.usage.fields import NOTES
 from apps.usage.hours import check_requests, check_usage, requests_to_hours, usage_to_hours
-from apps.usage.job import Reduction
+from apps.usage.job import Reduction, plain
 from apps.usage.parsing import TOO_EARLY, Check, Checked, Clock
 from apps.usage.reading import FileError, Layout, copy, engine, literal
 from apps.usage.running import run
@@ -108,7 +108,7 @@ def _reduction(
         currencies=summary["currencies"] or [],
         missing_fields=_missing(task),
         notes=_notes(task, int(summary["flags"] or 0)),
-        reported_cost=None if summary["reported_cost"] is None else str(summary["reported_cost"]),
+        reported_cost=plain(summary["reported_cost"]),
     )
 
 

@@ -143,7 +143,7 @@ def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
         **_key(rows),
         prompt_band=ibis.literal(fields.UNKNOWN_BAND, "int8"),
         hour=rows.at.truncate("h"),
-        money=text(rows.currency) if "currency" in rows.columns else ibis.null("string"),
+        money=_currency(rows),
     )
     has_tokens = "input_tokens_" in keyed.columns
     marks = {
@@ -222,6 +222,12 @@ def _check_currency(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
     named = text(raw.currency) if "currency" in raw.columns else ibis.null("string")
     problems.add("currency: empty", rows.cost_.notnull() & named.isnull())
     problems.add("currency: not a code of three capitals", named.notnull() & ~named.re_search("^[A-Z]{3}$"))
+
+
+def _currency(rows: ir.Table) -> ir.StringValue:
+    if not {"currency", "cost_"} <= set(rows.columns):
+        return ibis.null("string")
+    return ibis.cases((rows.cost_.notnull(), text(rows.currency)))
 
 
 def _calls(rows: ir.Table) -> ir.IntegerValue:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 
 from apps.usage.reading import Guards
 
@@ -84,6 +85,14 @@ class Reduction:
     by_currency: dict[str, dict[str, str | None]] = field(default_factory=dict)
     focus_version: str | None = None
     effective_cost_usable: bool | None = None
+
+
+def plain(amount: Decimal | None) -> str | None:
+    """An amount exactly as text, without an exponent and without zeros at its end."""
+    if amount is None:
+        return None
+    digits = f"{amount:f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 @dataclass(frozen=True, slots=True)

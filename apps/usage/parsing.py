@@ -6,12 +6,14 @@ one anchored ASCII pattern has matched. Where a file's type already proves a val
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 
 import ibis
 import ibis.expr.types as ir
+
+from apps.usage.zones import Change, changes
 
 NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 PLAIN_DIGITS = r"^[0-9]{1,18}$"
@@ -28,6 +30,7 @@ OFFSET = r":[0-9.,]+ ?([+-])([0-9]{2}):?([0-9]{2})?$"
 
 SECONDS = {"s": 1, "ms": 1000, "h": 3600}
 EARLIEST = 1_420_070_400  # 2015-01-01, in seconds since 1970
+LEEWAY = timedelta(days=2)
 TOO_EARLY = "before 2015"
 
 
@@ -148,12 +151,12 @@ def moment(raw: ir.Value, clock: Clock) -> ir.TimestampValue:
     """The UTC time as a naive timestamp, to the minute for text (ledgers keep hours, so leap seconds fall in place)."""
     kind = raw.type()
     if kind.is_timestamp() and kind.timezone:
-        return raw.cast("timestamp('UTC')").cast("timestamp")
+        return raw.cast("timestamp")
     if kind.is_timestamp() or kind.is_date():
-        return _from_zone(raw.cast("timestamp"), clock.zone)
+        return _from_zone(raw.cast("timestamp"), clock)
     if clock.unit != "iso":
         return _at(0) + seconds(raw, clock).as_interval("s")
-    return _written(text(raw), clock.zone)
+    return _written(text(raw), clock)
 
 
 def seconds(raw: ir.Value, clock: Clock) -> ir.IntegerValue:
@@ -186,10 +189,10 @@ def _at(epoch: int) -> ir.TimestampScalar:
     return ibis.literal(datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None), "timestamp")
 
 
-def _written(words: ir.StringValue, zone: str) -> ir.TimestampValue:
+def _written(words: ir.StringValue, clock: Clock) -> ir.TimestampValue:
     """Read an ISO time. The first 16 characters are the minute; the rest can only move it by an offset."""
     minute = words.substr(0, 16).try_cast("timestamp")
-    local = _from_zone(minute, zone)
+    local = _from_zone(minute, clock)
     shift = _offset_minutes(words)
     return ibis.cases(
         (~words.re_search(MOMENT), ibis.null("timestamp")),
@@ -206,7 +209,14 @@ def _offset_minutes(words: ir.StringValue) -> ir.IntegerValue:
     return ibis.ifelse(sign == "-", -size, size)
 
 
-def _from_zone(local: ir.TimestampValue, zone: str) -> ir.TimestampValue:
-    if zone == "UTC":
+def _from_zone(local: ir.TimestampValue, clock: Clock) -> ir.TimestampValue:
+    if clock.zone == "UTC":
         return local
-    return local.cast(f"timestamp('{zone}')").cast("timestamp")
+    first, last = (datetime.fromtimestamp(epoch, UTC) for epoch in (EARLIEST, clock.latest))
+    oldest, *later = changes(clock.zone, first - LEEWAY, last + LEEWAY)
+    branches = [(local >= change.local, _minus(local, change)) for change in reversed(later)]
+    return ibis.cases(*branches, else_=_minus(local, oldest)) if branches else _minus(local, oldest)
+
+
+def _minus(local: ir.TimestampValue, change: Change) -> ir.TimestampValue:
+    return local - ibis.interval(seconds=int(change.offset.total_seconds()))

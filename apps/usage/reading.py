@@ -89,6 +89,7 @@ def engine(
     backend = ibis.duckdb.connect(":memory:", **settings)
     files = ", ".join(literal(str(layout.path.resolve())) for layout in layouts)
     try:
+        backend.raw_sql("SET TimeZone = 'UTC'")
         backend.raw_sql(f"SET allowed_directories = [{literal(str(work_dir) + '/')}]")
         backend.raw_sql(f"SET allowed_paths = [{files}]")
         backend.raw_sql("SET enable_external_access = false")

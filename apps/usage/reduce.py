@@ -33,9 +33,9 @@ def reduce_files(job: Job, on_progress: OnProgress = lambda _: None, stop: threa
     _remove(work_dir, *LEFTOVERS, *OUTPUT)
     try:
         task = prepare(job, work_dir, watch)
-        with fingerprint([Path(path) for path in job.paths], watch) as sha256:
+        with fingerprint([Path(path) for path in job.paths], job.guards, watch) as sha256:
             reduction = bills.reduce_bill(task) if job.format == fields.FOCUS else calls.reduce_calls(task)
-        reduction = replace(reduction, sha256=sha256())
+            reduction = replace(reduction, sha256=sha256())
         (work_dir / "result.json").write_text(json.dumps(asdict(reduction), indent=1))
     except BaseException:
         _remove(work_dir, *OUTPUT)

@@ -33,6 +33,7 @@ STRUCTURE = {
     "INVALID ENCODING": "line: not UTF-8 text",
     "INVALID STATE": "line: a quote stands inside a value",
 }
+BROKEN = "SELECT scan_id, file_id, line_byte_position AS byte, error_type::VARCHAR AS kind FROM reject_errors"
 REMEDIES = (
     ("before 2015", "Times that count from a start need --time-origin; times in ms or s need --time-unit."),
     ("in the future", "Check the clock that wrote the log, and the zone the file is read in."),
@@ -153,35 +154,38 @@ def _with_lines(
     broken = _broken_lines(suspect.db)
     waiting = next(rows, None)
     row_no = 0
-    for line, at in _records(suspect.layout):
-        if at in broken:
-            yield line, broken.pop(at), []
-        else:
-            row_no += 1
-            if waiting and waiting[0] == row_no:
-                yield line, suspect.reasons[waiting[1] - 1], waiting[2:]
-                waiting = next(rows, None)
+    for line, end in _records(suspect.layout):
         if watch.stop.is_set():
             raise Cancelled
+        if broken and broken[-1][0] < end:
+            yield line, broken.pop()[1], []
+            continue
+        row_no += 1
+        if waiting and waiting[0] == row_no:
+            yield line, suspect.reasons[waiting[1] - 1], waiting[2:]
+            waiting = next(rows, None)
         if not waiting and not broken:
             return
-    yield from ((None, reason, []) for reason in broken.values())
-    while waiting:
-        yield None, suspect.reasons[waiting[1] - 1], waiting[2:]
-        waiting = next(rows, None)
+    # Line ends that this side reads in another way than the engine: the rows are listed, their lines are not known.
+    yield from ((None, reason, []) for _, reason in reversed(broken))
+    if waiting:
+        yield from ((None, suspect.reasons[row[1] - 1], row[2:]) for row in (waiting, *rows))
 
 
-def _broken_lines(db: duckdb.DuckDBPyConnection) -> dict[int, str]:
-    """Lines that DuckDB could not split, by the byte at which they begin."""
-    found = db.execute("SELECT line_byte_position, min(error_type::VARCHAR) FROM reject_errors GROUP BY 1 ORDER BY 1")
-    return {at: STRUCTURE.get(kind, f"line: {kind.lower()}") for at, kind in found.fetchall()}
+def _broken_lines(db: duckdb.DuckDBPyConnection) -> list[tuple[int, str]]:
+    """Lines that DuckDB could not split, the last one first, each by a byte at or near its beginning.
+
+    That byte is now the line's first, now its second, now a blank line before it; it is never past the line.
+    """
+    found = db.execute(f"SELECT byte, min(kind) FROM ({BROKEN}) GROUP BY byte ORDER BY byte DESC").fetchall()
+    return [(byte, STRUCTURE.get(kind, f"line: {kind.lower()}")) for byte, kind in found]
 
 
 def count_broken(db: duckdb.DuckDBPyConnection) -> int:
     """Rows that DuckDB could not split; it keeps no list where no text file was read."""
     if not db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchone():
         return 0
-    row = db.execute("SELECT count(*) FROM (SELECT DISTINCT scan_id, file_id, line_byte_position FROM reject_errors)").fetchone()
+    row = db.execute(f"SELECT count(*) FROM (SELECT DISTINCT scan_id, file_id, byte FROM ({BROKEN}))").fetchone()
     return int(row[0]) if row else 0
 
 
@@ -192,36 +196,36 @@ def _batches(found: Path) -> Iterator[list[Any]]:
 
 
 def _records(layout: Layout) -> Iterator[tuple[int, int]]:
-    """Line (counted from 1) and byte at which each row of data begins; blank lines are no rows."""
+    """Line (counted from 1) in which each row of data begins, and the byte after its end; blank lines are no rows."""
     opened: Callable[..., Any] = gzip.open if layout.gzip else open
     with opened(layout.path, "rb") as file:
         yield from (_csv_records(file, layout) if layout.kind == CSV else _plain_records(file))
 
 
 def _plain_records(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    at = 0
+    end = 0
     for line, content in enumerate(file, start=1):
+        end += len(content)
         if content.strip():
-            yield line, at
-        at += len(content)
+            yield line, end + (not content.endswith(b"\n"))
 
 
 def _csv_records(file: BinaryIO, layout: Layout) -> Iterator[tuple[int, int]]:
     csv.field_size_limit(1 << 30)
-    read = [0]
+    end = 0
 
     def lines() -> Iterator[str]:
+        nonlocal end
         for content in file:
-            read[0] += len(content)
+            end += len(content) + (not content.endswith(b"\n"))
             yield content.decode("latin-1")  # one character a byte: only quotes and separators matter here
 
     source = lines()
     for _ in range(layout.skip):
         next(source, None)
-    start, line = read[0], layout.skip
     reader = csv.reader(source, delimiter=layout.delimiter)
     before = 0
     for record in reader:
         if record:
-            yield line + before + 1, start
-        start, before = read[0], reader.line_num
+            yield layout.skip + before + 1, end
+        before = reader.line_num

@@ -10,6 +10,7 @@ from apps.usage.job import Cancelled, Watch
 from apps.usage.reading import FileError
 
 TICK_SECONDS = 0.3
+SAVE_AGAIN = "Export or copy it again."
 
 
 def run(db: duckdb.DuckDBPyConnection, sql: str, watch: Watch, tick: Callable[[float], None]) -> None:
@@ -38,8 +39,10 @@ def in_words(error: BaseException) -> BaseException:
         return FileError("The file needs more memory than it may take.", "Import it in smaller parts.")
     if "GZIP" in said.upper() and "end" in said:
         return FileError("The file is cut off: its gzip data ends too early.", "Copy it again; nothing of it was loaded.")
+    if "state machine" in said:
+        return FileError("Its rows cannot be told apart: line ends of two kinds, or quotes that do not close.", SAVE_AGAIN)
     if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.InternalException):
-        return FileError(f"The file cannot be read: {_first_sentence(said)}", "Is it damaged? Export or copy it again.")
+        return FileError(f"The file cannot be read: {_first_sentence(said)}", SAVE_AGAIN)
     return error
 
 
