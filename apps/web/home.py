@@ -1,14 +1,415 @@
-"""Home: what waits for the person who looks."""
+"""Home: what waits for the person who looks, when, and how much money hangs on it. Never without a next step."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final, Literal
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.db.models import OuterRef, Subquery
+from django.http import HttpResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from apps.web.pages import page_or_part
+from apps.accounts.rights import Right, Rights, rights_of
+from apps.core import organisation
+from apps.core.actor import Actor
+from apps.costs import selectors
+from apps.costs.selectors import BilledMonth, CostScope, CostTotals
+from apps.costs.selectors.waiting import unclaimed_keys, unpriced_models
+from apps.sources.models import Pull, Source
+from apps.sources.selectors import SourceRow, source_rows
+from apps.web import figures
+from apps.web.cost_scope import why_address
+from apps.web.costs import UNALLOCATED_LIMIT, change
+from apps.web.pages import PageRequest, page_or_part
+from apps.web.period import PeriodChoice, period_of
+from apps.workloads.models import Workload
+from apps.workloads.selectors import drafts_of
+
+Group = Literal["Today", "This week", "Later"]
+GROUPS: Final[tuple[Group, ...]] = ("Today", "This week", "Later")
+MOST_OF_A_KIND: Final = 5
+REJECTED_FOR: Final = timedelta(days=14)
+SOURCES_SHOWN: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A row of the list: icon, verb and object, why me, money, due, one button."""
+
+    group: Group
+    icon: str
+    title: str
+    why: str
+    href: str
+    action: str
+    money: str = figures.UNKNOWN
+    money_note: str = ""
+    due: str = ""
+    due_tone: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must be right before a month is closed; None is not known."""
+
+    text: str
+    is_done: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What to do when nothing waits."""
+
+    title: str
+    text: str
+    action: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Looker:
+    """Who looks at which period, and the money that they may see of it."""
+
+    actor: Actor
+    rights: Rights
+    period: PeriodChoice
+    currency: str
+    totals: CostTotals
+
+    @property
+    def sees_money(self) -> bool:
+        return self.rights.may(Right.SEE_MONEY) or bool(self.totals.now.lines)
 
 
 @login_required
 @require_GET
-def home(request: HttpRequest) -> HttpResponse:
-    return page_or_part(request, "home/index.html", "waiting", {"today": timezone.localdate()})
+def home(request: PageRequest) -> HttpResponse:
+    period = period_of(request)
+    looker = _looker(request.actor, period)
+    tasks = [task for tasks in _KINDS for task in tasks(looker)]
+    context = {
+        "today": timezone.localdate(),
+        "groups": [(group, [task for task in tasks if task.group == group]) for group in GROUPS],
+        "counted": _counted(tasks),
+        "step": _next_step(looker) if not tasks else None,
+        "register_href": address("workloads:new"),
+        **_side(looker),
+    }
+    return page_or_part(request, "home/index.html", "waiting", context)
+
+
+def _looker(actor: Actor, period: PeriodChoice) -> Looker:
+    before = (period.before.start, period.before.end)
+    totals = selectors.cost_totals(actor=actor, scope=CostScope(period.start, period.end), before=before)
+    return Looker(actor, rights_of(actor), period, organisation.get().currency, totals)
+
+
+def address(*names: str) -> str:
+    """The first of these pages that exists; empty if none does."""
+    for name in names:
+        try:
+            return reverse(name)
+        except NoReverseMatch:
+            continue
+    return ""
+
+
+def _counted(tasks: Sequence[Task]) -> str:
+    """9 things: 3 for today, 4 this week, 2 later."""
+    words: dict[Group, str] = {"Today": "for today", "This week": "this week", "Later": "later"}
+    parts = [f"{n} {words[group]}" for group in GROUPS if (n := sum(task.group == group for task in tasks))]
+    if not parts:
+        return "Nothing waits."
+    return f"{len(tasks)} thing{'' if len(tasks) == 1 else 's'}: {', '.join(parts)}."
+
+
+# --- What waits -------------------------------------------------------------------------------------------------------
+
+
+def _imports(looker: Looker) -> Iterator[Task]:
+    """Imports that stopped, wait for their columns, or left rows behind."""
+    if not looker.rights.may(Right.MANAGE_SOURCES):
+        return
+    newest = Pull.objects.filter(part=OuterRef("part")).exclude(state=Pull.State.DRAFT).order_by("-pk").values("pk")[:1]
+    pulls = Pull.objects.visible_to(looker.actor).select_related("part__source")
+    failed = pulls.filter(state=Pull.State.FAILED, pk=Subquery(newest)).order_by("-pk")
+    drafts = pulls.filter(state=Pull.State.DRAFT, requested_by=looker.actor.person_id).order_by("-pk")
+    since = timezone.now() - REJECTED_FOR
+    left = pulls.filter(state=Pull.State.DONE, pk=Subquery(newest), finished_at__gte=since, totals__rows_rejected__gt=0)
+    yield from (_failed_import(pull) for pull in failed[:MOST_OF_A_KIND])
+    yield from (_unfinished_import(pull) for pull in drafts[:MOST_OF_A_KIND])
+    yield from (_rejected_rows(pull) for pull in left.order_by("-pk")[:MOST_OF_A_KIND])
+
+
+def _failed_import(pull: Pull) -> Task:
+    return Task(
+        "Today",
+        "file-alert",
+        f"Import failed: {pull.part.name}",
+        pull.error or "It stopped without a reason.",
+        _import_href(pull),
+        "See why",
+        money_note="nothing was read",
+        due=figures.ago(pull.finished_at),
+        due_tone="bad",
+    )
+
+
+def _unfinished_import(pull: Pull) -> Task:
+    return Task(
+        "Today",
+        "columns",
+        f"Check the columns of {pull.part.name}",
+        "You uploaded it; nothing is read before you say so.",
+        _import_href(pull),
+        "Go on",
+        due=figures.ago(pull.requested_at),
+    )
+
+
+def _rejected_rows(pull: Pull) -> Task:
+    rejected, read = pull.totals.get("rows_rejected"), pull.totals.get("rows_read")
+    return Task(
+        "This week",
+        "file-broken",
+        "Import finished with rejected rows",
+        f"{figures.count(rejected)} of {figures.count(read)} rows were not read:",
+        _import_href(pull),
+        "See rows",
+        money_note="not counted",
+        due=figures.day(pull.finished_at),
+        code=pull.part.name,
+    )
+
+
+def _import_href(pull: Pull) -> str:
+    try:
+        return reverse("imports:detail", args=[pull.pk])
+    except NoReverseMatch:
+        return address("imports:list", "home")
+
+
+def _sources(looker: Looker) -> Iterator[Task]:
+    """Sources that cannot be read: their figures are missing from everything."""
+    if not looker.rights.may(Right.MANAGE_SOURCES):
+        return
+    for source in Source.objects.visible_to(looker.actor).filter(state=Source.State.NEEDS_ATTENTION)[:MOST_OF_A_KIND]:
+        yield Task(
+            "Today",
+            "plug-connected-x",
+            f"{source.name} cannot be read",
+            source.state_reason or "It does not answer.",
+            _source_href(source.slug),
+            "Look into it",
+            money_note="figures are missing",
+            due=f"since {figures.moment(source.last_looked_at)}" if source.last_looked_at else "",
+            due_tone="bad",
+        )
+
+
+def _source_href(slug: str) -> str:
+    try:
+        return reverse("sources:detail", args=[slug])
+    except NoReverseMatch:
+        return address("sources:list", "home")
+
+
+def _unallocated(looker: Looker) -> Iterator[Task]:
+    """Keys that nobody claims, once they are over the limit of the full cost."""
+    share = _unallocated_share(looker.totals)
+    if not looker.rights.may(Right.ALLOCATE) or share is None or share <= UNALLOCATED_LIMIT:
+        return
+    keys = unclaimed_keys(actor=looker.actor, first=looker.period.start, end=looker.period.end)
+    title = (
+        "1 usage key belongs to nobody"
+        if keys.count == 1
+        else f"{figures.count(keys.count)} usage keys belong to nobody"
+    )
+    before = _ratio(looker.totals.unallocated_before, looker.totals.before)
+    moved = f", {'up' if before < share else 'down'} from {figures.percent(before)}" if before else ""
+    limit = figures.percent(UNALLOCATED_LIMIT, digits=0)
+    yield Task(
+        "This week",
+        "help-hexagon",
+        title,
+        f"{figures.percent(share)} of full cost{moved}; the limit is {limit}. The largest is",
+        f"{address('unallocated:list', 'costs:overview')}?{looker.period.query}",
+        "Bind keys",
+        money=figures.money(looker.totals.unallocated.cost, looker.currency),
+        money_note=f"in {looker.period.label}",
+        due="Before sign-off",
+        code=keys.largest,
+    )
+
+
+def _unpriced(looker: Looker) -> Iterator[Task]:
+    """Models without a price: what they cost is unknown until somebody says."""
+    if not looker.rights.may(Right.EDIT_RATES):
+        return
+    models = unpriced_models(first=looker.period.start, end=looker.period.end)
+    if models.count:
+        yield Task(
+            "This week",
+            "tag-off",
+            f"{models.count} model{' has' if models.count == 1 else 's have'} no price",
+            "What they cost is unknown and not zero. The largest is",
+            address("rates:list"),
+            "Give prices",
+            money=f"{figures.tokens(models.tokens)}",
+            money_note="tokens, cost unknown",
+            due="Before sign-off",
+            code=models.largest,
+        )
+
+
+def _drafts(looker: Looker) -> Iterator[Task]:
+    """Use cases that the person began to register."""
+    for draft in drafts_of(looker.actor)[:MOST_OF_A_KIND]:
+        yield Task(
+            "Later",
+            "pencil",
+            f"Finish registering {draft.name}",
+            "A draft has no usage and nobody else sees it.",
+            _draft_href(draft),
+            "Go on",
+            due=f"saved {figures.ago(draft.updated_at)}",
+        )
+
+
+def _draft_href(draft: Workload) -> str:
+    for name in ("workloads:register", "workloads:edit", "workloads:detail"):
+        try:
+            return reverse(name, args=[draft.slug])
+        except NoReverseMatch:
+            continue
+    return ""
+
+
+_KINDS: Final[tuple[Callable[[Looker], Iterator[Task]], ...]] = (_sources, _imports, _unallocated, _unpriced, _drafts)
+
+
+def _next_step(looker: Looker) -> NextStep:
+    """What this person can do next when nothing waits for them."""
+    register = address("workloads:new")
+    if (
+        not looker.totals.now.lines
+        and looker.rights.may(Right.MANAGE_SOURCES)
+        and address("imports:new", "imports:list")
+    ):
+        text = "Drop in a log of model calls or a cloud bill; a few minutes later you see what it cost."
+        return NextStep("Bring the first usage in", text, "Import a file", address("imports:new", "imports:list"))
+    if register and not Workload.objects.visible_to(looker.actor).exists():
+        text = "Say in three short steps what it is for, how much it is worth and who answers for it."
+        return NextStep("Register the first use case", text, "Register a use case", register)
+    if looker.sees_money:
+        return NextStep(
+            "Nothing waits for you",
+            "See what each use of AI costs, and why.",
+            "Open full cost",
+            address("costs:overview"),
+        )
+    text = "Look up what others do with AI, or register what you do with it yourself."
+    return NextStep("Nothing waits for you", text, "Open the portfolio", address("workloads:list", "search"))
+
+
+# --- Beside the list --------------------------------------------------------------------------------------------------
+
+
+def _side(looker: Looker) -> dict[str, object]:
+    sees_sources = looker.rights.may(Right.SEE_SOURCES)
+    sources = source_rows(actor=looker.actor) if sees_sources else []
+    bills = (
+        selectors.billed_months(actor=looker.actor, scope=CostScope(looker.period.start, looker.period.end))
+        if looker.sees_money
+        else []
+    )
+    return {
+        "sees_money": looker.sees_money,
+        "facts": _facts(looker, bills) if looker.sees_money else [],
+        "full_change": change(looker.totals.now.cost, looker.totals.before),
+        "checks": _checks(looker, sources, bills) if sees_sources and looker.rights.may(Right.SEE_UNALLOCATED) else [],
+        "sources": sources[:SOURCES_SHOWN],
+        "source_count": len(sources),
+        "sources_href": address("sources:list"),
+        "own": _own(looker) if not looker.rights.may(Right.SEE_MONEY) else [],
+    }
+
+
+def _facts(looker: Looker, bills: Sequence[BilledMonth]) -> list[tuple[str, str, str]]:
+    """The month in three figures, each with its proof."""
+    totals, currency = looker.totals, looker.currency
+    facts = [
+        (
+            "Full cost",
+            figures.money(totals.now.cost if totals.now.lines else None, currency),
+            why_address("cost", looker.period),
+        )
+    ]
+    if selectors.may_see_unallocated(looker.actor):
+        facts.append(
+            (
+                "Workloads",
+                figures.money(totals.workloads.cost, currency),
+                why_address("cost", looker.period, allocated="yes"),
+            )
+        )
+        facts.append(
+            (
+                "Unallocated",
+                figures.money(totals.unallocated.cost, currency),
+                why_address("cost", looker.period, allocated="no"),
+            )
+        )
+    if bills:
+        residual = sum((bill.residual for bill in bills), Decimal(0))
+        facts.append(
+            ("Residual to the bill", figures.money(residual, currency), why_address("residual", looker.period))
+        )
+    return facts
+
+
+def _checks(looker: Looker, sources: Sequence[SourceRow], bills: Sequence[BilledMonth]) -> list[Check]:
+    """What must be right before the month is closed."""
+    totals, share = looker.totals, _unallocated_share(looker.totals)
+    broken = [row for row in sources if row.source.state == Source.State.NEEDS_ATTENTION or row.last_failed]
+    running = Pull.objects.visible_to(looker.actor).unfinished().count()
+    unpriced = totals.now.unpriced_tokens
+    residual = sum((bill.residual for bill in bills), Decimal(0))
+    return [
+        Check("Every source has delivered", not broken, f"{len(broken)} not" if broken else ""),
+        Check("No imports running", not running, f"{running} running" if running else ""),
+        Check("Every token has a price", not unpriced, f"{figures.tokens(unpriced)} tokens" if unpriced else ""),
+        Check(
+            "Unallocated within its limit",
+            share is None or share <= UNALLOCATED_LIMIT,
+            figures.percent(share) if share else "",
+        ),
+        Check(
+            "A bill stands beside it",
+            bool(bills),
+            f"{figures.money(residual, looker.currency)} residual" if bills else "no bill",
+        ),
+    ]
+
+
+def _own(looker: Looker) -> list[tuple[Workload, str]]:
+    """What the workloads of an owner cost, for those who see no other money."""
+    own = list(Workload.objects.money_visible_to(looker.actor).active().order_by("name")[:8])
+    scope = CostScope(looker.period.start, looker.period.end)
+    table = selectors.cost_table(actor=looker.actor, scope=scope, grouping=selectors.Grouping.WORKLOAD, limit=200)
+    costs = {row.key: row.now.cost for row in table.rows}
+    return [(workload, figures.money(costs.get(str(workload.pk)), looker.currency)) for workload in own]
+
+
+def _unallocated_share(totals: CostTotals) -> Decimal | None:
+    return _ratio(totals.unallocated.cost, totals.now.cost) if totals.now.lines else None
+
+
+def _ratio(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    return part / whole if part is not None and whole else None

@@ -51,10 +51,11 @@ def search(request: PageRequest) -> HttpResponse:
 
 
 def _found(actor: Actor, words: str) -> Iterator[ResultGroup]:
-    for title, finder in hooks.finders.items():
-        found = list(finder(actor, words))[:MOST_IN_A_GROUP]
-        if not found and title in _POOLS:
-            found = closest(words, _POOLS[title](actor))
+    for title in dict.fromkeys((*_POOLS, *hooks.finders)):
+        finder, pool = hooks.finders.get(title), _POOLS.get(title)
+        found = list(finder(actor, words))[:MOST_IN_A_GROUP] if finder else []
+        if not found and pool:
+            found = closest(words, pool(actor))
         if found:
             yield ResultGroup(title, found)
 

@@ -2,7 +2,21 @@
 
 from django.urls import include, path
 
-from apps.web import accounts, audit, home, people, prices, search, settings, setup, theme, tokens
+from apps.web import (
+    accounts,
+    audit,
+    costs,
+    home,
+    people,
+    prices,
+    search,
+    settings,
+    setup,
+    theme,
+    tokens,
+    why,
+    workload,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -10,6 +24,9 @@ urlpatterns = [
     path("theme/", theme.choose, name="theme"),
     path("", include(accounts)),
     path("audit/", include(audit)),
+    path("costs/", include(costs)),
+    path("why/", include(why)),
+    path("workloads/", include((workload.urlpatterns, "workloads"))),
     path("prices/", include(prices)),
     path("settings/", include(settings)),
     path("settings/people/", include(people)),

@@ -2,7 +2,14 @@
 
 from apps.costs.selectors.bills import BilledMonth, billed_months
 from apps.costs.selectors.freshness import FigureState, figure_state, newest_month
-from apps.costs.selectors.scope import BasisChoice, CostScope, Measures, may_see_unallocated
+from apps.costs.selectors.scope import (
+    LONGEST_BY_DAY,
+    BasisChoice,
+    CostScope,
+    Measures,
+    may_see_unallocated,
+    whole_months,
+)
 from apps.costs.selectors.tables import (
     NO_COST_CENTRE,
     NOBODY,
@@ -19,6 +26,7 @@ from apps.costs.selectors.tables import (
 )
 
 __all__ = (
+    "LONGEST_BY_DAY",
     "NOBODY",
     "NO_COST_CENTRE",
     "BasisChoice",
@@ -40,4 +48,5 @@ __all__ = (
     "may_see_unallocated",
     "month_costs",
     "newest_month",
+    "whole_months",
 )

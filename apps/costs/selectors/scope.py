@@ -39,7 +39,10 @@ class Sql(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CostScope:
-    """Days `first` to `end`, half-open, and what is left of them after the filters; None and "" filter nothing."""
+    """Days `first` to `end`, half-open, and what is left of them after the filters; None and "" filter nothing.
+
+    `offering_id` 0 is what names no model. A cost centre reaches all below it, unless `only_cost_centre`.
+    """
 
     first: date
     end: date
@@ -49,6 +52,7 @@ class CostScope:
     provider: str = ""
     component: str = ""
     cost_centre_path: str = ""
+    only_cost_centre: bool = False
     source_id: int | None = None
     allocated: bool | None = None
 
@@ -109,6 +113,11 @@ def split(first: date, end: date) -> tuple[list[date], list[tuple[date, date]]]:
         return [], [(first, end)]
     edges = ((first, months[0]), (periods.next_month(months[-1]), end))
     return months, [(start, stop) for start, stop in edges if start < stop]
+
+
+def whole_months(first: date, end: date) -> list[date]:
+    """The accounting months that lie in a period whole."""
+    return split(first, end)[0]
 
 
 def rows_of(
@@ -196,7 +205,7 @@ def _where(*parts: Sql | None) -> Sql:
 def _filters(scope: CostScope) -> Sql:
     parts = [_basis(scope.basis)]
     if scope.offering_id is not None:
-        parts.append(Sql("t.offering_id = %s", (scope.offering_id,)))
+        parts.append(Sql("coalesce(t.offering_id, 0) = %s", (scope.offering_id,)))
     if scope.provider:
         parts.append(Sql("t.offering_id IN (SELECT id FROM catalog_offering WHERE provider = %s)", (scope.provider,)))
     if scope.component:
@@ -217,8 +226,9 @@ def _owner_filters(actor: Actor, scope: CostScope) -> Sql:
     if scope.workload_id is not None:
         parts.append(Sql("t.workload_id = %s", (scope.workload_id,)))
     if scope.cost_centre_path:
-        below = "SELECT w.id FROM workloads_workload w JOIN accounts_cost_centre c ON c.id = w.cost_centre_id"
-        parts.append(Sql(f"t.workload_id IN ({below} WHERE starts_with(c.path, %s))", (scope.cost_centre_path,)))
+        there = "c.path = %s" if scope.only_cost_centre else "starts_with(c.path, %s)"
+        inside = "SELECT w.id FROM workloads_workload w JOIN accounts_cost_centre c ON c.id = w.cost_centre_id"
+        parts.append(Sql(f"t.workload_id IN ({inside} WHERE {there})", (scope.cost_centre_path,)))
     return _where(*parts)
 
 

@@ -1,0 +1,459 @@
+"""Why this number? One view for the proof of every figure: a panel beside the page, a page of its own, a file.
+
+The address is the figure's name and the filters of apps/web/cost_scope.py: the same words as on the cost page.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponseBase
+from django.urls import path, reverse
+from django.views.decorators.http import require_GET
+
+from apps.catalog.bands import band_label
+from apps.core import organisation
+from apps.core.actor import Actor
+from apps.core.errors import BadInput, NotFound
+from apps.costs import selectors, why
+from apps.costs.models import Component
+from apps.costs.selectors import Grouping, Measures
+from apps.costs.why import PricePart, Why
+from apps.usage.selectors import KEPT_SHARE, Latency, UsageMonth, bucket_names, usage_by_month
+from apps.web import figures
+from apps.web.cost_scope import AskedScope, asked_scope, row_filters, why_address
+from apps.web.costs import costs_address
+from apps.web.exports import table_response
+from apps.web.pages import PageRequest, page_or_part
+from apps.web.period import PeriodChoice, period_of
+
+MILLION: Final = 1_000_000
+MOST_PARTS: Final = 12
+KINDS: Final = {
+    "input": "input",
+    "cached": "cached input",
+    "cache_write": "cache write",
+    "cache_write_1h": "cache write, 1 h",
+    "output": "output",
+    "reasoning": "reasoning",
+    "unpriced": "tokens without a price",
+    "reported": "the source's own figure",
+    "gpu": "GPU-hours",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A figure in a formula, exactly, with its name; `sign` stands before it."""
+
+    figure: str
+    name: str
+    sign: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of one of the panel's tables."""
+
+    name: str
+    cells: Sequence[str]
+    note: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A numbered part of the panel: headings, rows, and the sum under them."""
+
+    title: str
+    meta: str
+    headings: Sequence[str]
+    lines: Sequence[Line]
+    total: Sequence[str] = ()
+
+    @property
+    def first_lines(self) -> Sequence[Line]:
+        return self.lines[:MOST_PARTS]
+
+    @property
+    def more_lines(self) -> Sequence[Line]:
+        return self.lines[MOST_PARTS:]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What the panel shows: the figure, how it comes about, and the tables that prove it."""
+
+    name: str
+    figure: str
+    formula: Sequence[Term]
+    tables: Sequence[Table] = field(default=())
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    actor: Actor
+    period: PeriodChoice
+    about: AskedScope
+    currency: str
+
+    @property
+    def title(self) -> str:
+        return ", ".join(part for part in (self.about.title, self.period.label) if part)
+
+
+@login_required
+@require_GET
+def figure(request: PageRequest, name: str) -> HttpResponseBase:
+    explain = _FIGURES.get(name)
+    if explain is None:
+        raise NotFound("There is no such figure.")
+    period = period_of(request)
+    about = asked_scope(request.actor, request.GET.dict(), period)
+    asked = Asked(request.actor, period, about, organisation.get().currency)
+    if request.GET.get("format"):
+        return _download(asked, name, request.GET["format"])
+    proof = why.why_cost(actor=asked.actor, scope=about.scope)
+    context = {
+        "asked": asked,
+        "proof": proof,
+        "explained": explain(asked, proof),
+        "address": request.get_full_path(),
+        "file": f"{request.get_full_path()}&format=csv",
+        "back": _back(asked),
+        "rows": _rows_in_words(proof),
+    }
+    return page_or_part(request, "costs/why.html", "panel_part", context)
+
+
+def _back(asked: Asked) -> str:
+    """Where the figure stands: closing the page's panel leads there."""
+    if asked.about.workload:
+        return f"{reverse('workloads:detail', args=[asked.about.workload.slug])}?{asked.period.query}"
+    return costs_address(asked.period, **asked.about.filters)
+
+
+def _download(asked: Asked, name: str, kind: str) -> HttpResponseBase:
+    """The whole proof. Its amounts add up to the figure, to the last digit."""
+    if kind not in ("csv", "xlsx"):
+        raise BadInput("The proof can be had as csv or xlsx.")
+    rows = why.proof_rows(actor=asked.actor, scope=asked.about.scope)
+    file = f"why-{name}-{asked.period.start}-to-{asked.period.last_day}"
+    return table_response(why.EXPORT_COLUMNS, rows, name=file, kind=kind)
+
+
+def _rows_in_words(proof: Why) -> list[tuple[str, str]]:
+    """Icon and words of what the figure rests on."""
+    counts = [
+        ("table", proof.hours, "hour"),
+        ("receipt", proof.charge_rows, "bill row"),
+        ("tags", proof.price_count, "price"),
+    ]
+    found = [(icon, f"{figures.count(n)} {word}{'' if n == 1 else 's'}") for icon, n, word in counts if n]
+    return [*found, ("list-details", f"{figures.count(proof.lines)} day line{'' if proof.lines == 1 else 's'}")]
+
+
+# --- Figures of money -------------------------------------------------------------------------------------------------
+
+
+def _cost(asked: Asked, proof: Why) -> Explained:
+    name = asked.about.words.get("basis", "Full cost")
+    formula = [
+        Term(_exact(asked, proof.amount), name.lower()),
+        Term(figures.count(proof.lines), _lines_word(proof), "="),
+    ]
+    return Explained(name, _exact(asked, proof.amount), formula, _money_tables(asked, proof))
+
+
+def _cost_per_call(asked: Asked, proof: Why) -> Explained:
+    totals = _totals(asked)
+    calls = totals.requests - totals.failed
+    each = proof.amount / calls if proof.amount is not None and calls else None
+    formula = [Term(_exact(asked, proof.amount), "full cost"), Term(figures.count(calls), "delivered calls", "÷")]
+    return Explained("Cost per call", _exact(asked, each), formula, _money_tables(asked, proof))
+
+
+def _residual(asked: Asked, proof: Why) -> Explained:
+    bills = selectors.billed_months(actor=asked.actor, scope=asked.about.scope)
+    bill = sum((month.effective for month in bills), Decimal(0))
+    computed = sum((month.computed for month in bills), Decimal(0))
+    formula = [Term(_exact(asked, bill), "bill"), Term(_exact(asked, computed), "computed", figures.MINUS)]
+    lines = [
+        Line(
+            f"{month.provider or 'not told'}, {figures.month_name(month.month)}",
+            [_exact(asked, month.effective), _exact(asked, month.computed), _exact(asked, month.residual)],
+        )
+        for month in bills
+    ]
+    total = ["Sum", _exact(asked, bill), _exact(asked, computed), _exact(asked, bill - computed)]
+    table = Table("By provider and month", "", ("Provider", "Bill", "Computed", "Residual"), lines, total)
+    known = _exact(asked, bill - computed) if bills else "No bill"
+    return Explained("Residual", known, formula if bills else [], [table] if bills else _money_tables(asked, proof))
+
+
+def _money_tables(asked: Asked, proof: Why) -> list[Table]:
+    if not proof.is_apart:
+        return [_parts_table(asked)]
+    tables = [_components_table(asked, proof)]
+    if proof.prices:
+        tables.append(_prices_table(asked, proof))
+    if proof.charges:
+        tables.append(_charges_table(proof))
+    if any(part.currency != asked.currency for part in proof.currencies):
+        tables.append(_currencies_table(asked, proof))
+    return tables
+
+
+def _components_table(asked: Asked, proof: Why) -> Table:
+    lines = [
+        Line(
+            Component(part.component).label,
+            [_how(part.component, part.bases), _exact(asked, part.amount)],
+            href="" if asked.about.scope.component else _why(asked, component=part.component),
+        )
+        for part in proof.components
+    ]
+    number = f"{len(lines)} component{'' if len(lines) == 1 else 's'}"
+    return Table("Inputs", number, ("Component", "How", "Cost"), lines, ["Full cost", "", _exact(asked, proof.amount)])
+
+
+def _how(component: str, bases: Sequence[str]) -> str:
+    if "computed" not in bases:
+        return "from the bill"
+    return "hours × price" if component.startswith("gpu") else "tokens × price"
+
+
+def _prices_table(asked: Asked, proof: Why) -> Table:
+    total = sum((part.amount_org for part in proof.prices if part.amount_org is not None), Decimal(0))
+    lines = [_price_line(part) for part in proof.prices]
+    headings = ("Model, what", "Million", "Price", "Cost")
+    return Table("By price", "million tokens × price", headings, lines, ["Sum", "", "", _exact(asked, total)])
+
+
+def _price_line(part: PricePart) -> Line:
+    """Million tokens x price = cost, in the price's currency; GPU-hours x price where time is paid."""
+    unit = 3600 if part.kind == "gpu" else MILLION
+    quantity = None if part.quantity is None else part.quantity / unit
+    price = figures.money_exact(part.price, part.currency)
+    cells = [_quantity(quantity), price, figures.money_exact(part.amount, part.currency)]
+    what = "GPU idle, GPU-hours" if part.component == "gpu_idle" else KINDS[part.kind]
+    return Line(f"{part.model or 'not reported'}, {what}", cells, note=_price_note(part))
+
+
+def _price_note(part: PricePart) -> str:
+    """Where the price is from and what of the call decided it."""
+    kind = "" if part.component in ("token", "gpu_used", "gpu_idle") else Component(part.component).label
+    tier = "" if part.service_tier == "standard" else f"tier {part.service_tier}"
+    band = "" if part.prompt_band == 0 else band_label(part.prompt_band)
+    since = f"from {figures.day(part.valid_from)}" if part.valid_from and part.valid_from.year > 1970 else ""
+    until = f"to {figures.day(part.valid_to)}" if part.valid_to else ""
+    origin = " ".join(word for word in (part.price_scope or "", part.list_version or "", since, until) if word)
+    return ", ".join(word for word in (kind, tier, band, origin) if word)
+
+
+def _charges_table(proof: Why) -> Table:
+    lines = [
+        Line(
+            f"{charge.source}: {charge.meter or charge.category}",
+            [
+                figures.count(charge.rows),
+                figures.money_exact(charge.billed, charge.currency),
+                figures.money_exact(charge.effective, charge.currency),
+            ],
+            note=_charge_note(charge),
+        )
+        for charge in proof.charges
+    ]
+    return Table("Rows of the bill", "at their own charge period", ("Meter", "Rows", "Billed", "Effective"), lines)
+
+
+def _charge_note(charge: why.ChargePart) -> str:
+    quantity = f"{_quantity(charge.quantity)} {charge.unit}".strip() if charge.quantity is not None else ""
+    accrued = "longer than a month: accrued by day" if charge.is_accrued else ""
+    return ", ".join(word for word in (charge.category, quantity, accrued) if word)
+
+
+def _currencies_table(asked: Asked, proof: Why) -> Table:
+    lines = [
+        Line(part.currency, [figures.money_exact(part.amount, part.currency), _exact(asked, part.amount_org)])
+        for part in proof.currencies
+    ]
+    return Table("Converted at each day's rate", "", ("Currency", "Amount", asked.currency), lines)
+
+
+def _parts_table(asked: Asked) -> Table:
+    """Too much to take apart at once: its largest parts, each with a proof of its own."""
+    by = Grouping.WORKLOAD if asked.about.workload is None else Grouping.DAY
+    if asked.about.workload and asked.about.scope.days > selectors.LONGEST_BY_DAY:
+        by = Grouping.MONTH
+    table = selectors.cost_table(actor=asked.actor, scope=asked.about.scope, grouping=by, limit=50)
+    lines = [Line(row.name, [_exact(asked, row.now.cost)], href=_part_why(asked, by, row)) for row in table.rows]
+    return Table("Its parts", f"{figures.count(table.count)} in all, the largest first", ("Part", "Cost"), lines)
+
+
+def _part_why(asked: Asked, by: Grouping, row: selectors.CostRow) -> str:
+    if by in (Grouping.DAY, Grouping.MONTH):
+        first = datetime.fromisoformat(row.key).date()
+        end = first + timedelta(days=1 if by is Grouping.DAY else 31)
+        end = end if by is Grouping.DAY else end.replace(day=1)
+        days = PeriodChoice(max(first, asked.period.start), min(end, asked.period.end), asked.period.today)
+        return why_address("cost", days, **asked.about.filters)
+    return _why(asked, **(row_filters(by, row) or {}))
+
+
+# --- Figures of calls and tokens --------------------------------------------------------------------------------------
+
+
+def _calls(asked: Asked, _proof: Why) -> Explained:
+    totals = _totals(asked)
+    delivered = totals.requests - totals.failed
+    formula = [
+        Term(figures.count(totals.requests), "attempts"),
+        Term(figures.count(totals.failed), "failed", figures.MINUS),
+    ]
+    return Explained("Delivered calls", figures.count(delivered), formula, [_models_table(asked)])
+
+
+def _failed_share(asked: Asked, _proof: Why) -> Explained:
+    totals = _totals(asked)
+    share = Decimal(totals.failed) / totals.requests if totals.requests else None
+    formula = [
+        Term(figures.count(totals.failed), "failed attempts"),
+        Term(figures.count(totals.requests), "attempts", "÷"),
+    ]
+    return Explained("Failed share", figures.percent(share), formula, [_models_table(asked)])
+
+
+def _tokens(asked: Asked, proof: Why) -> Explained:
+    totals = _totals(asked)
+    return Explained(
+        "Tokens", figures.count(totals.tokens), [Term(figures.count(totals.tokens), "all types")], [_token_table(proof)]
+    )
+
+
+def _cache_share(asked: Asked, proof: Why) -> Explained:
+    usage = _usage(asked)
+    share = usage.cache_share if usage else None
+    cached, whole = (usage.tokens["cached"], usage.input_tokens) if usage else (None, None)
+    formula = [Term(figures.count(cached), "cached tokens"), Term(figures.count(whole), "input tokens", "÷")]
+    return Explained("Cache share", figures.percent(share), formula, [_token_table(proof)])
+
+
+def _latency(asked: Asked, _proof: Why) -> Explained:
+    usage = _usage(asked)
+    latency = usage.latency if usage else Latency(tuple(0 for _ in bucket_names()))
+    sentence = (
+        "Calls are counted between fixed edges, so a percentile is known as the edges around it; it is never averaged."
+    )
+    formula = [
+        Term(figures.percent(KEPT_SHARE, digits=0), "of calls"),
+        Term(figures.count(latency.calls), "delivered calls", "of"),
+    ]
+    return Explained(
+        "Latency, p95", edges_text(latency.between(KEPT_SHARE)), formula, [_edges_table(latency)], sentence
+    )
+
+
+def edges_text(edges: tuple[int, int | None] | None) -> str:
+    """2 to 2.5 s; over 128 min; unknown with too few calls."""
+    if edges is None:
+        return figures.UNKNOWN
+    low, high = edges
+    if high is None:
+        return f"over {figures.latency(low)}"
+    if low == 0:
+        return f"up to {figures.latency(high)}"
+    unit = figures.latency(high).rpartition(" ")[2]
+    start = figures.latency(low)
+    return f"{start.removesuffix(f' {unit}')} to {figures.latency(high)}"
+
+
+def _edges_table(latency: Latency) -> Table:
+    reached, lines = 0, []
+    for edges, count in zip(bucket_names(), latency.counts, strict=True):
+        reached += count
+        share = Decimal(reached) / latency.calls if latency.calls else None
+        if count:
+            lines.append(Line(edges_text(edges), [figures.count(count), figures.percent(share)]))
+    return Table("Delivered calls by time", "", ("Took", "Calls", "So far"), lines)
+
+
+def _token_table(proof: Why) -> Table:
+    counts: dict[str, Decimal] = {}
+    for part in proof.prices:
+        if part.kind not in ("gpu", "reported") and part.quantity is not None:
+            counts[part.kind] = counts.get(part.kind, Decimal(0)) + part.quantity
+    lines = [Line(KINDS[kind].capitalize(), [figures.count(counts[kind])]) for kind in KINDS if kind in counts]
+    total = ["Sum", figures.count(sum(counts.values(), Decimal(0)))]
+    return Table("By type", "types do not overlap", ("Tokens", "Count"), lines, total)
+
+
+def _models_table(asked: Asked) -> Table:
+    table = selectors.cost_table(
+        actor=asked.actor, scope=asked.about.scope, grouping=Grouping.MODEL, sort="-requests", limit=50
+    )
+    lines = [
+        Line(row.name, [figures.count(row.now.requests), figures.count(row.now.failed)])
+        for row in table.rows
+        if row.now.requests
+    ]
+    return Table("By model", "", ("Model", "Attempts", "Failed"), lines)
+
+
+def _totals(asked: Asked) -> Measures:
+    return selectors.cost_totals(actor=asked.actor, scope=asked.about.scope).now
+
+
+def _usage(asked: Asked) -> UsageMonth | None:
+    """The workload's usage over the period, as one; these figures exist for workloads only."""
+    if asked.about.workload is None:
+        raise BadInput("This figure is known for one workload at a time.", hint="Name one: &workload=...")
+    zone = organisation.get().zone
+    first, end = (
+        datetime(d.year, d.month, d.day, tzinfo=ZoneInfo(zone)) for d in (asked.period.start, asked.period.end)
+    )
+    return usage_by_month(workload_id=asked.about.workload.pk, first=first, end=end, zone=zone, as_one=True).get(
+        first.date()
+    )
+
+
+def _why(asked: Asked, **filters: str) -> str:
+    return why_address("cost", asked.period, **{**asked.about.filters, **filters})
+
+
+def _exact(asked: Asked, amount: Decimal | None) -> str:
+    return figures.money_exact(amount, asked.currency)
+
+
+def _quantity(number: Decimal | None) -> str:
+    """Millions or hours with every digit that is stored, two at least."""
+    if number is None:
+        return figures.UNKNOWN
+    text = f"{number.normalize():,f}"
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals:0<2}"
+
+
+def _lines_word(proof: Why) -> str:
+    return "day line" if proof.lines == 1 else "day lines, summed"
+
+
+Explain = Callable[[Asked, Why], Explained]
+_FIGURES: Final[dict[str, Explain]] = {
+    "cost": _cost,
+    "cost-per-call": _cost_per_call,
+    "residual": _residual,
+    "calls": _calls,
+    "failed-share": _failed_share,
+    "tokens": _tokens,
+    "cache-share": _cache_share,
+    "latency": _latency,
+}
+
+app_name = "why"
+urlpatterns: list[Any] = [path("<slug:name>/", figure, name="figure")]

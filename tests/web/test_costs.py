@@ -1,0 +1,147 @@
+"""The cost page: its figures, its filters in the URL, its files, and who sees what."""
+
+import csv
+import io
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from openpyxl import load_workbook
+
+from tests.books import at, make_offering, rate_all
+from tests.web.company import Company, make_company
+from tests.world import World, log_in
+
+pytestmark = pytest.mark.django_db
+COSTS = "/costs/?month=2026-10"
+
+
+@pytest.fixture
+def company(world: World) -> Company:
+    return make_company(world)
+
+
+def rows(client: Client, address: str) -> list[tuple[str, Decimal]]:
+    answer = client.get(f"{address}&format=csv")
+    assert answer.status_code == 200, answer.content
+    read = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))  # type: ignore[attr-defined]
+    return [(row[0], Decimal(row[2])) for row in read[1:]]
+
+
+def shown(client: Client, address: str) -> Any:
+    answer = client.get(address)
+    assert answer.status_code == 200, answer.content
+    return answer
+
+
+def test_the_page_says_what_it_cost_and_that_the_parts_add_up(company: Company, world: World) -> None:
+    answer = shown(log_in(world.ada), COSTS)
+    kpis = {kpi.label: (kpi.figure, kpi.strong) for kpi in answer.context["kpis"]}
+    assert kpis["Full cost"] == ("$87.00", "+335.0%")
+    assert kpis["Workloads"][0] == "$80.00"
+    assert kpis["Unallocated"] == ("$7.00", "8.0%")
+    assert kpis["Bill"] == ("No bill", "")
+    assert [row.name for row in answer.context["page"]] == ["Triage", "Summaries", "Unallocated"]
+    assert "All 3 workloads" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", [("Triage", 50), ("Summaries", 30), ("Unallocated", 7)]),
+        ("&group=component", [("Token", 67), ("Retries, failed", 20)]),
+        ("&group=model", [("dollar", 87)]),
+        ("&group=provider", [("own", 87)]),
+        ("&group=cost_centre", [("Legal", 50), ("Care", 30), ("Unallocated", 7)]),
+        ("&group=source", [("Gateway", 87)]),
+        ("&group=day", [("2026-10-01", 10), ("2026-10-05", 50), ("2026-10-07", 7), ("2026-10-20", 20)]),
+        ("&group=month", [("2026-10-01", 87)]),
+        ("&allocated=no", [("Unallocated", 7)]),
+        ("&workload=triage&group=component", [("Token", 30), ("Retries, failed", 20)]),
+        ("&component=retry_failed", [("Triage", 20)]),
+        ("&centre=OPS", [("Summaries", 30)]),
+        ("&source=gateway&sort=name", [("Summaries", 30), ("Triage", 50), ("Unallocated", 7)]),
+        ("&basis=billed", []),
+    ],
+)  # fmt: skip
+def test_every_grouping_and_filter_stands_in_the_url(
+    company: Company, world: World, query: str, expected: list[tuple[str, int]]
+) -> None:
+    assert rows(log_in(world.ada), COSTS + query) == expected
+
+
+def test_a_range_of_days_is_compared_with_as_many_days_before(company: Company, world: World) -> None:
+    answer = shown(log_in(world.ada), "/costs/?from=2026-10-05&to=2026-10-07")
+    assert answer.context["kpis"][0].figure == "$57.00"
+    assert answer.context["asked"].before[0].isoformat() == "2026-10-02"
+
+
+def test_the_workbook_holds_numbers_and_the_same_rows(company: Company, world: World) -> None:
+    answer = log_in(world.ada).get(f"{COSTS}&format=xlsx")
+    sheet = load_workbook(io.BytesIO(answer.content)).active
+    assert [row[:3] for row in sheet.iter_rows(min_row=2, values_only=True)] == [
+        ("Triage", "Legal · answer", 50), ("Summaries", "Care · answer", 30), ("Unallocated", None, 7),
+    ]  # fmt: skip
+
+
+def test_htmx_gets_the_table_alone(company: Company, world: World) -> None:
+    answer = log_in(world.ada).get(COSTS, headers={"HX-Request": "true"})
+    assert answer.content.decode().lstrip().startswith('<div id="rows">')
+    assert "HX-Request" in answer["Vary"]
+
+
+def test_people_see_their_own_money_only(company: Company, world: World) -> None:
+    assert rows(log_in(world.cleo), COSTS) == [("Summaries", 30), ("Unallocated", 7)]
+    assert rows(log_in(world.ben), COSTS) == [("Summaries", 30)]
+    assert rows(log_in(world.gus), COSTS) == [("Triage", 50)]
+    assert "Unallocated" not in shown(log_in(world.ben), COSTS).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("workload=triage", 404),  # another's
+        ("workload=nothing", 404),
+        ("source=gateway", 404),  # sources are not hers to see
+        ("allocated=no", 403),
+        ("component=coffee", 400),
+        ("group=colour", 400),
+        ("basis=guess", 400),
+        ("model=99999999999999999999", 404),
+        ("model=x", 404),
+        ("centre=NOWHERE", 404),
+        ("format=pdf", 400),
+        ("sort=--cost", 200),
+        ("page=999", 200),
+        ("page=-1", 200),
+        ("from=2026-13-01", 400),
+    ],
+)  # fmt: skip
+def test_what_is_foreign_or_nonsense_is_refused_in_words(
+    company: Company, world: World, query: str, status: int
+) -> None:
+    answer = log_in(world.ben).get(f"/costs/?{query}")
+    assert answer.status_code == status
+    assert "Traceback" not in answer.content.decode()
+
+
+def test_a_member_without_money_is_told_who_can_give_it(world: World) -> None:
+    answer = log_in(world.eve).get("/costs/")
+    assert answer.status_code == 403
+    assert "Ada Moss" in answer.content.decode()
+
+
+def test_an_empty_period_and_a_filter_that_hides_all_differ(company: Company, world: World) -> None:
+    ada = log_in(world.ada)
+    assert "No cost in this period" in shown(ada, "/costs/?month=2025-01").content.decode()
+    assert "Clear the filters" in shown(ada, "/costs/?month=2026-10&component=guardrail").content.decode()
+
+
+def test_what_is_uncertain_is_said_at_the_figure(company: Company, world: World) -> None:
+    company.spend(None, 1, at(9), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+    answer = shown(log_in(world.ada), f"{COSTS}&group=model")
+    marks = {row.name: [mark.label for mark in row.marks] for row in answer.context["page"]}
+    assert marks["unheard-of"] == ["unpriced"]
+    assert next(row for row in answer.context["page"] if row.name == "unheard-of").now.cost is None

@@ -1,0 +1,90 @@
+"""The page of one workload, and what of it a member without money sees."""
+
+import pytest
+
+from apps.workloads import services as workloads
+from apps.workloads.models import Workload
+from tests.books import at, rate_all
+from tests.web.company import Company, make_company
+from tests.world import World, actor, log_in
+
+pytestmark = pytest.mark.django_db
+SUMMARIES = "/workloads/summaries/?month=2026-10"
+
+
+@pytest.fixture
+def company(world: World) -> Company:
+    return make_company(world)
+
+
+def test_the_page_says_in_a_sentence_and_six_figures_what_is_the_matter(company: Company, world: World) -> None:
+    answer = log_in(world.ben).get(SUMMARIES)
+    assert answer.status_code == 200
+    kpis = {kpi.label: (kpi.figure, kpi.strong, kpi.context) for kpi in answer.context["kpis"]}
+    assert kpis["Full cost"] == ("$30.00", "+50.0%", "from September")
+    assert kpis["Cost per call"][0] == "$1.50"
+    assert kpis["Calls"] == ("20", "+100.0%", "from September")
+    assert kpis["Latency, p95"] == ("2 to 2.5 s", "over", "the band of 2 s")
+    assert kpis["Cache share"][0] == "0.0%"
+    assert kpis["Failed share"][0] == "0.0%"
+    assert answer.context["sentence"] == (
+        "It cost $30.00 in October 2026, 50.0% more than in September. "
+        "Its answers are slower than the conversational band allows."
+    )
+
+
+def test_every_figure_of_the_strip_leads_to_its_proof(company: Company, world: World) -> None:
+    client = log_in(world.ben)
+    for kpi in client.get(SUMMARIES).context["kpis"]:
+        answer = client.get(kpi.why)
+        assert answer.status_code == 200
+        assert answer.context["explained"].figure in (kpi.figure, f"{kpi.figure}")
+
+
+def test_the_page_shows_models_bindings_sources_and_history(company: Company, world: World) -> None:
+    body = log_in(world.ben).get(SUMMARIES).content.decode()
+    for words in (
+        "WL-",
+        "T2",
+        "Conversational",
+        "Care",
+        "Ben Okoro",
+        "Dan Reyes",
+        "dollar",
+        "Gateway",
+        "No bill covers these calls",
+    ):
+        assert words in body
+
+
+def test_too_few_timed_calls_say_nothing_about_the_band(company: Company, world: World) -> None:
+    summaries = Workload.objects.get(slug="summaries")
+    counts = [0] * 26
+    counts[0] = 99
+    company.spend(summaries, 1, at(3, month=8), latency_counts=counts)
+    rate_all()
+    kpis = {kpi.label: kpi for kpi in log_in(world.ben).get("/workloads/summaries/?month=2026-08").context["kpis"]}
+    assert (kpis["Latency, p95"].figure, kpis["Latency, p95"].context) == ("–", "band of 2 s: too few calls to say")
+
+
+def test_a_month_without_usage_is_unknown_and_not_zero(company: Company, world: World) -> None:
+    answer = log_in(world.ben).get("/workloads/summaries/?month=2026-01")
+    assert {kpi.figure for kpi in answer.context["kpis"]} == {"–"}
+    assert "Bind a usage key" in answer.context["sentence"]
+
+
+def test_a_member_sees_the_card_and_no_money(company: Company, world: World) -> None:
+    answer = log_in(world.eve).get(SUMMARIES)
+    body = answer.content.decode()
+    assert answer.status_code == 200
+    assert "Summaries for the team" in body
+    assert "Ben Okoro" in body
+    assert "$30" not in body
+    assert "kpis" not in answer.context
+
+
+def test_a_foreign_draft_and_an_unknown_name_are_not_found(company: Company, world: World) -> None:
+    draft = workloads.start_draft(actor=actor(world.ben), name="Secret plan")
+    assert log_in(world.ben).get(f"/workloads/{draft.slug}/").status_code == 200
+    assert log_in(world.eve).get(f"/workloads/{draft.slug}/").status_code == 404
+    assert log_in(world.eve).get("/workloads/nothing/").status_code == 404
