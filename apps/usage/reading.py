@@ -114,6 +114,14 @@ def look_at(path: Path, work_dir: Path, guards: Guards) -> Layout:
     return _text(path.name, link, start.decode("utf-8-sig", "replace"), guards, packed=packed)
 
 
+@contextmanager
+def opened(layout: Layout) -> Iterator[Iterator[str]]:
+    """The lines of a text file, from its first, whatever it is packed in."""
+    unpack = gzip.open if layout.gzip else open
+    with unpack(layout.path, "rt", encoding="utf-8-sig", errors="replace", newline="") as lines:
+        yield lines
+
+
 def raw_sql(layouts: Sequence[Layout], columns: dict[str, str], constants: dict[str, str], guards: Guards) -> str:
     """A query over the files with the mapped columns under their fields' names, and constants beside them."""
     by_shape = groupby(sorted(layouts, key=lambda layout: repr(layout.shape)), key=lambda layout: layout.shape)
