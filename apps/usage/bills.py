@@ -4,15 +4,14 @@ All columns are optional when a file is read; what is mandatory is checked in wo
 both null. Money is read to 18 decimals, from text or by the shortest text of a float.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from apps.usage import fields, rejects
-from apps.usage.job import Reduction, plain
+from apps.usage.job import Reduction, Reject, plain
 from apps.usage.parsing import (
     Checked,
     Clock,
@@ -33,6 +32,7 @@ QUANTITIES = ("ConsumedQuantity", "PricingQuantity")
 TIMES = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart")
 MAY_BE_NEGATIVE = ("Tax", "Credit", "Adjustment")
 REPORTED = (*fields.TIME_FIELDS[fields.FOCUS], "ChargeCategory", "ChargeClass", *MONEY, "BillingCurrency", *QUANTITIES)
+TEN_YEARS = 10 * 366 * 86_400
 AI_CATEGORY = "AI and Machine Learning"
 MODEL_COLUMNS = ("x_ModelId", "x_Model", "x_ModelName")
 MODEL_DETAILS = ("ModelId", "x_ModelId", "ModelName", "Model")
@@ -99,7 +99,7 @@ def check_bill(raw: ir.Table, clock: Clock) -> Checked:
         problems.add("line: not a JSON object", raw.broken_json)
     check_moment(problems, "ChargePeriodStart", raw.ChargePeriodStart, rows.start_)
     check_moment(problems, "ChargePeriodEnd", raw.ChargePeriodEnd, rows.end_)
-    check_range(problems, "ChargePeriodStart", rows.start_, _without_future(raw, clock))
+    check_range(problems, "ChargePeriodStart", rows.start_, _without_future(clock))
     problems.add("ChargePeriodEnd: before ChargePeriodStart", rows.end_ < rows.start_)
     problems.add("ChargeCategory: empty", raw.ChargeCategory.isnull())
     problems.add("ChargeCategory: not one of FOCUS", ~raw.ChargeCategory.isin(fields.CHARGE_CATEGORIES))
@@ -117,12 +117,13 @@ def _check_signs(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
     allowed = raw.ChargeCategory.isin(MAY_BE_NEGATIVE) | corrects
     for name in MONEY:
         if f"{name}_" in rows.columns:
-            problems.add(f"{name}: negative, and no credit, tax, adjustment or correction", (rows[f"{name}_"] < 0) & ~allowed)
+            reason = f"{name}: negative, and no credit, tax, adjustment or correction"
+            problems.add(reason, (rows[f"{name}_"] < 0) & ~allowed)
 
 
-def _without_future(_: ir.Table, clock: Clock) -> Clock:
+def _without_future(clock: Clock) -> Clock:
     """Bills hold purchases for years to come; only a log can be in the future."""
-    return Clock(clock.unit, clock.zone, clock.origin, clock.latest + 10 * 366 * 86_400)
+    return replace(clock, latest=clock.latest + TEN_YEARS)
 
 
 def _opened(task: Task, db: Backend, layouts: list[Layout], *, numbered: bool = False) -> Bill:
@@ -169,7 +170,8 @@ def _charges(bill: Bill) -> str:
         SELECT start_ AS charge_start, end_ AS charge_end, date_trunc('month', billing_)::DATE AS billing_month,
             "ChargeCategory" AS category, {bill.first("ChargeClass")} AS class, {_identity(bill)} AS identity,
             {bill.first("ServiceProviderName", "ProviderName", "PublisherName")} AS provider, {_model(bill)} AS model,
-            {bill.first("ServiceCategory")} AS service_category, {bill.first("ServiceSubcategory")} AS service_subcategory,
+            {bill.first("ServiceCategory")} AS service_category,
+            {bill.first("ServiceSubcategory")} AS service_subcategory,
             {bill.first("SkuMeter", "SkuId", "ChargeDescription")} AS meter, {quantity} AS quantity, {unit} AS unit,
             "BilledCost_" AS billed, {_money(bill, "EffectiveCost")} AS effective, {_money(bill, "ListCost")} AS list,
             {_money(bill, "ContractedCost")} AS contracted, "BillingCurrency" AS currency, row_digest,
@@ -236,14 +238,15 @@ def _sums(db: Backend, bill: Bill) -> list[tuple[Any, ...]]:
     committed = bill.first("CommitmentDiscountId")
     wrong = f"""{effective} IS NULL
         OR ("ChargeCategory" = 'Usage' AND {effective} = 0 AND "BilledCost_" <> 0 AND {committed} IS NULL)"""
-    return db.con.execute(f"""
+    found: list[tuple[Any, ...]] = db.con.execute(f"""
         SELECT "BillingCurrency", count(*), sum("BilledCost_"), sum({effective}), sum({_money(bill, "ListCost")}),
             NOT bool_or({wrong}), min(start_), max(start_)
         FROM rows WHERE reason = 0 GROUP BY ALL ORDER BY ALL""").fetchall()
+    return found
 
 
 def _reduction(
-    task: Task, bill: Bill, sums: list[tuple[Any, ...]], rejected: int, read: int, found: list[rejects.Reject]
+    task: Task, bill: Bill, sums: list[tuple[Any, ...]], rejected: int, read: int, found: list[Reject]
 ) -> Reduction:
     by_currency = {
         row[0]: {"billed_cost": plain(row[2]), "effective_cost": plain(row[3]), "list_cost": plain(row[4])}

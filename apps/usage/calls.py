@@ -9,7 +9,7 @@ from ibis.backends.duckdb import Backend
 from apps.usage import fields, rejects
 from apps.usage.fields import NOTES
 from apps.usage.hours import check_requests, check_usage, requests_to_hours, usage_to_hours
-from apps.usage.job import Reduction, plain
+from apps.usage.job import Reduction, Reject, plain
 from apps.usage.parsing import TOO_EARLY, Check, Checked, Clock
 from apps.usage.reading import FileError, Layout, copy, engine, literal
 from apps.usage.running import run
@@ -32,7 +32,8 @@ SELECT sum(rows) AS rows_read, sum(rows) FILTER (reason > 0) AS rows_rejected, c
     sum(cache_write_1h) {GOOD} AS cache_write_1h, sum(output) {GOOD} AS output, sum(reasoning) {GOOD} AS reasoning,
     sum(reported_cost) {GOOD} AS reported_cost, min(hour) AS first_hour, max(hour) AS last_hour,
     bit_or(flags) {GOOD} AS flags, list_sort(list(DISTINCT model) {GOOD}) AS models,
-    list_sort(list(DISTINCT currency) FILTER (reason = 0 AND currency IS NOT NULL)) AS currencies, min(usage_key) FILTER (currency <> other_currency) AS mixed,
+    list_sort(list(DISTINCT currency) FILTER (reason = 0 AND currency IS NOT NULL)) AS currencies,
+    min(usage_key) FILTER (currency <> other_currency) AS mixed,
     bool_or(contains(concat(usage_key, provider, model), chr(0))) AS has_nul
 FROM grouped
 """
@@ -43,18 +44,18 @@ def reduce_calls(task: Task) -> Reduction:
     check, to_hours = STEPS[task.job.format]
     grouped = task.work_dir / "grouped.parquet"
     with engine(task.work_dir, task.layouts, memory_mb=task.job.max_memory_mb) as db:
-        _opened(task, db, task.layouts)
+        opened(task, db, task.layouts)
         checked = check(db.table("raw"), task.clock)
         hours = db.compile(to_hours(checked, task.clock))
         run(db.con, copy(hours, grouped), task.watch, lambda share: task.tell(2, "reading", share))
         db.raw_sql(f"CREATE VIEW grouped AS SELECT * FROM read_parquet({literal(str(grouped))})")
         broken = rejects.count_broken(db.con)
         summary = _row(db, SUMMARY)
-        _refuse_useless(task, db, summary, checked.reasons, broken)
+        _refuse_useless(db, summary, checked.reasons, broken)
         rejected = int(summary["rows_rejected"] or 0) + broken
         db.raw_sql(copy(f"SELECT {HOUR_COLUMNS} FROM grouped WHERE reason = 0", task.work_dir / "hours.parquet"))
     names = [name for name in fields.FIELDS[task.job.format] if name in task.columns]
-    found = rejects.reject(task, _opened, check, names) if rejected else []
+    found = rejects.reject(task, opened, check, names) if rejected else []
     return _reduction(task, summary, rejected, broken, found)
 
 
@@ -64,7 +65,7 @@ def _row(db: Backend, sql: str) -> dict[str, Any]:
     return dict(zip(names, cursor.fetchone(), strict=True))
 
 
-def _refuse_useless(task: Task, db: Backend, summary: dict[str, Any], reasons: list[str], broken: int) -> None:
+def _refuse_useless(db: Backend, summary: dict[str, Any], reasons: list[str], broken: int) -> None:
     """Refuse a file as a whole where its rows as such are not the trouble."""
     if not (summary["rows_read"] or 0) + broken:
         raise FileError("There is no data: the file has a header line and no row.", "Export it again with its rows.")
@@ -81,16 +82,14 @@ def _refuse_useless(task: Task, db: Backend, summary: dict[str, Any], reasons: l
         )
 
 
-def _opened(task: Task, db: Backend, layouts: list[Layout], *, numbered: bool = False) -> None:
+def opened(task: Task, db: Backend, layouts: list[Layout], *, numbered: bool = False) -> None:
     """Make the view `raw` of the files' mapped columns."""
     number = ", row_number() OVER () AS row_no" if numbered else ""
     written = task.raw(layouts, task.columns, task.job.constants)
     db.raw_sql(f"CREATE VIEW raw AS SELECT *{number} FROM ({written})")
 
 
-def _reduction(
-    task: Task, summary: dict[str, Any], rejected: int, broken: int, found: list[rejects.Reject]
-) -> Reduction:
+def _reduction(task: Task, summary: dict[str, Any], rejected: int, broken: int, found: list[Reject]) -> Reduction:
     return Reduction(
         rows_read=int(summary["rows_read"] or 0) + broken,
         rows_rejected=rejected,

@@ -58,7 +58,7 @@ TIME_FIELDS: Final = {
     FOCUS: ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart"),
 }
 
-TOKEN: Final = "token"
+TOKEN: Final = "token"  # noqa: S105 - a kind of call
 RETRY_FAILED: Final = "retry_failed"
 FALLBACK: Final = "fallback"
 

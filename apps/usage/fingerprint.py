@@ -95,7 +95,7 @@ class _Gzip:
         try:
             self.unpacked += len(self.unpacker.decompress(chunk, UNPACK_BYTES))
         except zlib.error:
-            raise FileError(f"{self.name} is damaged: its gzip data are not what was packed.", "Copy it again.") from None
+            raise FileError(f"{self.name} is damaged: its gzip data do not add up.", "Copy it again.") from None
         if self.unpacked > SMALL_BYTES + self.guards.max_gzip_ratio * self.packed:
             raise FileError(
                 f"{self.name} unpacks to more than {self.guards.max_gzip_ratio} times its size.",

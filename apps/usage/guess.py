@@ -28,42 +28,79 @@ SURE, POSSIBLE = 0.95, 0.5
 NAMED_AS_FOCUS: Final = 4  # columns of FOCUS that make a file a bill
 
 # Other names of the fields, lower case and without signs between words; the likeliest first.
-SYNONYMS: Final = {
-    "time": ("timestamp", "ts", "createdat", "created", "starttime", "startedat", "requesttime", "datetime", "date", "eventtime", "logtime", "@timestamp"),
-    "period_start": ("periodstart", "starttime", "bucketstart", "start", "from", "hour", "timestamp", "time", "date", "day", "windowstart"),
-    "period_end": ("periodend", "endtime", "bucketend", "end", "until", "to", "windowend"),
-    "usage_key": ("apikeyalias", "keyalias", "apikeyname", "apikeyid", "apikey", "key", "virtualkey", "keyname", "team", "teamalias", "teamid", "project", "projectid", "workspace", "workspaceid", "tenant", "client", "clientid", "application", "app", "service", "servicename", "userid", "user", "enduser", "namespace", "costcenter"),
-    "provider": ("vendor", "llmprovider", "customllmprovider", "modelprovider", "genaisystem", "system", "providername"),
-    "model": ("modelname", "modelid", "responsemodel", "requestmodel", "modelgroup", "engine", "deployment", "llm", "workload"),
-    "input_tokens": ("inputtokens", "prompttokens", "contexttokens", "inputlength", "requesttokens", "tokensin", "prompttokencount", "promptlength", "inputtokencount", "numprompttokens", "usageinputtokens", "usageprompttokens"),
-    "cached_input_tokens": ("cachedtokens", "cachereadinputtokens", "cachereadtokens", "inputcachedtokens", "cachedprompttokens", "cachedcontenttokencount", "promptcachedtokens"),
-    "cache_write_tokens": ("cachecreationinputtokens", "cachewriteinputtokens", "cachecreationtokens", "inputcachewritetokens"),
-    "cache_write_1h_tokens": ("ephemeral1hinputtokens", "cachewrite1h"),
-    "output_tokens": ("outputtokens", "completiontokens", "generatedtokens", "outputlength", "responsetokens", "tokensout", "candidatestokencount", "outputtokencount", "generationtokens", "usageoutputtokens", "usagecompletiontokens"),
-    "reasoning_tokens": ("reasoningoutputtokens", "thinkingtokens", "thoughtstokencount", "outputreasoningtokens"),
-    "latency_ms": ("latency", "duration", "dur", "durationms", "requestduration", "requestdurationms", "responsetime", "responsetimems", "elapsed", "elapsedms", "took", "tookms", "totaltime", "e2elatency"),
-    "ttft_ms": ("ttft", "timetofirsttoken", "timetofirsttokenms", "firsttokenms"),
-    "status": ("http", "httpstatus", "statuscode", "httpstatuscode", "responsecode", "code", "result", "outcome", "success", "state"),
-    "attempt": ("retry", "retries", "attemptnumber", "try", "retrycount"),
-    "fallback_from": ("fallback", "fallbackmodel", "originalmodel", "fellbackfrom"),
-    "service_tier": ("tier", "servicetier", "pricingtier"),
-    "request_id": ("requestid", "callid", "id", "litellmcallid", "traceid", "xrequestid"),
-    "requests": ("requestcount", "calls", "nummodelrequests", "count", "numrequests", "apirequests", "n"),
-    "failed_requests": ("failed", "failedcount", "errors", "errorcount", "failedcalls", "apifailedrequests"),
-    "gpu_seconds": ("gpuseconds", "gputime", "allocatedgpuseconds"),
-    "gpu_busy_seconds": ("gpubusyseconds", "busygpuseconds"),
-    "cost": ("spend", "amount", "costusd", "totalcost", "price", "responsecost"),
-    "currency": ("currencycode", "billingcurrency"),
-}  # fmt: skip
-NUMERIC: Final = {*fields.TOKEN_FIELDS, "latency_ms", "ttft_ms", "attempt", "requests", "failed_requests", "gpu_seconds", "gpu_busy_seconds", "cost"}
+_NAMES: Final = {
+    "time": (
+        "timestamp ts createdat created starttime startedat requesttime datetime date eventtime logtime @timestamp"
+    ),
+    "period_start": "periodstart starttime bucketstart start from hour timestamp time date day windowstart",
+    "period_end": "periodend endtime bucketend end until to windowend",
+    "usage_key": (
+        "apikeyalias keyalias apikeyname apikeyid apikey key virtualkey keyname team teamalias teamid project "
+        "projectid workspace workspaceid tenant client clientid application app service servicename userid "
+        "user enduser namespace costcenter"
+    ),
+    "provider": "vendor llmprovider customllmprovider modelprovider genaisystem system providername",
+    "model": "modelname modelid responsemodel requestmodel modelgroup engine deployment llm workload",
+    "input_tokens": (
+        "inputtokens prompttokens contexttokens inputlength requesttokens tokensin prompttokencount "
+        "promptlength inputtokencount numprompttokens usageinputtokens usageprompttokens"
+    ),
+    "cached_input_tokens": (
+        "cachedtokens cachereadinputtokens cachereadtokens inputcachedtokens cachedprompttokens "
+        "cachedcontenttokencount promptcachedtokens"
+    ),
+    "cache_write_tokens": ("cachecreationinputtokens cachewriteinputtokens cachecreationtokens inputcachewritetokens"),
+    "cache_write_1h_tokens": "ephemeral1hinputtokens cachewrite1h",
+    "output_tokens": (
+        "outputtokens completiontokens generatedtokens outputlength responsetokens tokensout "
+        "candidatestokencount outputtokencount generationtokens usageoutputtokens usagecompletiontokens"
+    ),
+    "reasoning_tokens": "reasoningoutputtokens thinkingtokens thoughtstokencount outputreasoningtokens",
+    "latency_ms": (
+        "latency duration dur durationms requestduration requestdurationms responsetime responsetimems "
+        "elapsed elapsedms took tookms totaltime e2elatency"
+    ),
+    "ttft_ms": "ttft timetofirsttoken timetofirsttokenms firsttokenms",
+    "status": "http httpstatus statuscode httpstatuscode responsecode code result outcome success state",
+    "attempt": "retry retries attemptnumber try retrycount",
+    "fallback_from": "fallback fallbackmodel originalmodel fellbackfrom",
+    "service_tier": "tier servicetier pricingtier",
+    "request_id": "requestid callid id litellmcallid traceid xrequestid",
+    "requests": "requestcount calls nummodelrequests count numrequests apirequests n",
+    "failed_requests": "failed failedcount errors errorcount failedcalls apifailedrequests",
+    "gpu_seconds": "gpuseconds gputime allocatedgpuseconds",
+    "gpu_busy_seconds": "gpubusyseconds busygpuseconds",
+    "cost": "spend amount costusd totalcost price responsecost",
+    "currency": "currencycode billingcurrency",
+}
+SYNONYMS: Final = {name: tuple(words.split()) for name, words in _NAMES.items()}
+NUMERIC: Final = {
+    *fields.TOKEN_FIELDS,
+    "latency_ms",
+    "ttft_ms",
+    "attempt",
+    "requests",
+    "failed_requests",
+    "gpu_seconds",
+    "gpu_busy_seconds",
+    "cost",
+}
 
 
+OF_SUMS: Final = {
+    "requests",
+    "failedrequests",
+    "gpuseconds",
+    "periodstart",
+    *SYNONYMS["requests"],
+    *SYNONYMS["period_end"],
+} - {"n", "to", "end"}
 STATUS: Final = rf"[1-5][0-9]{{2}}(\.0)?$|({'|'.join((*fields.DELIVERED_WORDS, *fields.FAILED_WORDS))})$"
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """The field that a column probably is. `confidence` 0 to 1; `note` says what made us think so, or what to mind."""
+    """The field that a column probably is, how sure that is (0 to 1), and what speaks for it or is to be minded."""
 
     field: str
     confidence: float
@@ -101,7 +138,11 @@ class Preview:
         return {g.field: column.name for column in self.columns if (g := column.guess) and g.confidence > POSSIBLE}
 
 
-def preview(path: Path, guards: Guards | None = None, format: str | None = None) -> Preview:  # noqa: A002 - the word of the domain
+def preview(
+    path: Path,
+    guards: Guards | None = None,
+    format: str | None = None,  # noqa: A002 - the word of the job and of the command line
+) -> Preview:
     """Look at the first rows of a file; `format` settles what would else be guessed. Raises FileError."""
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
         layout = look_at(path, Path(folder), guards or Guards())
@@ -191,8 +232,7 @@ def _format(columns: Sequence[str]) -> str:
     if "ChargePeriodStart" in columns and len(set(columns) & set(fields.FOCUS_COLUMNS)) >= NAMED_AS_FOCUS:
         return fields.FOCUS
     plain = {_plain(column) for column in columns}
-    sums = {"requests", "failedrequests", "gpuseconds", *SYNONYMS["requests"], *SYNONYMS["period_end"], "periodstart"} - {"n", "to", "end"}
-    return fields.USAGE if plain & sums and "latencyms" not in plain else fields.REQUESTS
+    return fields.USAGE if plain & OF_SUMS and "latencyms" not in plain else fields.REQUESTS
 
 
 def _plain(name: str) -> str:

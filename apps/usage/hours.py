@@ -14,8 +14,8 @@ import ibis.expr.types as ir
 from apps.usage import fields
 from apps.usage.fields import Flag
 from apps.usage.parsing import (
-    Checked,
     EXACT,
+    Checked,
     Clock,
     Problems,
     check_moment,
@@ -124,7 +124,9 @@ def check_usage(raw: ir.Table, clock: Clock) -> Checked:
 def usage_to_hours(checked: Checked, clock: Clock) -> ir.Table:
     """Add ready usage up by key and hour. Failed calls get an hour of their own kind; their tokens are unknown."""
     rows = checked.rows
-    delivered = rows.mutate(lines_=1, calls_=_calls(rows), call_kind=ibis.literal(CALL_KINDS.index(fields.TOKEN), "int8"))
+    delivered = rows.mutate(
+        lines_=1, calls_=_calls(rows), call_kind=ibis.literal(CALL_KINDS.index(fields.TOKEN), "int8")
+    )
     hours = _usage_hours(delivered, clock)
     if "failed_requests_" not in rows.columns:
         return hours
@@ -149,7 +151,7 @@ def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
     marks = {
         Flag.UPPER_BOUND: has_tokens and _unknown(keyed, "cached_input_tokens_"),
         Flag.BAND_UNKNOWN: has_tokens,
-        Flag.COARSE_PERIOD: (keyed.until > keyed.at + ibis.interval(hours=1)) if "period_end" in rows.columns else False,
+        Flag.COARSE_PERIOD: _is_coarse(keyed) if "period_end" in rows.columns else False,
         Flag.ZONE_ASSUMED: is_naive(keyed.period_start, clock),
     }
     grouped = keyed.group_by(["reason", *KEY]).agg(
@@ -212,8 +214,8 @@ def _check_period(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
         return
     problems.add("period_end: not a time", rows.until.isnull() & text(raw.period_end).notnull())
     problems.add("period_end: not after period_start", rows.until <= rows.at)
-    coarse = rows.until > rows.at + ibis.interval(hours=1)
-    problems.add("period_start: not at a full hour", coarse & (rows.at != rows.at.truncate("h")))
+    coarse = _is_coarse(rows)
+    problems.add("period_start: not at a full hour", coarse & (rows["at"] != rows["at"].truncate("h")))
     longest = ibis.interval(days=LONGEST_PERIOD_DAYS)
     problems.add(f"period_end: more than {LONGEST_PERIOD_DAYS} days after period_start", rows.until > rows.at + longest)
 
@@ -222,6 +224,10 @@ def _check_currency(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
     named = text(raw.currency) if "currency" in raw.columns else ibis.null("string")
     problems.add("currency: empty", rows.cost_.notnull() & named.isnull())
     problems.add("currency: not a code of three capitals", named.notnull() & ~named.re_search("^[A-Z]{3}$"))
+
+
+def _is_coarse(rows: ir.Table) -> ir.BooleanValue:
+    return rows.until > rows.at + ibis.interval(hours=1)
 
 
 def _currency(rows: ir.Table) -> ir.StringValue:
@@ -352,7 +358,11 @@ def _unknown(rows: ir.Table, name: str) -> ir.BooleanValue | bool:
 def _flags(rows: ir.Table, marks: dict[Flag, ir.BooleanValue | bool]) -> ir.IntegerValue:
     """One number of all marks that hold for some row; what the file alone decides costs nothing by row."""
     fixed = sum(int(flag) for flag, condition in marks.items() if condition is True)
-    bits = [ibis.ifelse(rows.count(where=mark) > 0, int(flag), 0) for flag, mark in marks.items() if not isinstance(mark, bool)]
+    bits = [
+        ibis.ifelse(rows.count(where=mark) > 0, int(flag), 0)
+        for flag, mark in marks.items()
+        if not isinstance(mark, bool)
+    ]
     return sum(bits, ibis.literal(fixed)).cast("int32")
 
 

@@ -122,7 +122,9 @@ def rounded_up(raw: ir.Value) -> ir.IntegerValue:
     return ibis.cases((words.re_search(PLAIN_DIGITS), words.try_cast("int64")), else_=slow)
 
 
-def check_number(problems: Problems, name: str, raw: ir.Value, value: ir.NumericValue, *, negative: bool = False) -> None:
+def check_number(
+    problems: Problems, name: str, raw: ir.Value, value: ir.NumericValue, *, negative: bool = False
+) -> None:
     """Say why a number is missing where the file has something; numbers are whole where `value` is an integer."""
     if not raw.type().is_integer():
         unread = value.isnull() & present(raw)

@@ -71,9 +71,7 @@ class Layout:
 
 
 @contextmanager
-def engine(
-    work_dir: Path, layouts: Sequence[Layout], *, memory_mb: int, in_order: bool = False
-) -> Iterator[Backend]:
+def engine(work_dir: Path, layouts: Sequence[Layout], *, memory_mb: int, in_order: bool = False) -> Iterator[Backend]:
     """DuckDB under Ibis over these files, spilling to the work folder, with nothing else of the machine in reach."""
     settings: dict[str, Any] = {
         "memory_limit": f"{memory_mb}MB",
@@ -105,7 +103,7 @@ def look_at(path: Path, work_dir: Path, guards: Guards) -> Layout:
     if head.startswith(b"PAR1"):
         return _parquet(path, _linked(path, work_dir, ".parquet"), guards)
     packed = head.startswith(b"\x1f\x8b")
-    start = _unpacked_head(path, guards) if packed else head
+    start = _unpacked_head(path) if packed else head
     if encoding := _utf16(start):
         plain = _transcoded(path, work_dir, encoding, packed=packed)
         return _text(path.name, plain, _first_bytes(plain).decode("utf-8", "replace"), guards, encoding=encoding)
@@ -178,8 +176,8 @@ def _lines(files: str, first: Layout, names: list[str], quoting: str, guards: Gu
     packing = "gzip" if first.gzip else "none"
     return (
         f"read_csv({files}, columns = {{{types}}}, auto_detect = false, header = false, {quoting}, "
-        f"compression = '{packing}', max_line_size = {guards.max_line_bytes}, buffer_size = {4 * guards.max_line_bytes}, "
-        f"store_rejects = true, rejects_limit = 0, strict_mode = true)"
+        f"compression = '{packing}', max_line_size = {guards.max_line_bytes}, "
+        f"buffer_size = {4 * guards.max_line_bytes}, store_rejects = true, rejects_limit = 0, strict_mode = true)"
     )
 
 
@@ -199,8 +197,8 @@ def _first_bytes(path: Path) -> bytes:
     return head
 
 
-def _unpacked_head(path: Path, guards: Guards) -> bytes:
-    """The first part of a gzip file, looking out for one that unpacks to far more than it should."""
+def _unpacked_head(path: Path) -> bytes:
+    """The first part of what is packed; the rest is looked at while it is read."""
     try:
         with gzip.open(path, "rb") as file:
             return file.read(HEAD_BYTES)
@@ -224,9 +222,9 @@ def _utf16(start: bytes) -> str:
 
 def _transcoded(path: Path, work_dir: Path, encoding: str, *, packed: bool) -> Path:
     target = work_dir / f"{_unique(work_dir)}.txt"
-    opened = gzip.open(path, "rb") if packed else path.open("rb")
+    unpack = gzip.open if packed else open
     try:
-        with opened as source, target.open("w", encoding="utf-8", newline="") as out:
+        with unpack(path, "rb") as source, target.open("w", encoding="utf-8", newline="") as out:
             words = io.TextIOWrapper(source, encoding=encoding, newline="")
             while chunk := words.read(COPY_BYTES):
                 out.write(chunk)
@@ -240,7 +238,7 @@ def _transcoded(path: Path, work_dir: Path, encoding: str, *, packed: bool) -> P
 def _refuse_what_is_no_text(name: str, start: bytes) -> None:
     lowered = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if lowered.startswith(b"pk\x03\x04"):
-        raise FileError(f"{name} is a ZIP archive or an Excel workbook.", "Save the sheet as CSV, or unpack the archive.")
+        raise FileError(f"{name} is a ZIP archive or an Excel workbook.", "Save the sheet as CSV, or unpack it.")
     if lowered.startswith((b"<!doctype", b"<html", b"<?xml", b"<")):
         raise FileError(f"{name} is a web page or XML, not data.", "A log-in page was perhaps saved in its place.")
     if b"\x00" in start[:4096]:

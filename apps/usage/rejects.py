@@ -66,7 +66,9 @@ class Tally:
             self.first[reason] = (line, ", ".join(text for text in texts if text)[:LONGEST_TEXT])
 
     def rejects(self) -> list[Reject]:
-        return [Reject(reason, count, *self.first[reason], remedy(reason)) for reason, count in self.counts.most_common()]
+        return [
+            Reject(reason, count, *self.first[reason], remedy(reason)) for reason, count in self.counts.most_common()
+        ]
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,9 @@ def _suspects(task: Task, opened: Opener, check: Check, names: Sequence[str]) ->
             opened(task, db, [layout], numbered=True)
             checked = check(db.table("raw"), task.clock)
             there = set(checked.rows.columns)
-            listed = ", ".join(f"{identifier(name)}::VARCHAR AS {identifier(name)}" if name in there else "NULL" for name in names)
+            listed = ", ".join(
+                f"{identifier(name)}::VARCHAR AS {identifier(name)}" if name in there else "NULL" for name in names
+            )
             rows = db.compile(checked.rows)
             sql = f"SELECT row_no, reason, {listed} FROM ({rows}) WHERE reason > 0 ORDER BY row_no"
             yield Suspect(layout, db.con, sql, checked.reasons)

@@ -38,9 +38,9 @@ def in_words(error: BaseException) -> BaseException:
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
         return FileError("The file needs more memory than it may take.", "Import it in smaller parts.")
     if "GZIP" in said.upper() and "end" in said:
-        return FileError("The file is cut off: its gzip data ends too early.", "Copy it again; nothing of it was loaded.")
+        return FileError("The file is cut off: its gzip data end too early.", SAVE_AGAIN)
     if "state machine" in said:
-        return FileError("Its rows cannot be told apart: line ends of two kinds, or quotes that do not close.", SAVE_AGAIN)
+        return FileError("Its rows cannot be told apart: two kinds of line ends, or open quotes.", SAVE_AGAIN)
     if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.InternalException):
         return FileError(f"The file cannot be read: {_first_sentence(said)}", SAVE_AGAIN)
     return error

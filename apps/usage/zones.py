@@ -7,6 +7,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
+BEFORE_ALL = datetime(1, 1, 1)  # noqa: DTZ001 - a local time
 STEP = timedelta(minutes=15)  # offsets have changed at quarters of an hour, never between
 
 
@@ -25,7 +26,7 @@ class Change:
 def changes(zone: str, first: datetime, last: datetime) -> tuple[Change, ...]:
     """The offset at `first` and every later one until `last`, oldest first; both in UTC."""
     tz = ZoneInfo(zone)
-    start = Change(datetime.min, _offset(tz, first))
+    start = Change(BEFORE_ALL, _offset(tz, first))
     return start, *_later(tz, first, last)
 
 

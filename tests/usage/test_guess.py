@@ -1,5 +1,6 @@
 """The first look at a file: format, fields, time unit and zone, guessed and explained, never applied silently."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ def written(folder: Path, text: str, name: str = "log.csv") -> Path:
 
 
 def test_a_gateway_log_in_other_words(tmp_path: Path) -> None:
-    text = "startTime;api_key_alias;model_group;prompt_tokens;completion_tokens;request_duration_ms;http;vendor;prompt\n"
+    text = (
+        "startTime;api_key_alias;model_group;prompt_tokens;completion_tokens;request_duration_ms;http;vendor;prompt\n"
+    )
     text += "2026-10-24 08:15:00;team-a;gpt-4o;100;20;840;200;openai;hello\n"
     seen = preview(written(tmp_path, text))
     assert (seen.kind, seen.format, seen.delimiter) == ("csv", "requests", ";")
@@ -33,7 +36,9 @@ def test_a_gateway_log_in_other_words(tmp_path: Path) -> None:
 
 
 def test_a_latency_in_seconds_is_not_mapped_as_milliseconds(tmp_path: Path) -> None:
-    text = "ts,key,model,tokens_in,tokens_out,dur\n2026-10-24T08:15:00Z,a,m,1,2,0.84\n2026-10-24T08:15:00Z,a,m,1,2,12.5\n"
+    text = (
+        "ts,key,model,tokens_in,tokens_out,dur\n2026-10-24T08:15:00Z,a,m,1,2,0.84\n2026-10-24T08:15:00Z,a,m,1,2,12.5\n"
+    )
     seen = preview(written(tmp_path, text))
     assert "latency_ms" not in seen.mapping
     (column,) = [column for column in seen.columns if column.name == "dur"]
@@ -46,7 +51,7 @@ def test_a_latency_in_seconds_is_not_mapped_as_milliseconds(tmp_path: Path) -> N
     ("value", "unit", "needs_origin"),
     [("1792828800", "s", False), ("1792828800123", "ms", False), ("2400000", "ms", True), ("17.25", "s", True)],
 )
-def test_the_unit_of_times(tmp_path: Path, value: str, unit: str, needs_origin: bool) -> None:  # noqa: FBT001 - a table
+def test_the_unit_of_times(tmp_path: Path, value: str, unit: str, needs_origin: bool) -> None:
     seen = preview(written(tmp_path, f"timestamp,key,model,tokens_in,tokens_out\n{value},a,m,1,2\n"))
     assert (seen.time_unit, seen.needs_origin) == (unit, needs_origin)
 
@@ -70,7 +75,8 @@ def test_a_bill_is_seen_by_its_columns(public_data: Path) -> None:
 
 
 def test_objects_inside_json_lines_are_columns_with_a_dot(tmp_path: Path) -> None:
-    line = '{"created_at": "2026-10-24T08:15:00Z", "team": "a", "model": "m", "usage": {"prompt_tokens": 5, "completion_tokens": 2}}\n'
+    call = {"created_at": "2026-10-24T08:15:00Z", "team": "a", "model": "m"}
+    line = json.dumps(call | {"usage": {"prompt_tokens": 5, "completion_tokens": 2}})
     seen = preview(written(tmp_path, line, "log.jsonl"))
     assert seen.mapping["input_tokens"] == "usage.prompt_tokens"
     assert seen.mapping["usage_key"] == "team"

@@ -19,7 +19,13 @@ HOUR = "2026-10-24T00:00:00Z,2026-10-24T01:00:00Z"
 
 
 def reduce_path(path: Path, folder: Path, **given: Any) -> Reduction:
-    job = {"paths": [str(path)], "format": "focus", "work_dir": str(folder / "work"), "now": "2026-11-24T12:00:00Z", **given}
+    job = {
+        "paths": [str(path)],
+        "format": "focus",
+        "work_dir": str(folder / "work"),
+        "now": "2026-11-24T12:00:00Z",
+        **given,
+    }
     return reduce_files(Job(**job))
 
 
@@ -75,8 +81,20 @@ def test_a_charge_keeps_its_own_period_and_names_model_and_spender(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "read", "rejected", "billed", "effective"),
     [
-        ("flexibility/one_hundred_percent_utilization_with_commitment_discount_flexibility_with_1_resource", 3, 0, "2.75", "2.75"),
-        ("flexibility/one_hundred_percent_utilization_with_commitment_discount_flexibility_with_2_resources", 3, 0, "2", "2"),
+        (
+            "flexibility/one_hundred_percent_utilization_with_commitment_discount_flexibility_with_1_resource",
+            3,
+            0,
+            "2.75",
+            "2.75",
+        ),
+        (
+            "flexibility/one_hundred_percent_utilization_with_commitment_discount_flexibility_with_2_resources",
+            3,
+            0,
+            "2",
+            "2",
+        ),
         ("flexibility/one_hundred_percent_utilization_without_commitment_discount_flexibility", 2, 0, "1.5", "1.5"),
         ("flexibility/zero_percent_utilization_without_commitment_discount_flexibility", 3, 0, "3.5", "3.5"),
         ("scenarios/commitment_discount_purchase_scenario_1", 1, 0, "8760", "0"),
@@ -124,7 +142,9 @@ def test_rows_of_a_bill_that_are_rejected(tmp_path: Path, row: str, reason: str)
 
 
 def test_money_is_exact_to_18_decimals(tmp_path: Path) -> None:
-    result = reduce_text(tmp_path, f"{HEADER}\n{HOUR},Usage,1E-7,0.000000000000000001,USD\n{HOUR},Usage,12345678901234567890.1,1,USD\n")
+    result = reduce_text(
+        tmp_path, f"{HEADER}\n{HOUR},Usage,1E-7,0.000000000000000001,USD\n{HOUR},Usage,12345678901234567890.1,1,USD\n"
+    )
     assert result.billed_cost == "12345678901234567890.1000001"
     assert result.effective_cost == "1.000000000000000001"
 
@@ -139,7 +159,7 @@ def test_money_is_exact_to_18_decimals(tmp_path: Path) -> None:
         ("Usage,5,,USD,", False),
     ],
 )
-def test_one_used_row_without_effective_cost_makes_that_column_unusable(tmp_path: Path, row: str, usable: bool) -> None:  # noqa: FBT001 - a table
+def test_one_used_row_without_effective_cost_makes_that_column_unusable(tmp_path: Path, row: str, usable: bool) -> None:
     result = reduce_text(tmp_path, f"{HEADER},CommitmentDiscountId\n{HOUR},Usage,1,1,USD,\n{HOUR},{row}\n")
     assert result.effective_cost_usable is usable
 
@@ -159,12 +179,18 @@ def test_equal_rows_are_told_apart_by_their_number(tmp_path: Path) -> None:
 def test_the_digest_does_not_hang_on_the_order_of_columns(tmp_path: Path) -> None:
     reduce_text(tmp_path, f"{HEADER}\n{HOUR},Usage,1,1,USD\n")
     one = charges(tmp_path, "row_digest")
-    reduce_text(tmp_path, f"BillingCurrency,EffectiveCost,BilledCost,ChargeCategory,ChargePeriodEnd,ChargePeriodStart\nUSD,1.00,1E0,Usage,2026-10-24 01:00:00,2026-10-24 00:00:00\n")
+    reduce_text(
+        tmp_path,
+        "BillingCurrency,EffectiveCost,BilledCost,ChargeCategory,ChargePeriodEnd,ChargePeriodStart\n"
+        "USD,1.00,1E0,Usage,2026-10-24 01:00:00,2026-10-24 00:00:00\n",
+    )
     assert charges(tmp_path, "row_digest") == one
 
 
 def test_custom_columns_are_kept_and_unknown_ones_are_not(tmp_path: Path) -> None:
-    result = reduce_text(tmp_path, f"{HEADER},x_Team,Id,SkuMeter,Region Name\n{HOUR},Usage,1,1,USD,blue,77,Input Tokens,eu\n")
+    result = reduce_text(
+        tmp_path, f"{HEADER},x_Team,Id,SkuMeter,Region Name\n{HOUR},Usage,1,1,USD,blue,77,Input Tokens,eu\n"
+    )
     ((extra, meter),) = charges(tmp_path, "extra, meter")
     assert (json.loads(extra), meter) == ({"x_Team": "blue"}, "Input Tokens")
     assert result.focus_version == "1.1"
@@ -179,7 +205,10 @@ def test_the_version_is_told_by_the_columns(tmp_path: Path, column: str, version
 
 
 def test_the_provider_is_the_newest_name_that_is_there(tmp_path: Path) -> None:
-    reduce_text(tmp_path, f"{HEADER},PublisherName,ProviderName,ServiceProviderName\n{HOUR},Usage,1,1,USD,c,b,a\n{HOUR},Usage,1,1,USD,c,NULL,\n")
+    reduce_text(
+        tmp_path,
+        f"{HEADER},PublisherName,ProviderName,ServiceProviderName\n{HOUR},Usage,1,1,USD,c,b,a\n{HOUR},Usage,1,1,USD,c,NULL,\n",
+    )
     assert charges(tmp_path, "provider") == [("a",), ("c",)]
 
 
@@ -202,7 +231,11 @@ def test_parquet_with_doubles_maps_and_stamps(tmp_path: Path) -> None:
 
 
 def test_tags_that_are_no_object_name_nobody(tmp_path: Path) -> None:
-    reduce_text(tmp_path, f'{HEADER},Tags,BillingAccountId\n{HOUR},Usage,1,1,USD,not json,acct\n{HOUR},Usage,1,1,USD,"{{""a/b"": ""c"", ""d"": null}}",acct\n')
+    reduce_text(
+        tmp_path,
+        f"{HEADER},Tags,BillingAccountId\n{HOUR},Usage,1,1,USD,not json,acct\n"
+        f'{HOUR},Usage,1,1,USD,"{{""a/b"": ""c"", ""d"": null}}",acct\n',
+    )
     assert charges(tmp_path, "identity") == [('[["billing_account","acct"]]',), ('[["tag:a/b","c"]]',)]
 
 

@@ -1,4 +1,4 @@
-"""Bad files and bad rows: the row is rejected with its line and reason, the rest loads, or the file is refused in words."""
+"""Bad rows are rejected with line and reason and the rest loads; bad files are refused whole, in words."""
 
 import csv
 import gzip
@@ -20,13 +20,21 @@ from apps.usage.reading import FileError, Guards
 from apps.usage.reduce import main, reduce_files
 
 PROJECT = Path(__file__).resolve().parents[2]
+WITHOUT_DJANGO = """
+import runpy, sys
+sys.modules["django"] = None
+sys.argv = ["reduce", sys.argv[1]]
+runpy.run_module("apps.usage.reduce", run_name="__main__")
+"""
 NOW = "2026-11-24T12:00:00Z"
 HEADER = "time,usage_key,model,input_tokens,output_tokens"
 GOOD = "2026-10-24T08:15:00Z,a,m,5,5"
 
 
 def job_of(path: Path, **given: Any) -> Job:
-    return Job(**{"paths": [str(path)], "format": "requests", "work_dir": str(path.parent / "work"), "now": NOW, **given})
+    return Job(
+        **{"paths": [str(path)], "format": "requests", "work_dir": str(path.parent / "work"), "now": NOW, **given}
+    )
 
 
 def reduce_bytes(folder: Path, content: bytes, name: str = "log.csv", **given: Any) -> Reduction:
@@ -240,14 +248,18 @@ def test_a_job_that_makes_no_sense_is_refused(tmp_path: Path, given: dict[str, A
 
 
 def test_a_truncated_gzip_file_is_refused_whole(tmp_path: Path) -> None:
-    rows = "".join(f"2026-10-24T08:15:{number % 60:02}Z,key-{number * 7919 % 10_007},m,{number},5\n" for number in range(200_000))
+    rows = "".join(
+        f"2026-10-24T08:15:{number % 60:02}Z,key-{number * 7919 % 10_007},m,{number},5\n" for number in range(200_000)
+    )
     content = gzip.compress(f"{HEADER}\n{rows}".encode())
     assert "cut off" in refused(tmp_path, content[: len(content) // 2], "log.csv.gz")
     assert "cut off" in refused(tmp_path, content[:-3], "log.csv.gz")
 
 
 def test_a_gzip_file_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
-    rows = "".join(f"2026-10-24T08:15:{number % 60:02}Z,key-{number * 7919 % 10_007},m,{number},5\n" for number in range(200_000))
+    rows = "".join(
+        f"2026-10-24T08:15:{number % 60:02}Z,key-{number * 7919 % 10_007},m,{number},5\n" for number in range(200_000)
+    )
     content = bytearray(gzip.compress(f"{HEADER}\n{rows}".encode()))
     content[-6] ^= 1
     assert "damaged" in refused(tmp_path, bytes(content), "log.csv.gz")
@@ -275,7 +287,10 @@ def test_a_column_name_is_never_code(tmp_path: Path) -> None:
     quoted = nasty.replace('"', '""')
     text = f'time,usage_key,model,"{quoted}",output_tokens\n{GOOD}\n'
     assert reduce_text(tmp_path, text, columns={"input_tokens": nasty}).input_tokens == 5
-    pq.write_table(pa.table({"time": ["2026-10-24"], "usage_key": ["a"], "model": ["m"], nasty: [5], "output_tokens": [5]}), tmp_path / "log.parquet")
+    pq.write_table(
+        pa.table({"time": ["2026-10-24"], "usage_key": ["a"], "model": ["m"], nasty: [5], "output_tokens": [5]}),
+        tmp_path / "log.parquet",
+    )
     assert reduce_files(job_of(tmp_path / "log.parquet", columns={"input_tokens": nasty})).input_tokens == 5
 
 
@@ -319,8 +334,7 @@ def test_it_runs_without_django_and_stops_on_sigterm(tmp_path: Path) -> None:
         for _ in range(60):
             file.write(f"{GOOD}\n" * 50_000)
     (tmp_path / "job.json").write_text(job_of(tmp_path / "log.csv").to_json())
-    code = "import sys, runpy; sys.modules['django'] = None; sys.argv = ['reduce', sys.argv[1]]; runpy.run_module('apps.usage.reduce', run_name='__main__')"
-    command = [sys.executable, "-c", code, str(tmp_path / "job.json")]
+    command = [sys.executable, "-c", WITHOUT_DJANGO, str(tmp_path / "job.json")]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DJANGO")}
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout

@@ -26,7 +26,9 @@ def reduce_text(folder: Path, text: str, **job: Any) -> Reduction:
 
 
 def reduce_path(path: Path, folder: Path, **job: Any) -> Reduction:
-    return reduce_files(Job(**{"paths": [str(path)], "format": "requests", "work_dir": str(folder / "work"), "now": NOW, **job}))
+    return reduce_files(
+        Job(**{"paths": [str(path)], "format": "requests", "work_dir": str(folder / "work"), "now": NOW, **job})
+    )
 
 
 def hours(folder: Path, columns: str = "*") -> list[tuple[Any, ...]]:
@@ -36,7 +38,8 @@ def hours(folder: Path, columns: str = "*") -> list[tuple[Any, ...]]:
 
 def test_a_call_is_stored_disjoint(tmp_path: Path) -> None:
     """Example A: 10,000 in of which 6,000 cached and 1,000 written; 1,200 out of which 800 reasoning."""
-    text = f"{HEADER},cached_input_tokens,cache_write_tokens,reasoning_tokens\n2026-10-24T08:15:00Z,a,m,10000,1200,6000,1000,800\n"
+    text = f"{HEADER},cached_input_tokens,cache_write_tokens,reasoning_tokens\n"
+    text += "2026-10-24T08:15:00Z,a,m,10000,1200,6000,1000,800\n"
     result = reduce_text(tmp_path, text)
     assert hours(tmp_path, "input, cached, cache_write, output, reasoning") == [(3000, 6000, 1000, 400, 800)]
     assert (result.input_tokens, result.cached_input_tokens, result.output_tokens) == (10_000, 6_000, 1_200)
@@ -123,7 +126,17 @@ def test_rows_that_are_the_same_all_count(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "band"),
-    [(0, 0), (128_000, 0), (128_001, 1), (200_000, 1), (200_001, 2), (272_000, 2), (272_001, 3), (512_000, 3), (512_001, 4)],
+    [
+        (0, 0),
+        (128_000, 0),
+        (128_001, 1),
+        (200_000, 1),
+        (200_001, 2),
+        (272_000, 2),
+        (272_001, 3),
+        (512_000, 3),
+        (512_001, 4),
+    ],
 )
 def test_the_prompt_band_is_that_of_the_call(tmp_path: Path, tokens: int, band: int) -> None:
     reduce_text(tmp_path, f"{HEADER}\n2026-10-24T08:15:00Z,a,m,{tokens},5\n")
@@ -256,7 +269,9 @@ def test_json_lines_with_objects_inside(tmp_path: Path) -> None:
 
 def test_several_files_of_different_shape_are_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "a [1].csv").write_text(f"{HEADER}\n2026-10-24T08:15:00Z,a,m,1,1\n")
-    (tmp_path / "b.csv").write_text("model;usage_key;time;output_tokens;input_tokens\nm;a;2026-10-24T08:20:00Z;1;x\nm;a;2026-10-24T08:20:00Z;1;2\n")
+    (tmp_path / "b.csv").write_text(
+        "model;usage_key;time;output_tokens;input_tokens\nm;a;2026-10-24T08:20:00Z;1;x\nm;a;2026-10-24T08:20:00Z;1;2\n"
+    )
     paths = [str(tmp_path / "a [1].csv"), str(tmp_path / "b.csv")]
     result = reduce_path(tmp_path, tmp_path, paths=paths)
     assert (result.rows_read, result.rows_rejected, result.input_tokens) == (3, 1, 3)
