@@ -116,7 +116,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a file seems to be. `missing` are mandatory fields that nothing stands for; `rows` the first ones as text."""
+    """What a file seems to be. `missing` are mandatory fields without a column; `rows` the first ones as text."""
 
     kind: str
     format: str
