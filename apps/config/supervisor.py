@@ -179,14 +179,16 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
 
+    def ask_to_end(self) -> None:
+        if self.process is not None and self.alive:
+            self.process.terminate()
+
     def stop(self) -> None:
-        """Asks the head to end what it is doing; what it cannot end in time is redone at the next start."""
+        """Waits for the head to finish what it is doing; what it cannot finish in time is redone at the next start."""
         if self.process is None:
             return
-        if self.alive:
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_SECONDS)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
         self.send(signal.SIGKILL)
         self.process.wait()
 

@@ -77,7 +77,7 @@ def test_children_of_a_killed_up_end_with_it(tollgate: Tollgate) -> None:
 def test_a_command_that_outlives_up_keeps_its_database(tollgate: Tollgate) -> None:
     tollgate.up()
     command = subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "-c", KEEPS_WORKING],
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", KEEPS_WORKING],
         env=tollgate.environment(),
         stdout=subprocess.PIPE,
         text=True,

@@ -93,13 +93,16 @@ class Tollgate:
         elif part == "up":
             found = [self.process.pid if self.process else None]
         else:
-            found = [pid for pid in self.all_pids() if part in command_of(pid)][:1]
+            found = [pid for pid in self.all_pids() if part in command_of(pid) and self.is_child_of_up(pid)]
         return [pid for pid in found if pid]
 
+    def is_child_of_up(self, pid: int) -> bool:
+        return bool(self.process and parent_of(pid) == self.process.pid)
+
     def all_pids(self) -> list[int]:
-        """Every living process that was started with this data folder, or whose command names it; the oldest first."""
+        """Every living process that was started with this data folder, or whose command names it."""
         others = (entry for entry in Path("/proc").glob("[0-9]*") if int(entry.name) != os.getpid())
-        return sorted(int(entry.name) for entry in others if self.is_of_us(entry))
+        return [int(entry.name) for entry in others if self.is_of_us(entry)]
 
     def is_of_us(self, entry: Path) -> bool:
         needle = str(self.home).encode()
@@ -133,6 +136,13 @@ class Tollgate:
             except ProcessLookupError:
                 continue
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def command_of(pid: int) -> str:

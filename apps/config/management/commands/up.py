@@ -72,8 +72,10 @@ def prepare(chosen: str) -> None:
 
 
 def stop(children: list[Child]) -> None:
-    """The web server first: nobody asks for what is no longer done."""
-    for child in reversed(children):
+    """All are asked first, then each is waited for."""
+    for child in children:
+        child.ask_to_end()
+    for child in children:
         child.stop()
 
 
