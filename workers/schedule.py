@@ -10,6 +10,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "ask live sources": {"task": "workers.sources.pull_due", "schedule": 60.0, "options": {"expires": 60}},
     "delete what was kept long enough": {"task": "workers.imports.tidy", "schedule": crontab(minute=17)},
     "take over a newer price list": {"task": "workers.catalog.refresh", "schedule": crontab(hour=0, minute=25)},
+    "prove the ledger": {"task": "workers.costs.prove", "schedule": crontab(hour=2, minute=35)},
     "seal the audit trail": {"task": "workers.audit.seal", "schedule": 5.0, "options": {"expires": 5}},
     "keep the head of the audit chain": {"task": "workers.audit.keep_head", "schedule": crontab(hour=0, minute=5)},
 }

@@ -1,0 +1,181 @@
+"""Proof that the ledger holds together: what no foreign key guards, and what the roll-ups must sum to.
+
+Open partitions have no foreign keys, because COPY is ten times slower with them, and the roll-ups are moved by
+differences. Both are proved here instead, every night and on request; each statement returns what is broken, and
+nothing where all is well.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import connection, transaction
+
+from apps.costs import flags
+from apps.usage.fields import Flag
+from apps.workloads.models import BEGINNING, END
+
+SHOWN = 5  # examples of one fault that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One promise of the ledger; `sql` selects one text per place where it is broken."""
+
+    promise: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A promise that does not hold, how many places break it, and the first few of them."""
+
+    promise: str
+    count: int
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.examples) else ""
+        return f"{self.promise}: {self.count:,} times not so ({', '.join(self.examples)}{more})"
+
+
+@transaction.atomic
+def broken_references() -> list[Broken]:
+    """Rows that name something which does not exist, and spenders whose owner is unknown for some time."""
+    return list(_broken(REFERENCES))
+
+
+@transaction.atomic
+def roll_up_differences() -> list[Broken]:
+    """Roll-ups that are not, to the last digit, the sums of their lines."""
+    return list(_broken(ROLL_UPS))
+
+
+def prove() -> list[Broken]:
+    """Everything that is broken in the ledger; empty where it holds."""
+    return [*broken_references(), *roll_up_differences()]
+
+
+def _broken(checks: tuple[Check, ...]) -> Iterator[Broken]:
+    with connection.cursor() as cursor:
+        for check in checks:
+            cursor.execute(f"SELECT place, count(*) OVER () FROM ({check.sql}) AS broken (place) LIMIT {SHOWN}")
+            if found := cursor.fetchall():
+                yield Broken(check.promise, found[0][1], tuple(place for place, _ in found))
+
+
+def _names(table: str, column: str, target: str) -> Check:
+    """`column` of `table` names a row of `target` wherever it names one. Each number is looked for once."""
+    sql = f"""
+        SELECT '{column} ' || named.id FROM (SELECT DISTINCT {column} AS id FROM {table}) AS named
+        WHERE named.id IS NOT NULL AND NOT EXISTS (SELECT FROM {target} WHERE {target}.id = named.id)
+        ORDER BY named.id"""
+    return Check(f"every {column} in {table} exists", sql)
+
+
+def _marked(bits: int) -> str:
+    return f"count(*) FILTER (WHERE flags & {bits} <> 0)"
+
+
+_NAMED: Final = {
+    "usage_hour": {"series_id": "usage_series", "pull_id": "sources_pull"},
+    "usage_replaced": {"series_id": "usage_series", "pull_id": "sources_pull", "replaced_by": "sources_pull"},
+    "usage_charge": {
+        "part_id": "sources_part",
+        "pull_id": "sources_pull",
+        "identity_id": "usage_identity",
+        "offering_id": "catalog_offering",
+    },
+    "usage_charge_replaced": {
+        "identity_id": "usage_identity",
+        "pull_id": "sources_pull",
+        "replaced_by": "sources_pull",
+    },
+    "workloads_attribution": {"identity_id": "usage_identity"},
+    "costs_dirty_day": {"identity_id": "usage_identity"},
+    "costs_line": {
+        "workload_id": "workloads_workload",
+        "identity_id": "usage_identity",
+        "offering_id": "catalog_offering",
+        "source_id": "sources_source",
+    },
+    "costs_month": {
+        "workload_id": "workloads_workload",
+        "offering_id": "catalog_offering",
+        "source_id": "sources_source",
+    },
+    "costs_day": {"offering_id": "catalog_offering", "source_id": "sources_source"},
+}
+
+# Each period begins where the one before it ended; the first at the beginning of time, the last at its end.
+_GAPLESS = f"""
+SELECT 'identity ' || i.id FROM usage_identity i LEFT JOIN (
+    SELECT identity_id, min(valid_from) AS first, max(valid_to) AS last,
+        bool_and(before IS NULL OR before = valid_from) AS touching
+    FROM (
+        SELECT *, lag(valid_to) OVER (PARTITION BY identity_id ORDER BY valid_from) AS before
+        FROM workloads_attribution
+    ) AS periods GROUP BY identity_id
+) AS whole ON whole.identity_id = i.id
+WHERE whole.first IS DISTINCT FROM '{BEGINNING.isoformat()}' OR whole.last IS DISTINCT FROM '{END.isoformat()}'
+    OR NOT whole.touching
+ORDER BY i.id
+"""
+# A series belongs to a part and an identity of one and the same source: else its cost would stand with another.
+_ONE_SOURCE = """
+SELECT 'series ' || s.id FROM usage_series s
+JOIN sources_part p ON p.id = s.part_id JOIN usage_identity i ON i.id = s.identity_id
+WHERE p.source_id <> i.source_id ORDER BY s.id
+"""
+REFERENCES: Final = (
+    *(_names(table, column, target) for table, columns in _NAMED.items() for column, target in columns.items()),
+    Check("every identity has an owner, or none, at every instant", _GAPLESS),
+    Check("every series has the source of its part", _ONE_SOURCE),
+)
+
+_TIER_ASSUMED: Final = int(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)
+_MEASURES: Final = {
+    "amount": "coalesce(sum(amount), 0)",
+    "amount_org": "coalesce(sum(amount_org), 0)",
+    "quantity": "coalesce(sum(quantity), 0)",
+    "requests": "coalesce(sum(requests), 0)",
+    "unpriced_tokens": "sum(unpriced_tokens)",
+    "unpriced_lines": _marked(flags.UNPRICED),
+    "unconverted_lines": "count(*) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL)",
+    "assumed_lines": _marked(flags.RATE_ASSUMED),
+    "upper_bound_lines": _marked(int(Flag.UPPER_BOUND)),
+    "tier_assumed_lines": _marked(_TIER_ASSUMED),
+    "carried_lines": _marked(flags.RATE_CARRIED),
+    "lines": "count(*)",
+}
+
+
+def _sums(table: str, key: dict[str, str]) -> Check:
+    """Both ways: a row that the lines do not explain, and lines that no row sums. NULLs of a key are alike."""
+    names = ", ".join(key)
+    summed = ", ".join(f"{sql} AS {name}" for name, sql in _MEASURES.items())
+    grain = ", ".join(f"{sql} AS {name}" for name, sql in key.items())
+    same = " AND ".join(f"summed.{name} IS NOT DISTINCT FROM kept.{name}" for name in _MEASURES)
+    hashed = " AND ".join(_joined(name) for name in key)
+    first = next(iter(key))
+    sql = f"""
+        SELECT coalesce(kept.{first}, summed.{first}) || ' source ' || coalesce(kept.source_id, summed.source_id)
+            || ' ' || coalesce(kept.component, summed.component) || ' ' || coalesce(kept.basis, summed.basis)
+        FROM (SELECT {grain}, {summed} FROM costs_line GROUP BY {", ".join(key.values())}) AS summed
+        FULL JOIN (SELECT {names}, {", ".join(_MEASURES)} FROM {table}) AS kept ON {hashed}
+        WHERE NOT ({same}) ORDER BY 1"""
+    return Check(f"{table} is the sum of its lines", sql)
+
+
+def _joined(name: str) -> str:
+    """NULL-safe and still an equality, which alone can be hashed: no id is 0."""
+    if name in ("workload_id", "offering_id"):
+        return f"coalesce(kept.{name}, 0) = coalesce(summed.{name}, 0)"
+    return f"kept.{name} = summed.{name}"
+
+
+_KEY: Final = ("offering_id", "source_id", "component", "basis", "role", "currency")
+ROLL_UPS: Final = (
+    _sums("costs_month", {name: name for name in ("charge_month", "workload_id", *_KEY)}),
+    _sums("costs_day", {"day": "day", "allocated": "workload_id IS NOT NULL", **{name: name for name in _KEY}}),
+)
