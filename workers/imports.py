@@ -1,6 +1,6 @@
 """Reading what was asked for: from a file to the ledger's hours or charges, and to what they cost.
 
-`run` is one attempt. Everything it writes it writes in one transaction at its end, so it may be killed at any moment and
+`run` is one attempt. All it writes it writes in one transaction at its end, so it may be killed at any moment and
 started again. The file is read in a process of its own, which may run out of memory without taking the worker along.
 """
 
@@ -38,7 +38,11 @@ log = logging.getLogger(__name__)
 SYSTEM = Actor.system("imports")
 TICK_SECONDS = 0.5
 KEPT_FOR = timedelta(days=7)
-SETTLE_AFTER = timedelta(seconds=60)  # by then whoever published it has priced it, or is dead
+# By then whoever published it has priced it, or is dead.
+SETTLE_AFTER = timedelta(seconds=settings.IMPORT_LEASE_SECONDS)
+PATIENCE_SECONDS = 30  # how long a database may be away before an attempt is left to the sweep
+FULL = ("No space left", "Disk quota exceeded", "File too large")  # in the words of the system, DuckDB and PostgreSQL
+AWAY = (OperationalError, InterfaceError)  # what Django raises when the database is not there
 REFUSED = 1  # exit code of the reading process for a file that its owner must mend
 FROM_RESULT = (
     "rows_read", "rows_rejected", "requests", "input_tokens", "cached_input_tokens", "output_tokens",
@@ -132,12 +136,29 @@ def run(pull_id: int, on_progress: OnProgress | None = None) -> Pull | None:
 
 def run_to_end(pull_id: int, on_progress: OnProgress | None = None) -> Pull:
     """Like `run`, but stay with a pull that was put back until it is done or given up; for the command line."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        run(pull_id, on_progress)
-        pull = Pull.objects.select_related("part__source").get(pk=pull_id)
-        if pull.state not in (Pull.State.QUEUED, Pull.State.RUNNING):
-            return pull
-        time.sleep(TICK_SECONDS)
+        try:
+            pull = _run_in_turn(pull_id, on_progress)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            if pull.state not in (Pull.State.QUEUED, Pull.State.RUNNING):
+                return pull
+        except AWAY as error:
+            if time.monotonic() > deadline:
+                raise Interrupted(f"The database stays away: {_first_line(error)}.") from None
+        _rest()
+
+
+def _run_in_turn(pull_id: int, on_progress: OnProgress | None) -> Pull:
+    """Earlier pulls of the part first: those of a killed command wait for nobody else where no worker runs."""
+    for ahead in sources.ahead_of(Pull.objects.get(pk=pull_id)):
+        run(ahead.pk)
+    run(pull_id, on_progress)
+    pull = Pull.objects.select_related("part__source").get(pk=pull_id)
+    if pull.state == Pull.State.DONE and pull.progress:
+        _settle(pull.pk, pull.totals)  # its rows are in, and something went away before they were priced
+        pull.refresh_from_db()
+    return pull
 
 
 def undo(*, actor: Actor, pull: Pull) -> None:
@@ -157,15 +178,30 @@ def _attempt(lease: sources.Lease, work: Path, on_progress: OnProgress) -> None:
     rows_of = connector if isinstance(connector, RowConnector) else None
     inputs = _fetch(pull, rows_of, work) if rows_of and not pull.file_path else files.expand(pull.file_path)
     result = _reduce(lease, pull, inputs, work, on_progress)
+    _refuse_where_no_row_is_usable(lease, Read(work, result))
     on_progress({"stage": "writing"})
     sources.beat(lease, {"stage": "writing", "rows_total": result["rows_read"]})
     _make_room(result)
-    totals = _publish(lease, Read(work, result), rows_of, pull)
+    totals = _publish(lease, Read(work, result), rows_of)
     on_progress({"stage": "pricing"})
     _settle(lease.pull_id, totals)
 
 
-def _publish(lease: sources.Lease, read_: Read, rows_of: RowConnector | None, pull: Pull) -> dict[str, Any]:
+def _refuse_where_no_row_is_usable(lease: sources.Lease, read_: Read) -> None:
+    """Rows that cannot be read say nothing about what the part should hold, so it keeps what it has."""
+    result = read_.result
+    if result["hours"] or result["charges"] or not result["rows_rejected"]:
+        return
+    kept = _keep_rejected(lease, read_)
+    Pull.objects.filter(pk=lease.pull_id).update(rows=result["rows_read"], rejected_path=kept)
+    reasons = ", ".join(f"{reject['reason']} ({reject['count']:,})" for reject in result["rejects"][:3])
+    raise BadInput(
+        f"None of the {result['rows_read']:,} rows can be used, so nothing was changed: {reasons}.",
+        hint=f"Each row with its line and reason: {kept}",
+    )
+
+
+def _publish(lease: sources.Lease, read_: Read, rows_of: RowConnector | None) -> dict[str, Any]:
     """The one transaction: hours or charges, the days to price again, the pull's row last."""
     rejected = _keep_rejected(lease, read_)
     with transaction.atomic():
@@ -211,7 +247,7 @@ def _reduce(
             _wait(process)
     result = _result_of(process.returncode, work)
     if len(inputs) == 1 and pull.digest and result["sha256"] != pull.digest:
-        raise Interrupted(f"{inputs[0].name} changed while it was read.")
+        raise BadInput(f"{inputs[0].name} has changed since its import was asked for.", hint="Import it again.")
     return result
 
 
@@ -278,6 +314,8 @@ def _result_of(code: int, work: Path) -> dict[str, Any]:
     if code < 0:
         raise Interrupted(f"The reading process was stopped by signal {-code}, perhaps for want of memory.")
     detail = error["message"] if error else _last_line(work / "errors.txt")
+    if any(words in detail for words in FULL):
+        raise BadInput("The disk is full: there is no room for the working files.", hint=files.room_hint())
     log.error("reading failed with code %s: %s", code, detail)
     raise BadInput("The file cannot be read.", hint=detail[:500])
 
@@ -331,24 +369,37 @@ def _settle_left_over(pull_id: int) -> None:
 def _end_badly(lease: sources.Lease, error: Exception) -> None:
     """Cancelled, failed with a sentence, or put back for another attempt."""
     if isinstance(error, sources.LeaseLost):
-        return
+        return None
+    _forget_broken_connection()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return _record_end(lease, error)
+        except AWAY:
+            _rest()
+    # The database stays away: the lease runs out by itself, and the sweep takes the pull again.
+    log.warning("import %s stopped: %s", lease.pull_id, error)
+    return None
+
+
+def _rest() -> None:
+    time.sleep(TICK_SECONDS)
+    _forget_broken_connection()
+
+
+def _forget_broken_connection() -> None:
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
-    try:
-        _record_end(lease, error)
-    except (OperationalError, InterfaceError):
-        # The database is away: the lease runs out by itself, and the sweep takes the pull again.
-        log.warning("import %s stopped: %s", lease.pull_id, error)
 
 
 def _record_end(lease: sources.Lease, error: Exception) -> None:
     if isinstance(error, Cancelled):
         sources.stop(actor=SYSTEM, lease=lease, state=Pull.State.CANCELLED, reason=error.message)
-    elif isinstance(error, Interrupted | OperationalError | InterfaceError):
+    elif isinstance(error, (Interrupted, *AWAY)) and not _is_full(error):
         sources.try_again_later(lease, reason=_sentence(error))
     else:
-        if not isinstance(error, TollgateError):
-            log.exception("import %s failed", lease.pull_id, exc_info=error)
+        if not isinstance(error, TollgateError) and not _is_full(error):
+            log.error("import %s failed", lease.pull_id, exc_info=error)
         sources.stop(actor=SYSTEM, lease=lease, state=Pull.State.FAILED, reason=_sentence(error))
         sources.review_state(actor=SYSTEM, source=Pull.objects.get(pk=lease.pull_id).part.source)
 
@@ -356,12 +407,21 @@ def _record_end(lease: sources.Lease, error: Exception) -> None:
 def _sentence(error: Exception) -> str:
     if isinstance(error, TollgateError):
         return str(error)
+    if _is_full(error):
+        return f"The disk is full: {_first_line(error)}. Nothing was written. {files.room_hint()}"
     if isinstance(error, OSError):
-        hint = files.room_hint() if error.errno in files.NO_SPACE else ""
-        return f"The disk refused: {error.strerror}. {hint}".strip()
-    if isinstance(error, OperationalError | InterfaceError):
-        return f"The database went away: {str(error).splitlines()[0]}"
+        return f"The disk refused: {error.strerror}."
+    if isinstance(error, AWAY):
+        return f"The database went away: {_first_line(error)}"
     return f"Something unforeseen happened ({type(error).__name__}). It is in the log; nothing was written."
+
+
+def _is_full(error: Exception) -> bool:
+    return any(words in str(error) for words in FULL)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
 
 
 def _remove_dead_work_folders() -> None:

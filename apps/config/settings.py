@@ -18,6 +18,8 @@ TOLLGATE_PORT = number("PORT", 8000, least=1, most=65535)
 TOLLGATE_BIND = text("TOLLGATE_BIND", "127.0.0.1")
 TOLLGATE_PUBLIC_URL = text("TOLLGATE_PUBLIC_URL", f"http://127.0.0.1:{TOLLGATE_PORT}").rstrip("/")
 UPLOAD_FOLDER = TOLLGATE_HOME / "uploads"
+# A worker that is not heard of for so long is taken for dead, and another reads its import again from the start.
+IMPORT_LEASE_SECONDS = number("TOLLGATE_IMPORT_LEASE_SECONDS", 60, least=2)
 # Live folders may be read below these only: a path in a form must not reach the rest of the machine.
 IMPORT_ROOTS = words("TOLLGATE_IMPORT_ROOTS", [str(TOLLGATE_HOME / "incoming")])
 

@@ -6,7 +6,7 @@ from django.db import connection, transaction
 
 from apps.core import organisation
 from apps.core.money import plain
-from apps.costs.rating import rate_dirty, totals_of_bill, totals_of_part
+from apps.costs.rating import RATING_LOCK, rate_dirty, totals_of_bill, totals_of_part
 from apps.sources.models import Pull
 
 __all__ = ("mark_dirty_touched", "rate_dirty", "sweep_rate_changes", "totals_of_pull")
@@ -25,9 +25,13 @@ def mark_dirty_touched(reason: str) -> int:
 
 @transaction.atomic
 def sweep_rate_changes() -> int:
-    """Queue the days that a changed price or exchange rate concerns; returns how many changes were handled."""
+    """Queue the days that a changed price or exchange rate concerns; returns how many changes were handled.
+
+    Waits for whoever is rating: the lines being written may have met the old exchange rate and cannot be seen yet.
+    """
     zone = organisation.get().zone
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [RATING_LOCK])
         cursor.execute(_TAKE_CHANGES)
         changes = cursor.fetchall()
         for offering_id, currency, valid_from, valid_to in changes:

@@ -51,15 +51,11 @@ def undo(*, pull: Pull) -> None:
 
     Leaves `usage_touched` like `publish`, for a caller that is inside a transaction of its own.
     """
-    newest = Pull.objects.filter(part_id=pull.part_id, state=Pull.State.DONE).order_by("-finished_at", "-id").first()
-    if newest is None or newest.pk != pull.pk:
-        raise Conflict(
-            "Only the newest import of a part can be undone.",
-            hint=f"Undo {newest.part.name} of {newest.finished_at:%d %b %Y} first." if newest else "",
-        )
     with connection.cursor() as cursor:
+        # First of all: a publication that is under way may be about to become the newest pull of the part.
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PART_LOCK, pull.part_id])
         cursor.execute("CREATE TEMP TABLE IF NOT EXISTS usage_touched (identity_id bigint, day date) ON COMMIT DROP")
+        _refuse_older(pull)
         zone, number = organisation.get().zone, pull.pk
         cursor.execute(_UNDO_HOURS_TOUCHED, [zone, number, pull.part_id, zone, number])
         cursor.execute(_UNDO_HOURS_OUT, [number, pull.part_id])
@@ -70,6 +66,15 @@ def undo(*, pull: Pull) -> None:
         )
         cursor.execute("DELETE FROM usage_replaced WHERE replaced_by = %s", [number])
     charges.undo(pull=pull)
+
+
+def _refuse_older(pull: Pull) -> None:
+    newest = Pull.objects.filter(part_id=pull.part_id, state=Pull.State.DONE).order_by("-finished_at", "-id").first()
+    if newest is None or newest.pk != pull.pk:
+        raise Conflict(
+            "Only the newest import of a part can be undone.",
+            hint=f"Undo {newest.part.name} of {newest.finished_at:%d %b %Y} first." if newest else "",
+        )
 
 
 def _publish_hours(*, pull: Pull, hours: Path, work_dir: Path) -> Published:

@@ -114,7 +114,8 @@ def write_touched(db: duckdb.DuckDBPyConnection, target: Path, *, zone: str) -> 
 
 def copy_in(table: str, columns: str, source: Path) -> int:
     """COPY a CSV file into a table; returns the number of rows."""
-    with connection.cursor() as cursor, source.open("rb") as file:
+    # Django does not translate what COPY raises, and a server that went away is to be met like everywhere else.
+    with connection.wrap_database_errors, connection.cursor() as cursor, source.open("rb") as file:
         with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copy:
             while chunk := file.read(CHUNK_BYTES):
                 copy.write(chunk)
@@ -123,7 +124,7 @@ def copy_in(table: str, columns: str, source: Path) -> int:
 
 def copy_rows(table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> int:
     """COPY rows made in Python into a table; for thousands of rows, not for millions."""
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)

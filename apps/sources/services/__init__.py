@@ -5,6 +5,7 @@ from apps.sources.services.folders import look, mark_looked, take_files
 from apps.sources.services.pulls import (
     Lease,
     LeaseLost,
+    ahead_of,
     beat,
     due,
     finish,
@@ -36,6 +37,7 @@ __all__ = [
     "LeaseLost",
     "Received",
     "UsageEvent",
+    "ahead_of",
     "beat",
     "change_source",
     "create_source",

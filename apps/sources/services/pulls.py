@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.rights import Right, require
@@ -19,10 +20,11 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, TollgateError
 from apps.sources.models import Part, Pull
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=settings.IMPORT_LEASE_SECONDS)
 MOST_ATTEMPTS = 3
 PAUSE_AFTER_FAILURE = timedelta(seconds=5)
 BYTES_LOCK = 7_303  # first key of a two-part advisory lock; the second comes from the digest
+TAKING_LOCK = 7_305  # first key of a two-part advisory lock; the second is the part
 
 
 class LeaseLost(TollgateError):
@@ -112,7 +114,7 @@ def take(pull_id: int, *, now: datetime | None = None) -> Lease | None:
     """
     now = now or timezone.now()
     pull = Pull.objects.select_for_update(skip_locked=True, of=("self",)).filter(due(now), pk=pull_id).first()
-    if pull is None or _part_is_busy(pull):
+    if pull is None or _must_wait(pull):
         return None
     if pull.attempt >= MOST_ATTEMPTS:
         _give_up(pull)
@@ -121,6 +123,12 @@ def take(pull_id: int, *, now: datetime | None = None) -> Lease | None:
     pull.started_at, pull.finished_at, pull.progress = now, None, {"stage": "starting"}
     pull.save(update_fields=("state", "attempt", "lease_until", "started_at", "finished_at", "progress"))
     return Lease(pull.pk, pull.attempt)
+
+
+def ahead_of(pull: Pull) -> QuerySet[Pull]:
+    """Pulls of the same hours of the part that were asked for earlier and go first, lest the older content win."""
+    unfinished = (Pull.State.QUEUED, Pull.State.RUNNING)
+    return _same_hours(pull).filter(state__in=unfinished, pk__lt=pull.pk).order_by("pk")
 
 
 def due(now: datetime) -> Q:
@@ -243,10 +251,20 @@ def _held(lease: Lease) -> Any:
     return Pull.objects.filter(pk=lease.pull_id, attempt=lease.attempt, state=Pull.State.RUNNING)
 
 
-def _part_is_busy(pull: Pull) -> bool:
-    """Another run over the same window of the part is under way; the database refuses a second one too."""
-    others = Pull.objects.filter(part_id=pull.part_id, since=pull.since, until=pull.until, state=Pull.State.RUNNING)
-    return others.exclude(pk=pull.pk).exists()
+def _must_wait(pull: Pull) -> bool:
+    """Whether another run over these hours of the part is under way or was asked for earlier."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [TAKING_LOCK, pull.part_id])
+    running = _same_hours(pull).filter(state=Pull.State.RUNNING).exclude(pk=pull.pk)
+    return running.exists() or ahead_of(pull).exists()
+
+
+def _same_hours(pull: Pull) -> QuerySet[Pull]:
+    """Pulls of the part whose windows meet this one's; a missing edge is the whole part."""
+    found = Pull.objects.filter(part_id=pull.part_id)
+    if pull.until is not None:
+        found = found.filter(Q(since__isnull=True) | Q(since__lt=pull.until))
+    return found if pull.since is None else found.filter(Q(until__isnull=True) | Q(until__gt=pull.since))
 
 
 def _give_up(pull: Pull) -> None:
