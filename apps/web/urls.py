@@ -14,8 +14,9 @@ from apps.web import (
     setup,
     theme,
     tokens,
+    unallocated,
     why,
-    workload,
+    workloads,
 )
 
 urlpatterns = [
@@ -26,7 +27,8 @@ urlpatterns = [
     path("audit/", include(audit)),
     path("costs/", include(costs)),
     path("why/", include(why)),
-    path("workloads/", include((workload.urlpatterns, "workloads"))),
+    path("workloads/", include(workloads)),
+    path("unallocated/", include(unallocated)),
     path("prices/", include(prices)),
     path("settings/", include(settings)),
     path("settings/people/", include(people)),

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import rights
@@ -24,12 +24,13 @@ from apps.core.models import Organisation
 from apps.costs.selectors import CostScope, CostTotals, cost_totals, may_see_unallocated
 from apps.costs.selectors.portfolio import SORTS, Portfolio, PortfolioRow, change_of, months_before, portfolio
 from apps.costs.selectors.scope import rows_of
-from apps.web import figures, hooks
+from apps.web import figures, hooks, register, workload, workload_edit, workload_import
 from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_said
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice, Kpi
 from apps.web.period import PeriodChoice, period_of
+from apps.web.queries import page_number, query_with
 from apps.web.workloads_columns import COLUMNS, ListColumn, chosen_columns, file_columns, file_row, totals_row
 from apps.workloads import selectors
 from apps.workloads.models import Workload
@@ -50,12 +51,12 @@ KEPT_IN_VIEW: Final = ("stage", "tier", "band", "audience", "cc", "q", "sort", "
 def workload_list(request: PageRequest) -> HttpResponseBase:
     """One page of the register with its money; `format` gives all rows of the filter as a file."""
     if "col" in request.GET:
-        return HttpResponseRedirect(_query(request, col=None, page=None, cols=",".join(request.GET.getlist("col"))))
+        return HttpResponseRedirect(query_with(request, col=None, page=None, cols=",".join(request.GET.getlist("col"))))
     period, filters, company = period_of(request), _filters(request), organisation.get()
     columns = chosen_columns(request.GET.get("cols", ""), sees_money=_sees_money(request.actor))
     if request.GET.get("format"):
         return _file(request, period, filters, columns, company.currency)
-    number = _page_number(request)
+    number = page_number(request)
     found = _portfolio(request, period, filters, limit=PAGE, offset=(number - 1) * PAGE, columns=columns)
     page = _PortfolioPaginator(found).get_page(number)
     context = {
@@ -74,8 +75,8 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
         "search_hidden": _hidden(request, ("q",)),
         "all_columns": _choosable(columns, sees_money=_sees_money(request.actor)),
         "is_dense": request.GET.get("density") == "dense",
-        "density_href": _query(request, density=None if request.GET.get("density") == "dense" else "dense"),
-        "file_href": _query(request, page=None),
+        "density_href": query_with(request, density=None if request.GET.get("density") == "dense" else "dense"),
+        "file_href": query_with(request, page=None),
         "clear_href": f"?{period.query}",
     }
     return page_or_part(request, "workloads/list.html", "rows", context)
@@ -136,7 +137,7 @@ class _PortfolioPaginator(Paginator[PortfolioRow]):
         self._found = found
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         return self._found.count
 
     def page(self, number: int | str) -> Page[PortfolioRow]:
@@ -191,11 +192,6 @@ def _filters(request: HttpRequest) -> Filters:
 def _sort(request: HttpRequest) -> str:
     sort = request.GET.get("sort", "")
     return sort if sort.removeprefix("-") in SORTS else "-cost"
-
-
-def _page_number(request: HttpRequest) -> int:
-    text = request.GET.get("page", "1")
-    return min(max(int(text), 1), 100_000) if text.isascii() and text.isdigit() and len(text) < 8 else 1
 
 
 def _heads(columns: list[ListColumn]) -> list[Any]:
@@ -293,35 +289,31 @@ def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
 def _chip(request: HttpRequest, key: str, label: str, chosen: str, choices: list[tuple[str, str]]) -> Chip:
     if chosen:
         word = dict(choices).get(chosen, chosen)
-        return Chip(f"{label} is {word}", href=_query(request, **{key: None, "page": None}), is_on=True)
-    links = [
-        Choice(word[:1].upper() + word[1:], _query(request, **{key: value, "page": None})) for value, word in choices
-    ]
-    return Chip(label, choices=links)
+        return Chip(f"{label} is {word}", href=query_with(request, **{key: None, "page": None}), is_on=True)
+    links = [(_first_letter_large(word), query_with(request, **{key: value, "page": None})) for value, word in choices]
+    return Chip(label, choices=[Choice(word, href) for word, href in links])
+
+
+def _first_letter_large(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _draft_chip(request: PageRequest, filters: Filters) -> Iterator[Chip]:
     if filters.drafts:
-        yield Chip("Drafts", href=_query(request, drafts=None, page=None), is_on=True)
+        yield Chip("Drafts", href=query_with(request, drafts=None, page=None), is_on=True)
     elif number := selectors.listed(request.actor, Filters(drafts=True)).count():
-        yield Chip(f"Drafts ({number})", href=_query(request, drafts="1", page=None))
+        yield Chip(f"Drafts ({number})", href=query_with(request, drafts="1", page=None))
 
 
 def _words_chip(request: HttpRequest, filters: Filters) -> Iterator[Chip]:
     if filters.words:
-        yield Chip(f"“{filters.words}”", href=_query(request, q=None, page=None), is_on=True)
-
-
-def _query(request: HttpRequest, **changes: str | None) -> str:
-    """This page's address with some of its query changed; None takes a key out."""
-    values = {**request.GET.dict(), **changes}
-    return "?" + urlencode({key: value for key, value in values.items() if value is not None and key != "format"})
+        yield Chip(f"“{filters.words}”", href=query_with(request, q=None, page=None), is_on=True)
 
 
 def _hidden(request: HttpRequest, besides: tuple[str, ...]) -> list[tuple[str, str]]:
     """What a small form must carry along so that the rest of the address stays."""
     left_out = (*besides, "page", "format")
-    return [(key, value) for key, value in request.GET.items() if key not in left_out]
+    return [(key, str(value)) for key, value in request.GET.items() if key not in left_out]
 
 
 def _choosable(columns: list[ListColumn], *, sees_money: bool) -> list[tuple[ListColumn, bool]]:
@@ -379,11 +371,34 @@ def delete_view(request: PageRequest, pk: int) -> HttpResponse:
 
 @hooks.finds("Workloads")
 def find(actor: Actor, words: str) -> Iterator[hooks.Found]:
-    found = selectors.listed(actor, Filters(words=words)).select_related("cost_centre")[:8]
-    for workload in found:
+    for found in selectors.listed(actor, Filters(words=words)).select_related("cost_centre")[:8]:
         yield hooks.Found(
-            label=workload.name,
-            href=reverse("workloads:detail", args=[workload.slug]),
+            label=found.name,
+            href=reverse("workloads:detail", args=[found.slug]),
             icon="chart-bubble",
-            meta=workload.cost_centre.name if workload.cost_centre else workload.ref,
+            meta=found.cost_centre.name if found.cost_centre else found.ref,
         )
+
+
+app_name = "workloads"
+urlpatterns = [
+    path("", workload_list, name="list"),
+    path("views/save/", save_view, name="save_view"),
+    path("views/<int:pk>/delete/", delete_view, name="delete_view"),
+    path("new/", register.begin, name="new"),
+    path("register/<str:token>/<int:number>/", register.step, name="register"),
+    path("register/<str:token>/<int:number>/save/", register.autosave, name="autosave"),
+    path("register/<str:token>/alike/", register.answer_duplicate, name="answer_duplicate"),
+    path("register/<str:token>/discard/", register.discard, name="discard"),
+    path("import/", workload_import.start, name="import"),
+    path("import/apply/", workload_import.apply, name="import_apply"),
+    path("import/template/<str:kind>/", workload_import.template, name="import_template"),
+    path("<slug:slug>/resume/", register.resume, name="resume"),
+    path("<slug:slug>/registered/", register.registered, name="registered"),
+    path("<slug:slug>/edit/", workload_edit.edit, name="edit"),
+    path("<slug:slug>/promise/", workload_edit.promise, name="promise"),
+    path("<slug:slug>/bindings/", workload_edit.bindings, name="bindings"),
+    path("<slug:slug>/bindings/add/", workload_edit.add_binding, name="add_binding"),
+    path("<slug:slug>/bindings/<int:pk>/end/", workload_edit.end_binding, name="end_binding"),
+    path("<slug:slug>/", workload.page, name="detail"),
+]

@@ -1,0 +1,219 @@
+"""The three short steps of a registration, in plain words, and the forms that change a registered use case."""
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+
+from django import forms
+
+from apps.accounts.models import CostCentre, Person
+from apps.accounts.selectors import cost_centre_tree
+from apps.catalog.models import LatencyBand, ValueTier
+from apps.web import figures
+from apps.workloads.models import Workload, WorkloadRevision
+
+AMOUNT: Final = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]+(\.[0-9]+)?")
+PICK: Final = "Pick one"
+BAND_WORDS: Final = {
+    "interactive": "While typing",
+    "conversational": "In a talk",
+    "near-line": "Short wait",
+    "batch": "Later",
+    "scheduled": "Overnight",
+}
+BENEFIT_TEXTS: Final = {
+    "labour": "minutes of work nobody does by hand",
+    "revenue": "orders that would not have come",
+    "margin": "fewer returns, less waste",
+    "risk": "fraud, fines, damage",
+}
+SEVERITY_WORDS: Final = {
+    "little": ("Little", "somebody redoes it"),
+    "cost": ("A cost", "a refund, a wrong order"),
+    "serious": ("Serious", "customer, law, safety"),
+}
+AUDIENCE_TEXTS: Final = {
+    "customer": "people outside the company read or hear it",
+    "employee": "colleagues work with it",
+    "automation": "a program takes the answer and goes on",
+}
+STAGE_TEXTS: Final = {
+    "concept": "nothing runs yet",
+    "pilot": "a few try it",
+    "production": "people rely on it",
+    "sunset": "it is being switched off",
+}
+
+
+class AmountField(forms.DecimalField):
+    """An amount of 0 or more as people type it: 4000, 4,000 or 4000.50; nothing that could mean two things."""
+
+    widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=Decimal(0), max_digits=38, decimal_places=18, **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        text = str(value or "").strip().lstrip("$€£").replace("\u00a0", "").replace(" ", "")
+        if text and not AMOUNT.fullmatch(text):
+            raise forms.ValidationError("Write an amount like 4000 or 4000.50.")
+        return super().to_python(text.replace(",", ""))
+
+
+class StepForm(forms.Form):
+    """One step. What is valid of it can be saved at any time; all of it must be to go on."""
+
+    answers: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+
+    def values(self) -> dict[str, Any]:
+        """The valid answers as the services take them. An empty field of a draft is an answer too: it is cleared."""
+        self.is_valid()
+        return {name: self.taken(name, value) for name, value in self.cleaned_data.items() if name in self.answers}
+
+    def taken(self, _name: str, value: Any) -> Any:
+        return value
+
+
+class PurposeForm(StepForm):
+    answers: ClassVar[tuple[str, ...]] = ("name", "purpose", "output_unit", "audience", "stage")
+
+    name = forms.CharField(
+        label="What do you call it?", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    purpose = forms.CharField(label="What is it for?", max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
+    output_unit = forms.CharField(
+        label="What is one useful answer?", max_length=60, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    audience = forms.ChoiceField(
+        label="Who gets the answers?", choices=Workload.Audience.choices, widget=forms.RadioSelect
+    )
+    stage = forms.ChoiceField(
+        label="How far is it?", choices=Workload.Stage.choices, widget=forms.RadioSelect, initial=Workload.Stage.PILOT
+    )
+
+
+class PromiseFields(StepForm):
+    """Worth, speed and what a mistake costs; shared by the registration and by later changes."""
+
+    promises: ClassVar[tuple[str, ...]] = ("value_tier", "latency_band", "failure_severity", "failure_cost")
+
+    value_tier = forms.ChoiceField(label="How much is it worth to the company?", widget=forms.RadioSelect)
+    latency_band = forms.ChoiceField(label="How long can people wait for an answer?", widget=forms.RadioSelect)
+    failure_severity = forms.ChoiceField(
+        label="What happens when an answer is wrong or missing?",
+        choices=[(value, words[0]) for value, words in SEVERITY_WORDS.items()],
+        widget=forms.RadioSelect,
+    )
+    failure_cost = AmountField(label="Money lost for each one", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tiers = {tier.code: tier for tier in ValueTier.objects.all()}
+        self.bands = {band.code: band for band in LatencyBand.objects.all()}
+        tier_field, band_field = self.fields["value_tier"], self.fields["latency_band"]
+        tier_field.choices = [(code, f"{tier.name.capitalize()}") for code, tier in self.tiers.items()]  # type: ignore[attr-defined]
+        tier_field.descriptions = {code: tier.sentence for code, tier in self.tiers.items()}  # type: ignore[attr-defined]
+        band_field.choices = [(code, band_words(band)) for code, band in self.bands.items()]  # type: ignore[attr-defined]
+        band_field.descriptions = {code: band_limit(band) for code, band in self.bands.items()}  # type: ignore[attr-defined]
+        self.fields["failure_severity"].descriptions = {key: words[1] for key, words in SEVERITY_WORDS.items()}  # type: ignore[attr-defined]
+
+    def taken(self, name: str, value: Any) -> Any:
+        if name == "value_tier":
+            return self.tiers.get(value)
+        return self.bands.get(value) if name == "latency_band" else value
+
+
+class WorthForm(PromiseFields):
+    answers: ClassVar[tuple[str, ...]] = ("benefit", *PromiseFields.promises)
+
+    benefit = forms.ChoiceField(
+        label="What does a useful answer do for the company?",
+        choices=Workload.Benefit.choices,
+        widget=forms.RadioSelect,
+    )
+
+
+class OwnersForm(StepForm):
+    answers: ClassVar[tuple[str, ...]] = (
+        "business_owner",
+        "technical_owner",
+        "budget_owner",
+        "cost_centre",
+        "monthly_spend_expected",
+    )
+
+    business_owner = forms.ModelChoiceField(Person.objects.none(), label="Who answers for it?", empty_label=PICK)
+    technical_owner = forms.ModelChoiceField(Person.objects.none(), label="Who runs it?", empty_label=PICK)
+    budget_owner = forms.ModelChoiceField(Person.objects.none(), label="Who pays for it?", empty_label=PICK)
+    cost_centre = forms.ModelChoiceField(CostCentre.objects.none(), label="Which cost centre?", empty_label=PICK)
+    monthly_spend_expected = AmountField(label="What may it spend a month?")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        people = Person.objects.filter(active=True)
+        # One query for the three lists; the choices of a list are drawn from it by hand.
+        names = [("", PICK), *((person.pk, person.name) for person in people)]
+        for owner in ("business_owner", "technical_owner", "budget_owner"):
+            self.fields[owner].queryset = people  # type: ignore[attr-defined]
+            self.fields[owner].choices = names  # type: ignore[attr-defined]
+        centre = self.fields["cost_centre"]
+        centre.queryset = CostCentre.objects.filter(active=True)  # type: ignore[attr-defined]
+        centre.choices = [("", PICK), *_centre_choices(cost_centre_tree())]  # type: ignore[attr-defined]
+
+
+class CardForm(PurposeForm, OwnersForm):
+    """The card of a registered use case, all on one page."""
+
+    answers: ClassVar[tuple[str, ...]] = (*PurposeForm.answers, "benefit", *OwnersForm.answers)
+
+    benefit = WorthForm.base_fields["benefit"]
+
+
+class PromiseForm(PromiseFields):
+    """A later change of tier, band or failure cost; its reason is kept with it."""
+
+    answers: ClassVar[tuple[str, ...]] = PromiseFields.promises
+
+    reason = forms.CharField(label="Why does this change?", max_length=300)
+
+
+def initial_of(workload: Workload, promise: WorkloadRevision, answers: Iterable[str]) -> dict[str, Any]:
+    """The answers as they stand, for a form that is opened again."""
+    return {name: _shown(workload if hasattr(workload, name) else promise, name) for name in answers}
+
+
+def band_words(band: LatencyBand) -> str:
+    return BAND_WORDS.get(band.code, band.name.capitalize())
+
+
+def band_limit(band: LatencyBand) -> str:
+    """under 0.8 s, 2 s, 10 min, or hours where nobody waits."""
+    if band.limit_ms is None:
+        return "hours"
+    if band.limit_ms < 1000:
+        return f"under {band.limit_ms / 1000:g} s"
+    return figures.latency(band.limit_ms)
+
+
+def fits(band: LatencyBand | None) -> str:
+    """How the work can be served at this speed: what the band suggests."""
+    if band is None:
+        return ""
+    words: Mapping[str, str] = {"batch": "batch, about half the price", "scheduled": "scheduled, overnight prices"}
+    return words.get(band.code, "real-time")
+
+
+def _shown(row: Workload | WorkloadRevision, name: str) -> Any:
+    value = getattr(row, name)
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    return value.pk if hasattr(value, "pk") else value
+
+
+def _centre_choices(centres: Iterable[CostCentre]) -> list[tuple[int, str]]:
+    """The tree by indentation; a closed place is left out."""
+    return [(centre.pk, "\u2003" * centre.depth + centre.name) for centre in centres if centre.active]

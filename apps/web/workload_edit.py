@@ -1,0 +1,217 @@
+"""Changing a registered use case: its card, its promise, and the bindings that say which usage is its own."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts import rights
+from apps.accounts.rights import Right
+from apps.core.errors import NotAllowed
+from apps.costs.attribution import bind, unbind
+from apps.sources.models import Source
+from apps.web.binding_form import BindForm, Moving, first_hour_of, look_ahead
+from apps.web.forms import DayInput, errors_into, errors_said
+from apps.web.pages import PageRequest
+from apps.web.parts import Crumb
+from apps.web.period import period_of
+from apps.web.register_forms import AUDIENCE_TEXTS, BENEFIT_TEXTS, STAGE_TEXTS, CardForm, PromiseForm, initial_of
+from apps.workloads import selectors, services
+from apps.workloads.models import Workload
+from apps.workloads.services import StaleEdit
+from workers import imports as worker
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def edit(request: PageRequest, slug: str) -> HttpResponse:
+    """The card on one page. Two people who change the same answer are told both."""
+    workload = _editable(request, slug)
+    promise = selectors.promise_of(workload)
+    context: dict[str, Any] = {"version": workload.version}
+    if request.method == "POST":
+        form = CardForm(request.POST)
+        if form.is_valid() and _edited(request, workload, form, context):
+            messages.success(request, f"{workload.name} is changed.")
+            return HttpResponseRedirect(reverse("workloads:detail", args=[workload.slug]))
+    else:
+        form = CardForm(initial=initial_of(workload, promise, CardForm.answers))
+    texts = {"audiences": AUDIENCE_TEXTS, "benefits": BENEFIT_TEXTS, "stages": STAGE_TEXTS}
+    return _page(request, "workloads/edit.html", workload, form, "Change the card", **texts, **context)
+
+
+def _edited(request: PageRequest, workload: Workload, form: CardForm, context: dict[str, Any]) -> bool:
+    version = request.POST.get("version", "")
+    known = int(version) if version.isascii() and version.isdigit() and len(version) < 9 else None
+    try:
+        with errors_into(form):
+            services.edit(actor=request.actor, workload=workload, version=known, **form.values())
+    except StaleEdit as error:
+        context |= {"clashes": error.clashes, "version": error.version}
+        return False
+    return not form.errors
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def promise(request: PageRequest, slug: str) -> HttpResponse:
+    """A new tier, speed or failure cost; what stood before is kept and listed below."""
+    workload = _editable(request, slug)
+    latest = selectors.promise_of(workload)
+    if request.method == "POST":
+        form = PromiseForm(request.POST)
+        if form.is_valid():
+            with errors_into(form):
+                services.change_revision(
+                    actor=request.actor, workload=workload, reason=form.cleaned_data["reason"], **form.values()
+                )
+            if not form.errors:
+                messages.success(request, f"What {workload.name} promises is changed; the former words are kept.")
+                return HttpResponseRedirect(reverse("workloads:detail", args=[workload.slug]))
+    else:
+        form = PromiseForm(initial=initial_of(workload, latest, PromiseForm.answers))
+    history = workload.revisions.select_related("value_tier", "latency_band", "recorded_by").order_by("-version")
+    return _page(request, "workloads/promise.html", workload, form, "Change what it promises", history=history)
+
+
+# --- Bindings ---------------------------------------------------------------------------------------------------------
+
+
+class PairsForm(BindForm):
+    """Usage by its keys: `kind=value` a line, all of which must match; a bare word is a plain usage key."""
+
+    keys = forms.CharField(
+        label="Usage with these keys",
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        help_text="One a line, such as <code>team=growth</code>; usage must have all. A bare word is a usage key.",
+    )
+    source = forms.ModelChoiceField(
+        Source.objects.none(), label="From source", to_field_name="slug", required=False, empty_label="Any source"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["source"].queryset = Source.objects.order_by("name")  # type: ignore[attr-defined]
+
+    @property
+    def pairs(self) -> list[list[str]]:
+        lines = [line.strip() for line in self.cleaned_data["keys"].splitlines() if line.strip()]
+        return [list(pair_of(line)) for line in lines]
+
+
+class LastDayForm(forms.Form):
+    last_day = forms.DateField(label="Last day", required=False, widget=DayInput())
+
+
+def pair_of(text: str) -> tuple[str, str]:
+    """team=growth -> ('team', 'growth'); a bare word is a plain usage key."""
+    kind, sign, value = text.partition("=")
+    return (kind.strip(), value.strip()) if sign and kind.strip() else ("key", text.strip())
+
+
+@login_required
+@require_GET
+def bindings(request: PageRequest, slug: str) -> HttpResponse:
+    """Which usage is the workload's, since when, by whom; and a form that shows first what one more would move."""
+    workload = selectors.get_workload_for(actor=request.actor, ref=slug)
+    _seen(request, workload)
+    form, moving = _pairs_form(request, workload)
+    return _bindings_page(request, workload, form, moving)
+
+
+@login_required
+@require_POST
+def add_binding(request: PageRequest, slug: str) -> HttpResponse:
+    workload = selectors.get_workload_for(actor=request.actor, ref=slug)
+    rights.require(request.actor, Right.ALLOCATE)
+    form = PairsForm({**request.POST.dict(), "workload": workload.slug}, workloads=[workload])
+    if form.is_valid():
+        with errors_into(form):
+            binding = bind(
+                actor=request.actor, workload=workload, pairs=form.pairs, source=form.cleaned_data["source"],
+                valid_from=form.valid_from, valid_to=form.valid_to,
+            )  # fmt: skip
+        if not form.errors:
+            transaction.on_commit(worker.rate.delay, robust=True)
+            messages.success(request, f"{binding.label} is bound to {workload.name}. The figures follow in seconds.")
+            return HttpResponseRedirect(reverse("workloads:bindings", args=[workload.slug]))
+    return _bindings_page(request, workload, form, None)
+
+
+@login_required
+@require_POST
+def end_binding(request: PageRequest, slug: str, pk: int) -> HttpResponse:
+    """End it with a last day, or take it back whole when none is given."""
+    workload = selectors.get_workload_for(actor=request.actor, ref=slug)
+    binding = selectors.get_binding_for(actor=request.actor, workload=workload, pk=pk)
+    rights.require(request.actor, Right.ALLOCATE)
+    form = LastDayForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "The last day is no date. Write it like 2026-10-31.")
+    else:
+        last = form.cleaned_data["last_day"]
+        until = first_hour_of(last + timedelta(days=1)) if last else None
+        done = f"{binding.label} ends with {last:%d %b %Y}." if last else f"{binding.label} is taken back."
+        with errors_said(request, done=done):
+            unbind(actor=request.actor, binding=binding, valid_to=until)
+            transaction.on_commit(worker.rate.delay, robust=True)
+    return HttpResponseRedirect(reverse("workloads:bindings", args=[workload.slug]))
+
+
+def _pairs_form(request: PageRequest, workload: Workload) -> tuple[PairsForm, Moving | None]:
+    asked = {name: request.GET[name] for name in ("keys", "source", "first_day", "last_day") if name in request.GET}
+    if not asked.get("keys") or not rights.rights_of(request.actor).may(Right.ALLOCATE):
+        return PairsForm(initial=asked, workloads=[workload]), None
+    form = PairsForm({**asked, "workload": workload.slug}, workloads=[workload])
+    if not form.is_valid():
+        return form, None
+    period = period_of(request)
+    return form, look_ahead(request.actor, form, form.pairs, form.cleaned_data["source"], period.start)
+
+
+def _bindings_page(request: PageRequest, workload: Workload, form: PairsForm, moving: Moving | None) -> HttpResponse:
+    found = selectors.bindings_of(request.actor, workload)
+    names = dict(Source.objects.filter(pk__in={b.source_id for b in found if b.source_id}).values_list("pk", "name"))
+    rows = [(binding, names.get(binding.source_id or 0, "any source")) for binding in found]
+    may_bind = rights.rights_of(request.actor).may(Right.ALLOCATE)
+    context = {"rows": rows, "moving": moving, "may_bind": may_bind}
+    return _page(request, "workloads/bindings.html", workload, form, "Bindings", **context)
+
+
+# --- Below ------------------------------------------------------------------------------------------------------------
+
+
+def _editable(request: PageRequest, slug: str) -> Workload:
+    workload = selectors.get_workload_for(actor=request.actor, ref=slug)
+    if not services.may_edit(request.actor, workload):
+        raise NotAllowed(f"You may not change {workload.name}.", hint="Its owners and the FinOps analysts may.")
+    return workload
+
+
+def _seen(request: PageRequest, workload: Workload) -> None:
+    """Keys are usage: they are for those who see the workload's usage or place what is unallocated."""
+    if rights.rights_of(request.actor).may(Right.SEE_UNALLOCATED):
+        return
+    if not Workload.objects.money_visible_to(request.actor).filter(pk=workload.pk).exists():
+        raise NotAllowed(f"You may not see the usage of {workload.name}.", hint="Its owners can show it to you.")
+
+
+def _page(
+    request: PageRequest, template: str, workload: Workload, form: forms.Form, title: str, **more: Any
+) -> HttpResponse:
+    crumbs = [
+        Crumb("Portfolio", reverse("workloads:list")),
+        Crumb(workload.name, reverse("workloads:detail", args=[workload.slug])),
+        Crumb(title),
+    ]
+    is_refused = request.method == "POST" and bool(form.errors or more.get("clashes"))
+    context = {"workload": workload, "form": form, "title": title, "crumbs": crumbs, **more}
+    return render(request, template, context, status=422 if is_refused else 200)
