@@ -1,5 +1,6 @@
 """What surrounds every command: the servers run, the database is migrated, and an error is a sentence."""
 
+import os
 import sys
 
 import django
@@ -7,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from apps.config import database, embedded
+from apps.config.environment import flag
 from apps.core.errors import TollgateError
 
 # These need no database, or look after it themselves.
@@ -46,6 +48,9 @@ def main(arguments: list[str]) -> int:
 
 
 def run(name: str, arguments: list[str]) -> None:
+    if name == "up":
+        # Before settings are read: what is opened is chosen by EMPTY alone, for the worker and the web server too.
+        os.environ["TOLLGATE_DATABASE"] = "own" if flag("EMPTY") else "demo"
     wants_help = any(word in ("-h", "--help") for word in arguments)
     if name in WITHOUT_SERVERS or wants_help:
         execute_from_command_line(arguments)

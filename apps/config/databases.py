@@ -30,38 +30,23 @@ def make_demo() -> None:
         replace(connection, name_of("demo"), name_of("demo_new"))
 
 
-def run_manage(*command: str, database: str, quiet: bool = False) -> str:
-    """Runs a command on another database, in a process of its own; what it prints is shown, or returned when quiet."""
+def run_manage(*command: str, database: str) -> None:
+    """Runs a command on another database, in a process of its own; what it prints is shown."""
     environment = {**os.environ, "TOLLGATE_DATABASE": database}
-    done = subprocess.run(
-        [sys.executable, str(PROJECT / "manage.py"), *command],
-        env=environment,
-        stdout=subprocess.PIPE if quiet else None,
-        text=True,
-        check=False,
-    )
+    done = subprocess.run([sys.executable, str(PROJECT / "manage.py"), *command], env=environment, check=False)
     if done.returncode != 0:
         raise SetupError(f"`manage.py {' '.join(command)}` failed on the {database.replace('_new', '')} database.")
-    return done.stdout or ""
 
 
 def maintenance() -> "psycopg.Connection[Any]":
     """A connection to the server that is in none of the databases to be made or dropped."""
     chosen = embedded.database_settings("own")
-    given = {
-        "host": chosen["HOST"],
-        "port": chosen.get("PORT"),
-        "user": chosen["USER"],
-        "password": chosen.get("PASSWORD"),
-    }
+    given = {key.lower(): chosen[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if chosen.get(key)}
     try:
-        return psycopg.connect(
-            dbname="postgres", autocommit=True, **{key: value for key, value in given.items() if value}
-        )
+        return psycopg.connect(dbname="postgres", autocommit=True, **given)
     except psycopg.OperationalError as error:
-        raise SetupError(
-            f"The server's database postgres cannot be reached: {embedded.last_words(str(error))}"
-        ) from None
+        said = embedded.last_words(str(error))
+        raise SetupError(f"DATABASE_URL's server cannot be reached at its database postgres: {said}") from None
 
 
 def name_of(chosen: str) -> str:

@@ -1,16 +1,17 @@
 """manage.py up: what `make up` runs."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management import get_commands
+from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand
+from django.db import connections
 
 from apps.accounts import setup
 from apps.config import database, databases, embedded, static, supervisor
 from apps.config.embedded import Paths
-from apps.config.environment import flag
 from apps.config.supervisor import Child, Lock, say
 
 
@@ -35,7 +36,7 @@ def run() -> None:
 
 
 def serve(paths: Paths, bind: str, port: int, lock: Lock) -> None:
-    chosen = "own" if flag("EMPTY") else "demo"
+    chosen = settings.TOLLGATE_DATABASE
     children = [supervisor.background_worker(paths, chosen), supervisor.web_server(paths, bind, port, chosen)]
     say(f"Tollgate starts from {paths.home}.")
     say("Starting the database and the broker ...")
@@ -57,17 +58,13 @@ def serve(paths: Paths, bind: str, port: int, lock: Lock) -> None:
 
 def prepare(chosen: str) -> None:
     """The chosen database, its tables, and the files of the pages."""
-    database.check_connection()
     database.check_broker()
-    if chosen == "own":
-        say("Checking the tables ...")
-        database.prepare()
-    elif databases.demo_exists():
-        say("Checking the tables of the demo company ...")
-        databases.run_manage("prepare", database="demo")
-    else:
+    if chosen == "demo" and not databases.demo_exists():
         say("Making the demo company, once (up to a minute) ...")
         databases.make_demo()
+    database.check_connection()
+    say("Checking the tables ...")
+    database.prepare()
     static.collect(say)
 
 
@@ -88,12 +85,15 @@ def greet(chosen: str, address: str, paths: Paths) -> None:
     elif setup.is_needed():
         say(f"Nobody is here yet: the first page sets it up. From another machine it asks for: {setup.setup_code()}")
     say(f"Logs: {paths.logs}. Ctrl-C stops everything.")
+    connections.close_all()  # from here on nothing of it is needed, and a restore would have to cut it off
 
 
 def say_logins() -> None:
     if "demo_logins" not in get_commands():
         return
-    logins = json.loads(databases.run_manage("demo_logins", "--json", database="demo", quiet=True))
+    printed = StringIO()
+    call_command("demo_logins", "--json", stdout=printed)
+    logins = json.loads(printed.getvalue())
     widest = max((len(login["role"]) for login in logins), default=0)
     for login in logins:
         say(f"  {login['role']:<{widest}}  {login['email']}  {login['password']}")
