@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts import services as accounts
-from apps.accounts.models import Account, CostCentre, Person
+from apps.accounts.models import Account, CostCentre, Person, Role
 from apps.catalog import services as catalog
 from apps.catalog.models import EffectiveRate, LatencyBand, ValueTier
 from apps.config.demo import company, files, story
@@ -67,7 +68,7 @@ class Calendar:
         return starts_at, min(ends_at, self.today)
 
 
-UTC_ZONE = organisation.ZoneInfo("UTC")
+UTC_ZONE = ZoneInfo("UTC")
 
 
 def exists() -> bool:
@@ -96,7 +97,7 @@ def _build(say: Say, calendar: Calendar, folder: Path) -> None:
     made = register(people)
     gateway, cluster = make_sources()
     with transaction.atomic():
-        bind_keys(made, people, gateway, cluster, calendar)
+        bind_keys(made, actor(people["Felix Adeyemi"]), gateway, cluster, calendar)
     say("Prices of our own hardware ...")
     prices = state_prices(people["Felix Adeyemi"])
     say(f"A year of calls through the gateway ({len(calendar.months)} months) ...")
@@ -123,7 +124,7 @@ def make_people() -> dict[str, Person]:
             accounts.make_account(actor=SETUP, person=person, email=email_of(name), password=company.PASSWORD)
         if role and role not in ("business_owner", "member"):
             giver = actor(people["Anna Lindqvist"]) if name != "Anna Lindqvist" else SETUP
-            accounts.grant_role(actor=giver, person=person, role=role)
+            accounts.grant_role(actor=giver, person=person, role=Role(role))
     return people
 
 
@@ -171,22 +172,19 @@ def make_sources() -> tuple[Source, Source]:
     return gateway, cluster
 
 
-def bind_keys(
-    made: dict[str, Workload], people: dict[str, Person], gateway: Source, cluster: Source, calendar: Calendar
-) -> None:
-    """Who says which key is whose: the platform engineer, and later the analyst for the key that moved."""
-    engineer, analyst = actor(people["Felix Adeyemi"]), actor(people["Felix Adeyemi"])
+def bind_keys(made: dict[str, Workload], analyst: Actor, gateway: Source, cluster: Source, calendar: Calendar) -> None:
+    """Which key is whose, and from when for the one that moved."""
     for use in USES:
-        attribution.bind(actor=engineer, workload=made[use.name], pairs=[["key", use.key]], source=gateway)
-    for key, name in (("studio-batch", "Image studio"), ("contract-review-eu", "Contract risk review")):
-        attribution.bind(actor=engineer, workload=made[name], pairs=[["key", key]], source=None)
-    for key, name in files.GPU_KEYS.items():
-        if name:
-            attribution.bind(actor=engineer, workload=made[name], pairs=[["key", key]], source=cluster)
+        attribution.bind(actor=analyst, workload=made[use.name], pairs=[["key", use.key]], source=gateway)
+    for key, workload in files.OTHER_KEYS.items():
+        attribution.bind(actor=analyst, workload=made[workload], pairs=[["key", key]], source=None)
+    for key, holder in files.GPU_KEYS.items():
+        if holder:
+            attribution.bind(actor=analyst, workload=made[holder], pairs=[["key", key]], source=cluster)
     moved = story.key_moved_at(calendar.today)
     labels, hints = made["Enquiry classification"], made["Returns fraud hints"]
     pairs = [["key", story.MOVED_KEY]]
-    attribution.bind(actor=engineer, workload=labels, pairs=pairs, source=gateway, valid_to=moved)
+    attribution.bind(actor=analyst, workload=labels, pairs=pairs, source=gateway, valid_to=moved)
     attribution.bind(actor=analyst, workload=hints, pairs=pairs, source=gateway, valid_from=moved)
 
 
@@ -204,7 +202,7 @@ def state_prices(analyst: Person) -> dict[tuple[str, str], Price]:
             confirmed=True,
         )
     named = {model for use in USES for model, _ in use.models} | {stray.model for stray in STRAYS}
-    offerings = catalog.resolve_many(named)
+    offerings = {model: catalog.resolve(*model) for model in sorted(named)}
     rates = EffectiveRate.objects.filter(
         offering__in=offerings.values(), service_tier="standard", prompt_band=0, valid_to__year=9999
     )

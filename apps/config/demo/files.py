@@ -17,7 +17,11 @@ GPU_PROVIDER = "larkfield"
 GPU_RATES = {"NVIDIA H100": "4.11", "NVIDIA L40S": "1.95"}
 # Key at the cluster -> workload; None belongs to nobody.
 GPU_KEYS: dict[str, str | None] = {"image-studio": "Image studio", "sales-copilot": "Sales copilot", "ml-sandbox": None}
-SANDBOX_HOURS = Decimal("1398.03") / Decimal("4.11")  # GPU-hours of the last complete month
+OTHER_KEYS = {
+    "studio-batch": "Image studio",
+    "contract-review-eu": "Contract risk review",
+    "clause-library-search-eu": "Clause library search",
+}
 LOG_COLUMNS = {
     "time": "ts", "usage_key": "api_key_alias", "provider": "vendor", "model": "model_id", "input_tokens": "prompt_tok",
     "cached_input_tokens": "cache_tok", "output_tokens": "compl_tok", "latency_ms": "dur_ms", "status": "http",
@@ -116,17 +120,19 @@ def write_bill(target: Path, month: date, *, last: bool) -> None:
 
 def _other_rows(month: date, *, last: bool) -> Iterator[dict[str, str]]:
     if last:
-        yield _bill_row(
-            month,
-            UNTAGGED,
-            "AWS",
-            "AI and Machine Learning",
-            "p4d instance hours",
-            "GPU Hours",
-            "us-east-1 / p4d / no tag",
-        )
+        yield from _untagged_rows(month)
     yield _bill_row(month, Decimal("2210.40"), "AWS", "Storage", "Object storage", "GB-Months", "larkfield-shop")
     yield _bill_row(month, Decimal("8730.12"), "AWS", "Compute", "Virtual machines", "Hours", "larkfield-shop")
+
+
+def _untagged_rows(month: date) -> Iterator[dict[str, str]]:
+    """A machine nobody tagged, the same amount each day and the cents that remain on the last."""
+    days = (periods.next_month(month) - month).days
+    daily = (UNTAGGED / days).quantize(Decimal("0.01"))
+    for number in range(days):
+        amount = daily if number < days - 1 else UNTAGGED - daily * (days - 1)
+        day = month + timedelta(days=number)
+        yield _bill_row(day, amount, "AWS", AI, "p4d instance hours", "GPU Hours", "us-east-1 / p4d / no tag")
 
 
 def _bill_row(
@@ -166,4 +172,4 @@ def _computed_by_day(month: date, *, provider: str) -> list[tuple[date, Decimal]
             "GROUP BY d.day ORDER BY d.day",
             [provider, month, periods.next_month(month)],
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
