@@ -263,7 +263,8 @@ _MEASURES = (
     "amount, amount_org, quantity, requests, unpriced_tokens, unpriced_lines, unconverted_lines, assumed_lines, "
     "upper_bound_lines, tier_assumed_lines, carried_lines, lines"
 )
-# Marks are counted, since a difference can be taken from a count and not from a union of bits.
+# Marks are counted, since a difference can be taken from a count and not from a union of bits. What is said of an
+# hour's tokens says nothing of its GPU time.
 _UPPER_BOUND, _TIER_ASSUMED = int(Flag.UPPER_BOUND), int(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)
 _SUMS = f"""
     coalesce(sum(sign * amount), 0), coalesce(sum(sign * amount_org), 0), coalesce(sum(sign * quantity), 0),
@@ -271,8 +272,8 @@ _SUMS = f"""
     coalesce(sum(sign) FILTER (WHERE flags & %(unpriced)s <> 0), 0),
     coalesce(sum(sign) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL), 0),
     coalesce(sum(sign) FILTER (WHERE flags & %(rate_assumed)s <> 0), 0),
-    coalesce(sum(sign) FILTER (WHERE flags & {_UPPER_BOUND} <> 0), 0),
-    coalesce(sum(sign) FILTER (WHERE flags & {_TIER_ASSUMED} <> 0), 0),
+    coalesce(sum(sign) FILTER (WHERE flags & {_UPPER_BOUND} <> 0 AND component NOT LIKE 'gpu%%'), 0),
+    coalesce(sum(sign) FILTER (WHERE flags & {_TIER_ASSUMED} <> 0 AND component NOT LIKE 'gpu%%'), 0),
     coalesce(sum(sign) FILTER (WHERE flags & %(rate_carried)s <> 0), 0), sum(sign)
 """
 _ADDED = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in _MEASURES.split(", "))

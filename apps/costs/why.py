@@ -5,14 +5,15 @@ digit; where a day waits to be rated again it does not, and `is_exact` says so.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.core import organisation
 from apps.core.actor import Actor
@@ -31,6 +32,7 @@ NOTES_OF_LINES: Final = {
     flags.QUANTITY_UNKNOWN: "Some calls came without token counts.",
     flags.EFFECTIVE_UNUSABLE: "The bill's effective cost cannot be used; its billed cost stands in.",
 }
+_OF_TOKENS: Final = Flag.UPPER_BOUND | Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN | Flag.TOKENS_MISSING
 EXPORT_COLUMNS: Final = (
     "Day", "Workload", "Source", "File or part", "Usage key", "Provider", "Model", "Component", "Basis", "Service tier",
     "Prompt band", "What", "Hours", "Quantity", "Price per million tokens or GPU-hour", "Currency", "Amount",
@@ -163,32 +165,33 @@ class Why:
 
 
 def why_cost(*, actor: Actor, scope: CostScope) -> Why:
-    """The proof of a cost figure, as far as the actor may see its lines. Six statements, however many lines."""
+    """The proof of a cost figure, as far as the actor may see its lines; its statements do not grow with them."""
     total = cost_totals(actor=actor, scope=scope).now
     if total.lines > MOST_LINES:
         return Why(scope, total.cost, total.lines, is_apart=False, is_exact=True)
-    lines = _Lines(actor, scope)
-    component_rows = lines.fetch(why_sql.COMPONENTS)
-    price_rows = lines.fetch(why_sql.PRICES)
-    return Why(
-        scope=scope,
-        amount=total.cost,
-        lines=total.lines,
-        is_apart=True,
-        is_exact=not any(row[17] for row in price_rows),
-        components=_components(component_rows),
-        currencies=_currencies(component_rows),
-        prices=[PricePart(*row[:17]) for row in price_rows],
-        charges=[ChargePart(*row) for row in lines.fetch(why_sql.CHARGES)],
-        pulls=[PullPart(*row) for row in lines.fetch(why_sql.PULLS)],
-        bindings=[_binding(row) for row in lines.fetch(why_sql.BINDINGS)],
-        notes=_notes(component_rows),
-    )
+    with _taken_apart(actor, scope) as read:
+        component_rows, price_rows = read(why_sql.COMPONENTS), read(why_sql.PRICES)
+        return Why(
+            scope=scope,
+            amount=total.cost,
+            lines=total.lines,
+            is_apart=True,
+            is_exact=not any(row[17] for row in price_rows),
+            components=_components(component_rows),
+            currencies=_currencies(component_rows),
+            prices=[PricePart(*row[:17]) for row in price_rows],
+            charges=[ChargePart(*row) for row in read(why_sql.CHARGES)],
+            pulls=[PullPart(*row) for row in read(why_sql.PULLS)],
+            bindings=[_binding(row) for row in read(why_sql.BINDINGS)],
+            notes=_notes(component_rows),
+        )
 
 
 def proof_rows(*, actor: Actor, scope: CostScope) -> Iterator[tuple[Any, ...]]:
     """The whole proof, one row for each line, series, price and token type; the amounts add up to the figure."""
-    for row in _Lines(actor, scope).fetch(why_sql.EXPORT):
+    with _taken_apart(actor, scope) as read:
+        rows = read(why_sql.EXPORT)
+    for row in rows:
         day, workload, source, part, pairs, *rest = row
         yield (day, workload, source, part, label_of(json.loads(pairs)) if pairs else "", *rest)
 
@@ -200,25 +203,24 @@ def label_of(pairs: list[list[str]]) -> str:
     return " / ".join(f"{kind} {value}" for kind, value in pairs) or "no key"
 
 
-class _Lines:
-    """The statements' values for the lines of one scope."""
+@contextmanager
+def _taken_apart(actor: Actor, scope: CostScope) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+    """The scope's lines and their proof as temporary tables; gives a function that reads from them."""
+    company = organisation.get()
+    zone = ZoneInfo(company.zone)
+    conditions, values = _named(line_conditions(actor, scope))
+    values |= {"starts_at": _midnight(scope.first, zone), "ends_at": _midnight(scope.end, zone), "part": None}
+    values |= {"zone": company.zone, "currency": company.currency}
+    with transaction.atomic(), connection.cursor() as cursor:
 
-    def __init__(self, actor: Actor, scope: CostScope) -> None:
-        company = organisation.get()
-        zone = ZoneInfo(company.zone)
-        self.conditions, self.values = _named(line_conditions(actor, scope))
-        self.values |= {
-            "starts_at": _midnight(scope.first, zone),
-            "ends_at": _midnight(scope.end, zone),
-            "zone": company.zone,
-            "currency": company.currency,
-            "part": None,
-        }
-
-    def fetch(self, statement: str) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(statement.replace("{conditions}", self.conditions), self.values)
+        def read(statement: str) -> list[tuple[Any, ...]]:
+            cursor.execute(statement, values)
             return list(cursor.fetchall())
+
+        for statement in why_sql.PREPARE:
+            cursor.execute(statement.replace("{conditions}", conditions), values)
+        yield read
+        cursor.execute(f"DROP TABLE {why_sql.TABLES}")
 
 
 def _named(sql: Sql) -> tuple[str, dict[str, Any]]:
@@ -256,8 +258,8 @@ def _currencies(rows: list[tuple[Any, ...]]) -> list[CurrencyPart]:
 def _notes(rows: list[tuple[Any, ...]]) -> list[str]:
     """What was assumed for some of it, in sentences."""
     marks = 0
-    for row in rows:
-        marks |= row[9]
+    for component, *_, found, _, _, _ in rows:
+        marks |= found & ~_OF_TOKENS if component.startswith("gpu") else found
     of_hours = [text for flag, text in NOTES.items() if marks & flag and flag is not Flag.ZONE_ASSUMED]
     return [text for flag, text in NOTES_OF_LINES.items() if marks & flag] + of_hours
 

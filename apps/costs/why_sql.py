@@ -1,29 +1,30 @@
-"""The SQL of why.py. Hours meet prices exactly as in rating_sql.py, only apart by token type and without writing.
+"""The SQL of why.py. Hours meet prices exactly as in rating_sql.py, only apart by token type and without a trace.
 
-Segments are the very ones of the rating. Grain and rounding must stay those of `rating_sql.HOUR_LINES`: GPU amounts are
-rounded once per segment and day, and a segment whose tokens lack one price has no amount but the source's own.
+Segments are the very ones of the rating. Grain and rounding must stay those of `rating_sql.HOUR_LINES`: GPU amounts
+are rounded once per segment and day, and a segment whose tokens lack one price has no amount but the source's own. Each
+step is a temporary table with statistics: in one statement the planner guesses one row and joins by nested loops.
 """
 
 from typing import Final
 
 from apps.costs import rating_sql
 
-_SEGMENTS: Final = rating_sql.SEGMENTS.split(" AS\n", 1)[1]
-
 # Half of the last stored digit and more: what rounding of a day line can have taken, and no change of a price.
 ROUNDING: Final = "0.000000000001"
 
+TABLES: Final = "why_lines, costs_claimed, costs_segment, why_item, why_proof"
+
 LINES: Final = """
-lines AS MATERIALIZED (SELECT t.* FROM costs_line t WHERE {conditions}),
-costs_claimed AS MATERIALIZED (
-    SELECT DISTINCT day, identity_id FROM lines WHERE basis = 'computed' AND identity_id IS NOT NULL
-)
+CREATE TEMP TABLE why_lines ON COMMIT DROP AS SELECT t.* FROM costs_line t WHERE {conditions}
+"""
+CLAIMED: Final = """
+CREATE TEMP TABLE costs_claimed ON COMMIT DROP AS
+SELECT DISTINCT day, identity_id FROM why_lines WHERE basis = 'computed' AND identity_id IS NOT NULL
 """
 
-SEGMENTS: Final = f"{LINES}, costs_segment AS MATERIALIZED ({_SEGMENTS})"
-
-PROOF: Final = f"""
-{SEGMENTS}, summed AS (
+ITEMS: Final = """
+CREATE TEMP TABLE why_item ON COMMIT DROP AS
+WITH summed AS MATERIALIZED (
     SELECT g.segment_id, (h.hour AT TIME ZONE %(zone)s)::date AS day, count(*) AS hours,
         sum(h.input) AS input, sum(h.cached) AS cached, sum(h.cache_write) AS cache_write,
         sum(h.cache_write_1h) AS cache_write_1h, sum(h.output) AS output, sum(h.reasoning) AS reasoning,
@@ -34,7 +35,7 @@ PROOF: Final = f"""
     JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
     WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
     GROUP BY 1, 2
-), counted AS (
+), counted AS MATERIALIZED (
     SELECT s.*, g.series_id, g.identity_id, g.offering_id, g.call_kind, g.source_id, g.workload_id, g.token_role,
         g.gpu_role, g.rate_id, coalesce(g.price_currency, %(currency)s) AS price_currency, g.gpu_hour_price, p.*,
         coalesce(s.input, s.cached, s.cache_write, s.cache_write_1h, s.output, s.reasoning) IS NOT NULL AS has_tokens,
@@ -55,7 +56,7 @@ PROOF: Final = f"""
         UNION ALL
         SELECT 0, 0, 0, 0, 0, 0 WHERE g.gpu_hour_price IS NOT NULL AND g.input_price IS NULL AND g.output_price IS NULL
     ) p
-), item AS (
+)
     SELECT n.day, n.segment_id, n.series_id, n.identity_id, n.offering_id, n.source_id, n.workload_id, n.rate_id,
         n.hours, v.component, v.role, v.kind, v.quantity, v.price, v.currency, v.amount
     FROM counted n CROSS JOIN LATERAL (VALUES
@@ -74,8 +75,9 @@ PROOF: Final = f"""
     ) v (component, role, kind, quantity, price, currency, amount)
     WHERE v.quantity > 0 AND NOT n.lacks_a_price
     UNION ALL
-    SELECT n.day, n.segment_id, n.series_id, n.identity_id, n.offering_id, n.source_id, n.workload_id, NULL,
-        n.hours, v.component, v.role, v.kind, v.quantity, v.price, v.currency, v.amount
+    SELECT n.day, n.segment_id, n.series_id, n.identity_id, n.offering_id, n.source_id, n.workload_id,
+        CASE WHEN v.kind = 'gpu' THEN n.rate_id END, n.hours, v.component, v.role, v.kind, v.quantity, v.price,
+        v.currency, v.amount
     FROM counted n CROSS JOIN LATERAL (VALUES
         (n.call_kind, n.token_role, 'unpriced',
             coalesce(n.input, 0) + coalesce(n.cached, 0) + coalesce(n.cache_write, 0) + coalesce(n.cache_write_1h, 0)
@@ -94,58 +96,71 @@ PROOF: Final = f"""
             n.reported IS NOT NULL AND NOT n.has_tokens AND n.requests IS NULL AND n.gpu_seconds IS NULL)
     ) v (component, role, kind, quantity, price, currency, amount, present)
     WHERE v.present
-), matched AS (
+"""
+
+PROOF: Final = f"""
+CREATE TEMP TABLE why_proof ON COMMIT DROP AS
+WITH matched AS (
     SELECT i.*, l.id AS line_id, l.amount AS line_amount, l.amount_org AS line_amount_org,
         sum(i.amount) OVER line AS proven,
         row_number() OVER (PARTITION BY l.id ORDER BY i.amount IS NULL, i.segment_id, i.kind) AS place,
         CASE WHEN l.currency = %(currency)s THEN 1 ELSE f.rate END AS fx_rate
-    FROM item i JOIN lines l ON l.basis = 'computed' AND l.day = i.day AND l.identity_id = i.identity_id
+    FROM why_item i JOIN why_lines l ON l.basis = 'computed' AND l.day = i.day AND l.identity_id = i.identity_id
         AND l.offering_id = i.offering_id AND l.source_id = i.source_id AND l.component = i.component
         AND l.role = i.role AND l.currency = i.currency AND coalesce(l.workload_id, 0) = coalesce(i.workload_id, 0)
     LEFT JOIN catalog_fx f ON f.day = l.day AND f.currency = l.currency AND f.quote = %(currency)s
     WINDOW line AS (PARTITION BY l.id)
-), proof AS (
+)
     -- The first item of a line carries what rounding the line to 18 decimals took, so that items add up to the line.
     SELECT m.*, round(m.amount, 18) + CASE WHEN place = 1 AND abs(line_amount - proven) < {ROUNDING}
             THEN line_amount - sum(round(m.amount, 18)) OVER line ELSE 0 END AS exact,
         round(m.amount * fx_rate, 18) + CASE WHEN place = 1 AND abs(line_amount - proven) < {ROUNDING}
             THEN coalesce(line_amount_org - sum(round(m.amount * fx_rate, 18)) OVER line, 0) ELSE 0 END AS exact_org
     FROM matched m WINDOW line AS (PARTITION BY line_id)
-)
 """
 
-COMPONENTS: Final = f"""
-WITH {LINES}
+PREPARE: Final = (
+    LINES,
+    "ANALYZE why_lines",
+    CLAIMED,
+    "ANALYZE costs_claimed",
+    rating_sql.SEGMENTS,
+    "ANALYZE costs_segment",
+    ITEMS,
+    "ANALYZE why_item",
+    PROOF,
+)
+
+COMPONENTS: Final = """
 SELECT component, basis, currency, count(*), sum(amount), sum(amount_org), sum(quantity), sum(requests),
     sum(unpriced_tokens), bit_or(flags), min(day), max(day), count(*) FILTER (WHERE amount IS NULL)
-FROM lines GROUP BY 1, 2, 3
+FROM why_lines GROUP BY 1, 2, 3
 """
 
 PRICES: Final = f"""
-WITH {PROOF}
 SELECT p.component, p.kind, o.provider, o.name, s.service_tier, s.prompt_band, p.price, p.currency, r.scope,
     r.list_version, r.valid_from, r.valid_to, p.rate_id, sum(p.quantity), sum(p.exact), sum(p.exact_org), sum(p.hours),
     bool_or(abs(coalesce(p.line_amount, 0) - coalesce(p.proven, 0)) >= {ROUNDING}), count(DISTINCT p.line_id)
-FROM proof p JOIN usage_series s ON s.id = p.series_id JOIN catalog_offering o ON o.id = p.offering_id
+FROM why_proof p JOIN usage_series s ON s.id = p.series_id JOIN catalog_offering o ON o.id = p.offering_id
 LEFT JOIN catalog_rate r ON r.id = p.rate_id
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 ORDER BY sum(p.exact_org) DESC NULLS LAST, o.name, p.kind
 """
 
-PULLS: Final = f"""
-WITH {SEGMENTS}, used AS (
+PULLS: Final = """
+WITH used AS (
     SELECT h.pull_id, count(*) AS hours, 0 AS charges FROM usage_hour h
     JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
     WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
       AND (g.identity_id, (h.hour AT TIME ZONE %(zone)s)::date, g.offering_id, coalesce(g.workload_id, 0),
           g.call_kind) IN (
-          SELECT identity_id, day, offering_id, coalesce(workload_id, 0), kind FROM lines
+          SELECT identity_id, day, offering_id, coalesce(workload_id, 0), kind FROM why_lines
           CROSS JOIN LATERAL (VALUES ('token'), ('retry_failed'), ('fallback')) kinds (kind)
           WHERE basis = 'computed' AND component IN (kind, 'gpu_used', 'gpu_idle', 'other_shared'))
     GROUP BY 1
     UNION ALL
     SELECT h.pull_id, 0, count(*) FROM usage_charge h
-    WHERE h.identity_id IN (SELECT identity_id FROM lines WHERE basis <> 'computed') AND h.revision = 0
+    WHERE h.identity_id IN (SELECT identity_id FROM why_lines WHERE basis <> 'computed') AND h.revision = 0
       AND h.charge_start < %(ends_at)s AND h.charge_end > %(starts_at)s
     GROUP BY 1
 )
@@ -157,38 +172,38 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY sum(used.hours) + sum(used.charges) DESC, 
 """
 
 BINDINGS: Final = """
-WITH {lines}, spender AS (SELECT DISTINCT identity_id, workload_id FROM lines WHERE identity_id IS NOT NULL)
+WITH spender AS (SELECT DISTINCT identity_id, workload_id FROM why_lines WHERE identity_id IS NOT NULL)
 SELECT i.pairs, src.name, w.name, w.slug, a.valid_from, a.valid_to, b.pairs, b.id
 FROM spender s JOIN usage_identity i ON i.id = s.identity_id JOIN sources_source src ON src.id = i.source_id
 JOIN workloads_attribution a ON a.identity_id = s.identity_id AND a.workload_id IS NOT DISTINCT FROM s.workload_id
     AND a.valid_from < %(ends_at)s AND a.valid_to > %(starts_at)s
 LEFT JOIN workloads_binding b ON b.id = a.binding_id LEFT JOIN workloads_workload w ON w.id = a.workload_id
 ORDER BY w.name NULLS LAST, src.name, i.pairs::text, a.valid_from LIMIT 200
-""".replace("{lines}", LINES)
+"""
 
 CHARGES: Final = """
-WITH {lines}, spender AS (SELECT DISTINCT identity_id, source_id FROM lines WHERE basis <> 'computed')
+WITH spender AS (SELECT DISTINCT identity_id, source_id FROM why_lines WHERE basis <> 'computed')
 SELECT src.name, c.category, c.meter, c.unit, c.currency, count(*), sum(c.quantity), sum(c.billed),
     sum(coalesce(c.effective, c.billed)), bool_or(c.accrued)
 FROM usage_charge c JOIN sources_part p ON p.id = c.part_id JOIN sources_source src ON src.id = p.source_id
 JOIN spender s ON s.identity_id = c.identity_id AND s.source_id = p.source_id
 WHERE c.charge_start < %(ends_at)s AND c.charge_end > %(starts_at)s AND c.revision = 0
 GROUP BY 1, 2, 3, 4, 5 ORDER BY sum(coalesce(c.effective, c.billed)) DESC LIMIT 200
-""".replace("{lines}", LINES)
+"""
 
-EXPORT: Final = f"""
-WITH {PROOF}, all_rows AS (
+EXPORT: Final = """
+WITH all_rows AS (
     SELECT line_id, kind, quantity, price, currency, exact AS amount, exact_org AS amount_org, hours, series_id, rate_id
-    FROM proof
+    FROM why_proof
     UNION ALL
     SELECT l.id, CASE WHEN l.basis = 'computed' THEN 'day line' ELSE 'charge' END, l.quantity, NULL, l.currency,
         l.amount, l.amount_org, NULL, NULL, NULL
-    FROM lines l WHERE NOT EXISTS (SELECT FROM proof p WHERE p.line_id = l.id)
+    FROM why_lines l WHERE NOT EXISTS (SELECT FROM why_proof p WHERE p.line_id = l.id)
 )
 SELECT l.day, coalesce(w.name, 'unallocated'), src.name, part.name, i.pairs, o.provider, o.name, l.component, l.basis,
     s.service_tier, s.prompt_band, r.kind, r.hours, r.quantity, r.price, r.currency, r.amount, r.amount_org,
     rate.scope, rate.list_version, rate.valid_from, l.id
-FROM all_rows r JOIN lines l ON l.id = r.line_id JOIN sources_source src ON src.id = l.source_id
+FROM all_rows r JOIN why_lines l ON l.id = r.line_id JOIN sources_source src ON src.id = l.source_id
 LEFT JOIN usage_series s ON s.id = r.series_id LEFT JOIN sources_part part ON part.id = s.part_id
 LEFT JOIN usage_identity i ON i.id = l.identity_id LEFT JOIN workloads_workload w ON w.id = l.workload_id
 LEFT JOIN catalog_offering o ON o.id = l.offering_id LEFT JOIN catalog_rate rate ON rate.id = r.rate_id

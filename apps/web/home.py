@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -34,6 +35,7 @@ GROUPS: Final[tuple[Group, ...]] = ("Today", "This week", "Later")
 MOST_OF_A_KIND: Final = 5
 REJECTED_FOR: Final = timedelta(days=14)
 SOURCES_SHOWN: Final = 6
+LONGEST_REASON: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be right before a month is closed; None is not known."""
+    """One thing that must be right before a month is closed; `text` says what is, or what is not yet."""
 
     text: str
     is_done: bool
@@ -152,7 +154,7 @@ def _failed_import(pull: Pull) -> Task:
         "Today",
         "file-alert",
         f"Import failed: {pull.part.name}",
-        pull.error or "It stopped without a reason.",
+        _in_short(pull.error) or "It stopped without a reason.",
         _import_href(pull),
         "See why",
         money_note="nothing was read",
@@ -188,6 +190,12 @@ def _rejected_rows(pull: Pull) -> Task:
     )
 
 
+def _in_short(text: str) -> str:
+    """The first sentence; the page of the import has the rest."""
+    first = text.partition(". ")[0].rstrip(".")
+    return f"{first}." if first and len(first) < LONGEST_REASON else f"{first[:LONGEST_REASON]} …" if first else ""
+
+
 def _import_href(pull: Pull) -> str:
     try:
         return reverse("imports:detail", args=[pull.pk])
@@ -199,16 +207,22 @@ def _sources(looker: Looker) -> Iterator[Task]:
     """Sources that cannot be read: their figures are missing from everything."""
     if not looker.rights.may(Right.MANAGE_SOURCES):
         return
-    for source in Source.objects.visible_to(looker.actor).filter(state=Source.State.NEEDS_ATTENTION)[:MOST_OF_A_KIND]:
+    newest = Pull.objects.filter(part__source=OuterRef("pk")).exclude(state=Pull.State.DRAFT).order_by("-pk")
+    broken = Source.objects.visible_to(looker.actor).filter(state=Source.State.NEEDS_ATTENTION)
+    # A source that needs attention because an import failed waits as that import.
+    broken = broken.alias(last=Coalesce(Subquery(newest.values("state")[:1]), Value(""))).exclude(
+        last=Pull.State.FAILED
+    )
+    for source in broken[:MOST_OF_A_KIND]:
         yield Task(
             "Today",
             "plug-connected-x",
             f"{source.name} cannot be read",
-            source.state_reason or "It does not answer.",
+            _in_short(source.state_reason) or "It does not answer.",
             _source_href(source.slug),
             "Look into it",
             money_note="figures are missing",
-            due=f"since {figures.moment(source.last_looked_at)}" if source.last_looked_at else "",
+            due=figures.ago(source.last_looked_at) if source.last_looked_at else "Now",
             due_tone="bad",
         )
 
@@ -262,7 +276,7 @@ def _unpriced(looker: Looker) -> Iterator[Task]:
             address("rates:list"),
             "Give prices",
             money=f"{figures.tokens(models.tokens)}",
-            money_note="tokens, cost unknown",
+            money_note="tokens unpriced",
             due="Before sign-off",
             code=models.largest,
         )
@@ -381,21 +395,36 @@ def _checks(looker: Looker, sources: Sequence[SourceRow], bills: Sequence[Billed
     running = Pull.objects.visible_to(looker.actor).unfinished().count()
     unpriced = totals.now.unpriced_tokens
     residual = sum((bill.residual for bill in bills), Decimal(0))
+    is_within = share is None or share <= UNALLOCATED_LIMIT
     return [
-        Check("Every source has delivered", not broken, f"{len(broken)} not" if broken else ""),
-        Check("No imports running", not running, f"{running} running" if running else ""),
-        Check("Every token has a price", not unpriced, f"{figures.tokens(unpriced)} tokens" if unpriced else ""),
         Check(
-            "Unallocated within its limit",
-            share is None or share <= UNALLOCATED_LIMIT,
+            _said(not broken, "Every source has delivered", f"{_number(len(broken), 'source')} to look at"), not broken
+        ),
+        Check(_said(not running, "No imports running", f"{_number(running, 'import')} still running"), not running),
+        Check(
+            _said(not unpriced, "Every token has a price", "Tokens without a price"),
+            not unpriced,
+            figures.tokens(unpriced) if unpriced else "",
+        ),
+        Check(
+            _said(is_within, "Unallocated within its limit", "Unallocated over its limit"),
+            is_within,
             figures.percent(share) if share else "",
         ),
         Check(
-            "A bill stands beside it",
+            _said(bool(bills), "A bill stands beside it", "No bill stands beside it"),
             bool(bills),
-            f"{figures.money(residual, looker.currency)} residual" if bills else "no bill",
+            f"{figures.money(residual, looker.currency)} residual" if bills else "",
         ),
     ]
+
+
+def _said(is_done: bool, done: str, not_yet: str) -> str:
+    return done if is_done else not_yet
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{figures.count(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def _own(looker: Looker) -> list[tuple[Workload, str]]:

@@ -56,11 +56,22 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """To the cent for the eye, to the last digit under the pointer and in the file."""
+
+    text: str
+    exact: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A row of one of the panel's tables."""
 
     name: str
-    cells: Sequence[str]
+    cells: Sequence[str | Amount]
     note: str = ""
     href: str = ""
 
@@ -73,7 +84,8 @@ class Table:
     meta: str
     headings: Sequence[str]
     lines: Sequence[Line]
-    total: Sequence[str] = ()
+    total: Sequence[str | Amount] = ()
+    text_columns: int = 1
 
     @property
     def first_lines(self) -> Sequence[Line]:
@@ -186,11 +198,11 @@ def _residual(asked: Asked, proof: Why) -> Explained:
     lines = [
         Line(
             f"{month.provider or 'not told'}, {figures.month_name(month.month)}",
-            [_exact(asked, month.effective), _exact(asked, month.computed), _exact(asked, month.residual)],
+            [_own(asked, month.effective), _own(asked, month.computed), _own(asked, month.residual)],
         )
         for month in bills
     ]
-    total = ["Sum", _exact(asked, bill), _exact(asked, computed), _exact(asked, bill - computed)]
+    total: list[str | Amount] = ["Sum", _own(asked, bill), _own(asked, computed), _own(asked, bill - computed)]
     table = Table("By provider and month", "", ("Provider", "Bill", "Computed", "Residual"), lines, total)
     known = _exact(asked, bill - computed) if bills else "No bill"
     return Explained("Residual", known, formula if bills else [], [table] if bills else _money_tables(asked, proof))
@@ -213,13 +225,20 @@ def _components_table(asked: Asked, proof: Why) -> Table:
     lines = [
         Line(
             Component(part.component).label,
-            [_how(part.component, part.bases), _exact(asked, part.amount)],
+            [_how(part.component, part.bases), _own(asked, part.amount)],
             href="" if asked.about.scope.component else _why(asked, component=part.component),
         )
         for part in proof.components
     ]
     number = f"{len(lines)} component{'' if len(lines) == 1 else 's'}"
-    return Table("Inputs", number, ("Component", "How", "Cost"), lines, ["Full cost", "", _exact(asked, proof.amount)])
+    return Table(
+        "Inputs",
+        number,
+        ("Component", "How", "Cost"),
+        lines,
+        ["Full cost", "", _own(asked, proof.amount)],
+        text_columns=2,
+    )
 
 
 def _how(component: str, bases: Sequence[str]) -> str:
@@ -232,7 +251,7 @@ def _prices_table(asked: Asked, proof: Why) -> Table:
     total = sum((part.amount_org for part in proof.prices if part.amount_org is not None), Decimal(0))
     lines = [_price_line(part) for part in proof.prices]
     headings = ("Model, what", "Million", "Price", "Cost")
-    return Table("By price", "million tokens × price", headings, lines, ["Sum", "", "", _exact(asked, total)])
+    return Table("By price", "million tokens × price", headings, lines, ["Sum", "", "", _own(asked, total)])
 
 
 def _price_line(part: PricePart) -> Line:
@@ -240,7 +259,7 @@ def _price_line(part: PricePart) -> Line:
     unit = 3600 if part.kind == "gpu" else MILLION
     quantity = None if part.quantity is None else part.quantity / unit
     price = figures.money_exact(part.price, part.currency)
-    cells = [_quantity(quantity), price, figures.money_exact(part.amount, part.currency)]
+    cells = [_quantity(quantity), price, _amount(part.amount, part.currency)]
     what = "GPU idle, GPU-hours" if part.component == "gpu_idle" else KINDS[part.kind]
     return Line(f"{part.model or 'not reported'}, {what}", cells, note=_price_note(part))
 
@@ -248,8 +267,9 @@ def _price_line(part: PricePart) -> Line:
 def _price_note(part: PricePart) -> str:
     """Where the price is from and what of the call decided it."""
     kind = "" if part.component in ("token", "gpu_used", "gpu_idle") else Component(part.component).label
-    tier = "" if part.service_tier == "standard" else f"tier {part.service_tier}"
-    band = "" if part.prompt_band == 0 else band_label(part.prompt_band)
+    is_gpu = part.kind == "gpu"
+    tier = "" if part.service_tier == "standard" or is_gpu else f"tier {part.service_tier}"
+    band = "" if part.prompt_band == 0 or is_gpu else band_label(part.prompt_band)
     since = f"from {figures.day(part.valid_from)}" if part.valid_from and part.valid_from.year > 1970 else ""
     until = f"to {figures.day(part.valid_to)}" if part.valid_to else ""
     origin = " ".join(word for word in (part.price_scope or "", part.list_version or "", since, until) if word)
@@ -262,8 +282,8 @@ def _charges_table(proof: Why) -> Table:
             f"{charge.source}: {charge.meter or charge.category}",
             [
                 figures.count(charge.rows),
-                figures.money_exact(charge.billed, charge.currency),
-                figures.money_exact(charge.effective, charge.currency),
+                _amount(charge.billed, charge.currency),
+                _amount(charge.effective, charge.currency),
             ],
             note=_charge_note(charge),
         )
@@ -280,7 +300,7 @@ def _charge_note(charge: why.ChargePart) -> str:
 
 def _currencies_table(asked: Asked, proof: Why) -> Table:
     lines = [
-        Line(part.currency, [figures.money_exact(part.amount, part.currency), _exact(asked, part.amount_org)])
+        Line(part.currency, [_amount(part.amount, part.currency), _own(asked, part.amount_org)])
         for part in proof.currencies
     ]
     return Table("Converted at each day's rate", "", ("Currency", "Amount", asked.currency), lines)
@@ -292,7 +312,7 @@ def _parts_table(asked: Asked) -> Table:
     if asked.about.workload and asked.about.scope.days > selectors.LONGEST_BY_DAY:
         by = Grouping.MONTH
     table = selectors.cost_table(actor=asked.actor, scope=asked.about.scope, grouping=by, limit=50)
-    lines = [Line(row.name, [_exact(asked, row.now.cost)], href=_part_why(asked, by, row)) for row in table.rows]
+    lines = [Line(row.name, [_own(asked, row.now.cost)], href=_part_why(asked, by, row)) for row in table.rows]
     return Table("Its parts", f"{figures.count(table.count)} in all, the largest first", ("Part", "Cost"), lines)
 
 
@@ -426,17 +446,27 @@ def _why(asked: Asked, **filters: str) -> str:
     return why_address("cost", asked.period, **{**asked.about.filters, **filters})
 
 
+def _amount(amount: Decimal | None, currency: str) -> Amount:
+    """Below one whole unit every digit counts, since a cent would hide it."""
+    exact = figures.money_exact(amount, currency)
+    is_small = amount is None or abs(amount) < 1
+    return Amount(exact if is_small else figures.money_exact(round(amount or Decimal(0), 2), currency), exact)
+
+
+def _own(asked: Asked, amount: Decimal | None) -> Amount:
+    return _amount(amount, asked.currency)
+
+
 def _exact(asked: Asked, amount: Decimal | None) -> str:
     return figures.money_exact(amount, asked.currency)
 
 
-def _quantity(number: Decimal | None) -> str:
-    """Millions or hours with every digit that is stored, two at least."""
+def _quantity(number: Decimal | None) -> str | Amount:
+    """Millions or hours: two decimals from one on, every digit below."""
     if number is None:
         return figures.UNKNOWN
-    text = f"{number.normalize():,f}"
-    whole, _, decimals = text.partition(".")
-    return f"{whole}.{decimals:0<2}"
+    exact = f"{number.normalize():,f}"
+    return Amount(exact if abs(number) < 1 else f"{number:,.2f}", exact)
 
 
 def _lines_word(proof: Why) -> str:

@@ -80,10 +80,10 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """One token type; None is not told by any source."""
+    """One token type that occurs."""
 
     name: str
-    count: int | None
+    count: int
     share: Decimal | None
 
 
@@ -140,6 +140,7 @@ def _money(subject: Subject, band: LatencyBand | None) -> dict[str, Any]:
         "waterfall": _waterfall(subject),
         "models": _models(subject, totals),
         "tokens": _tokens(usage),
+        "untold": [KINDS[name] for name in TOKEN_TYPES if usage.tokens[name] is None] if usage else [],
         "usage": usage,
         "tokens_why": subject.why("tokens"),
         "latency_chart": _latency_chart(by_month, band),
@@ -288,9 +289,9 @@ def _points(subject: Subject, share: Decimal, before: Decimal | None) -> tuple[s
     """Context and its bold start: by how many points of a hundred a share moved."""
     if before is None:
         return f"nothing in {subject.period.compare_label}", ""
-    points = (share - before) * 100
+    points = round((share - before) * 100, 1)
     sign = "+" if points > 0 else figures.MINUS if points < 0 else ""
-    return f"points from {subject.period.compare_label}", f"{sign}{abs(points):.1f}"
+    return f"points from {subject.period.compare_label}", f"{sign}{abs(points)}"
 
 
 def _since(subject: Subject, moved: Decimal | None) -> str:
@@ -420,13 +421,13 @@ def _usage_by_month(subject: Subject) -> dict[date, UsageMonth]:
 def _tokens(usage: UsageMonth | None) -> list[TokenRow]:
     if usage is None:
         return []
-    known = {name: usage.tokens[name] for name in TOKEN_TYPES if usage.tokens[name] != 0}
-    total = sum(count for count in known.values() if count)
+    known = {name: count for name in TOKEN_TYPES if (count := usage.tokens[name])}
+    total = sum(known.values())
     return [TokenRow(KINDS[name].capitalize(), count, _share(count, total)) for name, count in known.items()]
 
 
-def _share(part: int | None, whole: int) -> Decimal | None:
-    return Decimal(part) / whole if part is not None and whole else None
+def _share(part: int, whole: int) -> Decimal | None:
+    return Decimal(part) / whole if whole else None
 
 
 def _models(subject: Subject, totals: CostTotals) -> list[ModelRow]:

@@ -163,15 +163,21 @@ def _flagged(flag: int) -> str:
     return f"CASE WHEN t.flags & {int(flag)} <> 0 THEN 1 ELSE 0 END"
 
 
+def _of_tokens(flag: int) -> str:
+    """What is said of an hour's tokens says nothing of its GPU time."""
+    return f"CASE WHEN t.flags & {int(flag)} <> 0 AND left(t.component, 3) <> 'gpu' THEN 1 ELSE 0 END"
+
+
 _OF_LINE = (
     f"{_KEYS}, coalesce(t.amount_org, 0) AS cost, coalesce(t.requests, 0) AS requests, "
     f"{_FAILED.format('coalesce(t.requests, 0)')} AS failed, {_TOKENS.format('coalesce(t.quantity, 0)')} AS tokens, "
     f"t.unpriced_tokens, {_flagged(flags.UNPRICED)} AS unpriced_lines, "
     "CASE WHEN t.amount IS NOT NULL AND t.amount_org IS NULL THEN 1 ELSE 0 END AS unconverted_lines, "
-    f"{_flagged(flags.RATE_ASSUMED)} AS assumed_lines, {_flagged(Flag.UPPER_BOUND)} AS upper_bound_lines, "
-    f"{_flagged(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)} AS tier_assumed_lines, "
+    f"{_flagged(flags.RATE_ASSUMED)} AS assumed_lines, {_of_tokens(Flag.UPPER_BOUND)} AS upper_bound_lines, "
+    f"{_of_tokens(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)} AS tier_assumed_lines, "
     f"{_flagged(flags.RATE_CARRIED)} AS carried_lines, 1 AS lines"
 )
+LINE_MEASURES: Final = _OF_LINE  # for other reads of `costs_line t` that sum the same measures
 
 
 def _month_rows(actor: Actor, scope: CostScope, months: list[date], only: Sql | None) -> Sql:
