@@ -73,8 +73,10 @@ def _names(table: str, column: str, target: str) -> Check:
     return Check(f"every {column} in {table} exists", sql)
 
 
-def _marked(bits: int) -> str:
-    return f"count(*) FILTER (WHERE flags & {bits} <> 0)"
+def _marked(bits: int, *, of_tokens: bool = False) -> str:
+    """Lines with a mark; what is said of an hour's tokens is not counted for its GPU time."""
+    only = " AND component NOT LIKE 'gpu%'" if of_tokens else ""
+    return f"count(*) FILTER (WHERE flags & {bits} <> 0{only})"
 
 
 _NAMED: Final = {
@@ -143,8 +145,8 @@ _MEASURES: Final = {
     "unpriced_lines": _marked(flags.UNPRICED),
     "unconverted_lines": "count(*) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL)",
     "assumed_lines": _marked(flags.RATE_ASSUMED),
-    "upper_bound_lines": _marked(int(Flag.UPPER_BOUND)),
-    "tier_assumed_lines": _marked(_TIER_ASSUMED),
+    "upper_bound_lines": _marked(int(Flag.UPPER_BOUND), of_tokens=True),
+    "tier_assumed_lines": _marked(_TIER_ASSUMED, of_tokens=True),
     "carried_lines": _marked(flags.RATE_CARRIED),
     "lines": "count(*)",
 }
