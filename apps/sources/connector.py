@@ -111,7 +111,7 @@ class RowConnector(Connector):
     def rows(self, since: datetime, until: datetime) -> Iterator[Row]:
         """Everything that the source says about the window, in the fields of `format`."""
 
-    def published(self) -> None:  # noqa: B027 - most sources need not be told
+    def published(self) -> None:
         """Called in the transaction that publishes the window whose rows this object gave last."""
 
 

@@ -22,7 +22,10 @@ def reading_options(
     engine: str = "duckdb",
     again: bool = False,
 ) -> dict[str, Any]:
-    """The options of a pull; `columns` and `constants` as mappings by field, or as 'field=value' texts."""
+    """The options of a pull; `columns` and `constants` as mappings by field, or as 'field=value' texts.
+
+    A field that is mapped to '' is left out, although a column may have its name.
+    """
     if zone and zone not in available_timezones():
         raise BadInput(f"'{zone}' is no time zone.", hint="Use a name such as Europe/Berlin or UTC.")
     if time_unit not in TIME_UNITS:
@@ -32,7 +35,7 @@ def reading_options(
             "The engine spark needs PySpark, which is not installed.", hint="Install pyspark, or leave out --engine."
         )
     options: dict[str, Any] = {
-        "columns": pairs(columns),
+        "columns": dict(columns) if isinstance(columns, Mapping) else pairs(columns),
         "constants": pairs(constants),
         "zone": zone,
         "time_unit": time_unit,

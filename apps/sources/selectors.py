@@ -29,11 +29,19 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class RoleLine:
-    """What a source is to one measure now, and since when somebody said so (None: the default decides)."""
+    """What was said about one measure of a source, newest first; nothing said leaves it to the default."""
 
     measure: Measure
-    role: str
-    set_rows: list[SourceRole]
+    said: list[SourceRole]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """Figures of one source; `failed` counts parts whose newest try failed."""
+
+    last_import: datetime | None
+    failed: int
+    identities: int
 
 
 def get_source_for(*, actor: Actor, slug: str) -> Source:
@@ -111,6 +119,14 @@ def parts_of(source: Source) -> QuerySet[Part]:
     )
 
 
+def facts_of(source: Source) -> SourceFacts:
+    newest = Pull.objects.filter(part=OuterRef("part")).exclude(state=Pull.State.DRAFT).order_by("-pk").values("pk")[:1]
+    failed = Pull.objects.filter(part__source=source, state=Pull.State.FAILED, pk=Subquery(newest)).count()
+    done = Pull.objects.filter(part__source=source, state=Pull.State.DONE)
+    seen = Source.objects.filter(pk=source.pk).aggregate(number=Count("identities"))["number"]
+    return SourceFacts(done.aggregate(last=Max("finished_at"))["last"], failed, seen)
+
+
 def files_of(source: Source) -> QuerySet[LookedAtFile]:
     """What a folder showed at the last look and has a problem, or is not taken yet."""
     return LookedAtFile.objects.filter(source=source).filter(Q(taken_at__isnull=True) | ~Q(problem="")).order_by("name")
@@ -119,7 +135,7 @@ def files_of(source: Source) -> QuerySet[LookedAtFile]:
 def role_lines(source: Source) -> list[RoleLine]:
     """Each measure with what was said about it, newest first."""
     rows = list(SourceRole.objects.filter(source=source).select_related("workload").order_by("-valid_from"))
-    return [RoleLine(measure, "", [row for row in rows if row.measure == measure.value]) for measure in Measure]
+    return [RoleLine(measure, [row for row in rows if row.measure == measure.value]) for measure in Measure]
 
 
 def number_waiting(*, actor: Actor) -> int:
@@ -127,3 +143,9 @@ def number_waiting(*, actor: Actor) -> int:
     newest = Pull.objects.filter(part=OuterRef("part")).exclude(state=Pull.State.DRAFT).order_by("-pk").values("pk")[:1]
     failed = Q(state=Pull.State.FAILED, pk=Subquery(newest))
     return Pull.objects.visible_to(actor).filter(Q(state=Pull.State.DRAFT) | failed).count()
+
+
+def pull_before(pull: Pull) -> Pull | None:
+    """The import whose content comes back when this one is undone."""
+    done = Pull.objects.filter(part_id=pull.part_id, state=Pull.State.DONE).exclude(pk=pull.pk)
+    return done.order_by("-finished_at").first()

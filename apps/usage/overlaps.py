@@ -52,7 +52,8 @@ GROUP BY p.id, p.name ORDER BY p.name
 """
 _LOADED = """
 WITH own AS (
-    SELECT DISTINCT s.identity_id, h.hour FROM usage_series s JOIN usage_hour h ON h.series_id = s.id WHERE s.part_id = %s
+    SELECT DISTINCT s.identity_id, h.hour
+    FROM usage_series s JOIN usage_hour h ON h.series_id = s.id WHERE s.part_id = %s
 )
 SELECT p.name, count(DISTINCT s.identity_id), min(h.hour), max(h.hour)
 FROM sources_part p JOIN usage_series s ON s.part_id = p.id JOIN usage_hour h ON h.series_id = s.id

@@ -56,7 +56,8 @@ def _mapping(job: Job, layouts: list[Layout]) -> dict[str, str]:
     there = dict.fromkeys(column for layout in layouts for column in layout.columns)
     by_lower = {column.lower(): column for column in reversed(there)}
     columns = {name: by_lower[name.lower()] for name in known if name.lower() in by_lower} | job.columns
-    columns = {name: column for name, column in columns.items() if name not in job.constants}
+    # '' says: leave the field out, although a column has its name.
+    columns = {name: column for name, column in columns.items() if column and name not in job.constants}
     for layout in layouts:
         _check_mapping(job, layout, columns)
     return columns

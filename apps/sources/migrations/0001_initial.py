@@ -6,144 +6,261 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Part',
+            name="Part",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255)),
-                ('sha256', models.CharField(blank=True, help_text='Of the bytes that its rows came from.', max_length=64)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=255)),
+                (
+                    "sha256",
+                    models.CharField(blank=True, help_text="Of the bytes that its rows came from.", max_length=64),
+                ),
             ],
             options={
-                'db_table': 'sources_part',
+                "db_table": "sources_part",
             },
         ),
         migrations.CreateModel(
-            name='Source',
+            name="Source",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=80, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('kind', models.CharField(default='file', help_text='file, push, or the kind of a connector.', max_length=40)),
-                ('config', models.JSONField(blank=True, default=dict)),
-                ('secret', models.BinaryField(help_text='Encrypted; never read back to a page.', null=True)),
-                ('zone', models.CharField(default='UTC', help_text='The zone in which times without one are read.', max_length=64)),
-                ('state', models.CharField(choices=[('active', 'active'), ('paused', 'paused'), ('attention', 'needs attention')], default='active', max_length=10)),
-                ('state_reason', models.TextField(blank=True, help_text='Why it needs attention, for a person.')),
-                ('last_looked_at', models.DateTimeField(help_text='When it was last asked what it has; the schedule counts from here.', null=True)),
-                ('scope_filter', models.JSONField(blank=True, default=dict, help_text='What of a bill is AI beyond its category.')),
-                ('pull_every_minutes', models.PositiveIntegerField(null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=80, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                (
+                    "kind",
+                    models.CharField(
+                        default="file", help_text="file, push, or the kind of a connector.", max_length=40
+                    ),
+                ),
+                ("config", models.JSONField(blank=True, default=dict)),
+                ("secret", models.BinaryField(help_text="Encrypted; never read back to a page.", null=True)),
+                (
+                    "zone",
+                    models.CharField(
+                        default="UTC", help_text="The zone in which times without one are read.", max_length=64
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("active", "active"), ("paused", "paused"), ("attention", "needs attention")],
+                        default="active",
+                        max_length=10,
+                    ),
+                ),
+                ("state_reason", models.TextField(blank=True, help_text="Why it needs attention, for a person.")),
+                (
+                    "last_looked_at",
+                    models.DateTimeField(
+                        help_text="When it was last asked what it has; the schedule counts from here.", null=True
+                    ),
+                ),
+                (
+                    "scope_filter",
+                    models.JSONField(blank=True, default=dict, help_text="What of a bill is AI beyond its category."),
+                ),
+                ("pull_every_minutes", models.PositiveIntegerField(null=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'db_table': 'sources_source',
-                'ordering': ('name',),
+                "db_table": "sources_source",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Pull',
+            name="Pull",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('since', models.DateTimeField(help_text='None, None: the whole part.', null=True)),
-                ('until', models.DateTimeField(null=True)),
-                ('format', models.CharField(choices=[('requests', 'request log'), ('focus', 'cloud bill (FOCUS)'), ('usage', 'ready usage')], max_length=10)),
-                ('state', models.CharField(choices=[('draft', 'columns to check'), ('queued', 'waiting'), ('running', 'reading'), ('done', 'done'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('undone', 'undone')], default='queued', max_length=10)),
-                ('options', models.JSONField(default=dict, help_text='Columns, constants, zone, time unit and origin.')),
-                ('file_path', models.CharField(blank=True, help_text='Where the bytes lie until they are deleted.', max_length=1000)),
-                ('file_size', models.BigIntegerField(null=True)),
-                ('file_deleted_at', models.DateTimeField(null=True)),
-                ('requested_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(help_text='Till then one worker has it; later another may take it.', null=True)),
-                ('cancel_requested', models.BooleanField(default=False)),
-                ('progress', models.JSONField(default=dict)),
-                ('rows', models.BigIntegerField(null=True)),
-                ('digest', models.CharField(blank=True, help_text='SHA-256 of the bytes read.', max_length=64)),
-                ('totals', models.JSONField(default=dict, help_text='The result as `manage.py ingest --json` prints it.')),
-                ('rejected_path', models.CharField(blank=True, max_length=1000)),
-                ('error', models.TextField(blank=True)),
-                ('part', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='pulls', to='sources.part')),
-                ('requested_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.person')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("since", models.DateTimeField(help_text="None, None: the whole part.", null=True)),
+                ("until", models.DateTimeField(null=True)),
+                (
+                    "format",
+                    models.CharField(
+                        choices=[
+                            ("requests", "request log"),
+                            ("focus", "cloud bill (FOCUS)"),
+                            ("usage", "ready usage"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "columns to check"),
+                            ("queued", "waiting"),
+                            ("running", "reading"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("undone", "undone"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "options",
+                    models.JSONField(default=dict, help_text="Columns, constants, zone, time unit and origin."),
+                ),
+                (
+                    "file_path",
+                    models.CharField(
+                        blank=True, help_text="Where the bytes lie until they are deleted.", max_length=1000
+                    ),
+                ),
+                ("file_size", models.BigIntegerField(null=True)),
+                ("file_deleted_at", models.DateTimeField(null=True)),
+                ("requested_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "lease_until",
+                    models.DateTimeField(
+                        help_text="Till then one worker has it; later another may take it.", null=True
+                    ),
+                ),
+                ("cancel_requested", models.BooleanField(default=False)),
+                ("progress", models.JSONField(default=dict)),
+                ("rows", models.BigIntegerField(null=True)),
+                ("digest", models.CharField(blank=True, help_text="SHA-256 of the bytes read.", max_length=64)),
+                (
+                    "totals",
+                    models.JSONField(default=dict, help_text="The result as `manage.py ingest --json` prints it."),
+                ),
+                ("rejected_path", models.CharField(blank=True, max_length=1000)),
+                ("error", models.TextField(blank=True)),
+                (
+                    "part",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="pulls", to="sources.part"
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.person"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'sources_pull',
+                "db_table": "sources_pull",
             },
         ),
         migrations.CreateModel(
-            name='Receipt',
+            name="Receipt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('token_id', models.BigIntegerField()),
-                ('key', models.CharField(max_length=255)),
-                ('digest', models.CharField(help_text='SHA-256 of path and body: the same key for another body is an error.', max_length=64)),
-                ('status', models.PositiveSmallIntegerField()),
-                ('body', models.JSONField()),
-                ('answered_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("token_id", models.BigIntegerField()),
+                ("key", models.CharField(max_length=255)),
+                (
+                    "digest",
+                    models.CharField(
+                        help_text="SHA-256 of path and body: the same key for another body is an error.", max_length=64
+                    ),
+                ),
+                ("status", models.PositiveSmallIntegerField()),
+                ("body", models.JSONField()),
+                ("answered_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'db_table': 'sources_receipt',
-                'indexes': [models.Index(fields=['answered_at'], name='sources_receipt_age')],
-                'constraints': [models.UniqueConstraint(fields=('token_id', 'key'), name='sources_receipt_once')],
+                "db_table": "sources_receipt",
+                "indexes": [models.Index(fields=["answered_at"], name="sources_receipt_age")],
+                "constraints": [models.UniqueConstraint(fields=("token_id", "key"), name="sources_receipt_once")],
             },
         ),
         migrations.AddField(
-            model_name='part',
-            name='source',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='parts', to='sources.source'),
+            model_name="part",
+            name="source",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="parts", to="sources.source"
+            ),
         ),
         migrations.CreateModel(
-            name='LookedAtFile',
+            name="LookedAtFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255)),
-                ('size', models.BigIntegerField()),
-                ('changed_ns', models.BigIntegerField(help_text="The file's own time of change, nanoseconds since 1970.")),
-                ('looked_at', models.DateTimeField()),
-                ('taken_at', models.DateTimeField(null=True)),
-                ('problem', models.TextField(blank=True, help_text='Why it was not read; a copy of another file has one too.')),
-                ('unreadable', models.BooleanField(default=False, help_text='A person must see to it.')),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='looked_at', to='sources.source')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=255)),
+                ("size", models.BigIntegerField()),
+                (
+                    "changed_ns",
+                    models.BigIntegerField(help_text="The file's own time of change, nanoseconds since 1970."),
+                ),
+                ("looked_at", models.DateTimeField()),
+                ("taken_at", models.DateTimeField(null=True)),
+                (
+                    "problem",
+                    models.TextField(blank=True, help_text="Why it was not read; a copy of another file has one too."),
+                ),
+                ("unreadable", models.BooleanField(default=False, help_text="A person must see to it.")),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="looked_at", to="sources.source"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'sources_looked_at_file',
+                "db_table": "sources_looked_at_file",
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('event_id', models.CharField(max_length=255)),
-                ('digest', models.CharField(max_length=64)),
-                ('hour', models.DateTimeField()),
-                ('data', models.JSONField()),
-                ('received_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('folded_at', models.DateTimeField(help_text="When it became part of the ledger's hours.", null=True)),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='sources.source')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("event_id", models.CharField(max_length=255)),
+                ("digest", models.CharField(max_length=64)),
+                ("hour", models.DateTimeField()),
+                ("data", models.JSONField()),
+                ("received_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("folded_at", models.DateTimeField(help_text="When it became part of the ledger's hours.", null=True)),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="events", to="sources.source"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'sources_event',
+                "db_table": "sources_event",
             },
         ),
         migrations.CreateModel(
-            name='SourceRole',
+            name="SourceRole",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('measure', models.CharField(choices=[('tokens', 'tokens'), ('token_cost', 'token cost'), ('gpu', 'GPU'), ('latency', 'latency')], max_length=12)),
-                ('role', models.CharField(choices=[('counts', 'counts'), ('checks', 'checks')], max_length=6)),
-                ('valid_from', models.DateTimeField()),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='roles', to='sources.source')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "measure",
+                    models.CharField(
+                        choices=[
+                            ("tokens", "tokens"),
+                            ("token_cost", "token cost"),
+                            ("gpu", "GPU"),
+                            ("latency", "latency"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("role", models.CharField(choices=[("counts", "counts"), ("checks", "checks")], max_length=6)),
+                ("valid_from", models.DateTimeField()),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="roles", to="sources.source"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'sources_role',
+                "db_table": "sources_role",
             },
         ),
     ]

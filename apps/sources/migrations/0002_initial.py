@@ -5,54 +5,68 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('sources', '0001_initial'),
-        ('workloads', '0001_initial'),
+        ("sources", "0001_initial"),
+        ("workloads", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='sourcerole',
-            name='workload',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workloads.workload'),
+            model_name="sourcerole",
+            name="workload",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workloads.workload"
+            ),
         ),
         migrations.AddIndex(
-            model_name='pull',
-            index=models.Index(condition=models.Q(('state__in', ('queued', 'running'))), fields=['state', 'lease_until'], name='sources_pull_waiting'),
+            model_name="pull",
+            index=models.Index(
+                condition=models.Q(("state__in", ("queued", "running"))),
+                fields=["state", "lease_until"],
+                name="sources_pull_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pull',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'running')), fields=('part', 'since', 'until'), name='sources_pull_one_running', nulls_distinct=False),
+            model_name="pull",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "running")),
+                fields=("part", "since", "until"),
+                name="sources_pull_one_running",
+                nulls_distinct=False,
+            ),
         ),
         migrations.AddIndex(
-            model_name='part',
-            index=models.Index(fields=['sha256'], name='sources_part_sha256'),
+            model_name="part",
+            index=models.Index(fields=["sha256"], name="sources_part_sha256"),
         ),
         migrations.AddConstraint(
-            model_name='part',
-            constraint=models.UniqueConstraint(fields=('source', 'name'), name='sources_part_name'),
+            model_name="part",
+            constraint=models.UniqueConstraint(fields=("source", "name"), name="sources_part_name"),
         ),
         migrations.AddConstraint(
-            model_name='lookedatfile',
-            constraint=models.UniqueConstraint(fields=('source', 'name'), name='sources_looked_at_file_name'),
+            model_name="lookedatfile",
+            constraint=models.UniqueConstraint(fields=("source", "name"), name="sources_looked_at_file_name"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['source', 'hour'], name='sources_event_hour'),
+            model_name="event",
+            index=models.Index(fields=["source", "hour"], name="sources_event_hour"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(condition=models.Q(('folded_at__isnull', True)), fields=['source', 'hour'], name='sources_event_waiting'),
+            model_name="event",
+            index=models.Index(
+                condition=models.Q(("folded_at__isnull", True)), fields=["source", "hour"], name="sources_event_waiting"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='event',
-            constraint=models.UniqueConstraint(fields=('source', 'event_id'), name='sources_event_once'),
+            model_name="event",
+            constraint=models.UniqueConstraint(fields=("source", "event_id"), name="sources_event_once"),
         ),
         migrations.AddConstraint(
-            model_name='sourcerole',
-            constraint=models.UniqueConstraint(fields=('source', 'measure', 'workload', 'valid_from'), name='sources_role_once', nulls_distinct=False),
+            model_name="sourcerole",
+            constraint=models.UniqueConstraint(
+                fields=("source", "measure", "workload", "valid_from"), name="sources_role_once", nulls_distinct=False
+            ),
         ),
     ]

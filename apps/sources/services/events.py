@@ -44,7 +44,7 @@ class UsageEvent:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _OtherContent(Exception):  # noqa: N818 - never seen by anybody: it only undoes the transaction
+class _OtherContent(Exception):
     def __init__(self, received: list[Received]) -> None:
         self.received = received
 

@@ -18,6 +18,8 @@ from apps.accounts.rights import Right, require
 from apps.core import audit
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, TollgateError
+from apps.sources import files
+from apps.sources.files import Stored
 from apps.sources.models import Part, Pull
 
 LEASE = timedelta(seconds=settings.IMPORT_LEASE_SECONDS)
@@ -92,6 +94,26 @@ def start_draft(*, actor: Actor, pull: Pull, options: Mapping[str, Any], format:
     pull.save(update_fields=("options", "format", "state", "requested_at"))
     audit.record(actor=actor, verb="asked for import", subject=pull, data={"options": pull.options, "format": format})
     return pull
+
+
+def save_draft(*, actor: Actor, pull: Pull, options: Mapping[str, Any], format: str) -> None:  # noqa: A002
+    """Keep what a person has said about the columns so far; whoever comes back finds it."""
+    _require_manage(actor)
+    drafts = Pull.objects.filter(pk=pull.pk, state=Pull.State.DRAFT)
+    if not drafts.update(options=dict(options), format=format):
+        raise Conflict("This import has begun; its columns stay as they are.")
+
+
+@transaction.atomic
+def store_upload(*, actor: Actor, pull: Pull, stored: Stored) -> None:
+    """Put uploaded bytes where the draft's number leads to, and note them on it."""
+    folder = files.upload_folder(pull.pk)
+    files.remove(folder)
+    stored.path.parent.rename(folder)
+    pull.file_path = str(folder / stored.path.name)
+    pull.file_size, pull.digest = stored.size, stored.sha256
+    pull.save(update_fields=("file_path", "file_size", "digest"))
+    audit.record(actor=actor, verb="uploaded file", subject=pull, data={"size": stored.size, "sha256": stored.sha256})
 
 
 def refuse_same_bytes(*, part: Part, digest: str) -> None:
