@@ -58,7 +58,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def run_measured(command: list[str], **environment: str) -> int:
-    """Run a process to its end; returns its peak resident memory in bytes. Raises what it said on any exit code but 0."""
+    """Run a process to its end; returns its peak resident memory in bytes. Raises with what it said when it fails."""
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output)
         _, status, usage = os.wait4(process.pid, 0)

@@ -18,7 +18,7 @@ MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini")
 MONTH = date(2026, 10, 1)
 
 
-def measure(home: Path) -> list[Measured]:
+def measure(_home: Path) -> list[Measured]:
     organisation.get()
     identities = scaled(20_000_000 // HOURS_A_MONTH // len(MODELS), least=20)
     _make_series(identities)
@@ -30,12 +30,12 @@ def measure(home: Path) -> list[Measured]:
     day = min(seconds(_rate_day) for _ in range(7))
     say(f"a month {month:.2f} s, one changed day {day:.2f} s")
     results.append(Measured("rating_changed_day_of_month", day / month, 0.1))
-    results.append(_newest_day(identities))
+    results.append(_newest_day())
     _clean()
     return results
 
 
-def _newest_day(identities: int) -> Measured:
+def _newest_day() -> Measured:
     """The newest day with five times a month of older hours behind it, against none behind it."""
     alone = min(seconds(_rate_day) for _ in range(7))
     month = MONTH
@@ -115,7 +115,8 @@ def _by_hand() -> None:
                 sum(h.requests), sum((h.input * r.input + h.cached * r.cached + h.output * r.output) * 0.000001),
                 r.currency, sum((h.input * r.input + h.cached * r.cached + h.output * r.output) * 0.000001)
             FROM usage_hour h JOIN usage_series s ON s.id = h.series_id JOIN sources_part p ON p.id = s.part_id
-            JOIN workloads_attribution a ON a.identity_id = s.identity_id AND h.hour >= a.valid_from AND h.hour < a.valid_to
+            JOIN workloads_attribution a
+                ON a.identity_id = s.identity_id AND h.hour >= a.valid_from AND h.hour < a.valid_to
             JOIN catalog_effective_rate r ON r.offering_id = s.offering_id AND r.service_tier = s.service_tier
                 AND r.prompt_band = s.prompt_band AND h.hour >= r.valid_from AND h.hour < r.valid_to
             WHERE h.hour >= '2026-10-01Z' AND h.hour < '2026-11-01Z' AND h.revision = 0

@@ -52,13 +52,15 @@ def write_log(target: Path, rows: int) -> Path:
     models = ", ".join(f"'{model}'" for model in MODELS)
     duckdb.connect().execute(f"""
         COPY (
-            SELECT TIMESTAMPTZ '2026-10-01 00:00:00+00' + to_milliseconds(CAST(i * {31 * 86_400_000} / {rows} AS BIGINT))
-                    AS time,
+            SELECT TIMESTAMPTZ '2026-10-01 00:00:00+00'
+                    + to_milliseconds(CAST(i * {31 * 86_400_000} / {rows} AS BIGINT)) AS time,
                 'key-' || (i * 7919 % {KEYS}) AS usage_key, 'openai' AS provider,
                 [{models}][1 + (i * 104729 // {KEYS}) % {len(MODELS)}] AS model,
-                CAST(200 + i * 31 % 9000 AS BIGINT) AS input_tokens, CAST(i * 17 % 200 AS BIGINT) AS cached_input_tokens,
+                CAST(200 + i * 31 % 9000 AS BIGINT) AS input_tokens,
+                CAST(i * 17 % 200 AS BIGINT) AS cached_input_tokens,
                 CAST(20 + i * 13 % 900 AS BIGINT) AS output_tokens,
-                CAST(60 + i * 37 % 9000 AS BIGINT) AS latency_ms, CASE WHEN i % 50 = 0 THEN '500' ELSE '200' END AS status
+                CAST(60 + i * 37 % 9000 AS BIGINT) AS latency_ms,
+                CASE WHEN i % 50 = 0 THEN '500' ELSE '200' END AS status
             FROM range({rows}) t (i)
         ) TO '{target}' (FORMAT parquet)
     """)
@@ -111,7 +113,8 @@ def _bare_sums(folder: Path, log: Path) -> None:
                     requests, input, cached, NULL, NULL, output, NULL, NULL, NULL, NULL, NULL,
                     '{{' || array_to_string(counts, ',') || '}}', latency_sum_ms, NULL, 0
                 FROM (
-                    SELECT usage_key, provider, model, CASE WHEN status = '200' THEN 'token' ELSE 'retry_failed' END AS kind,
+                    SELECT usage_key, provider, model,
+                        CASE WHEN status = '200' THEN 'token' ELSE 'retry_failed' END AS kind,
                         {band} AS band, date_trunc('hour', time) AS hour, count(*) AS requests,
                         sum(input_tokens - cached_input_tokens) AS input, sum(cached_input_tokens) AS cached,
                         sum(output_tokens) AS output, sum(latency_ms) AS latency_sum_ms, [{counts}] AS counts
