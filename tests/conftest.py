@@ -140,13 +140,18 @@ def worker(transactional_db: None, tmp_path: Path) -> Iterator["subprocess.Popen
     log.close()
 
 
-def start_worker(log: Any, **environment: str) -> "subprocess.Popen[bytes]":
-    """Starts a worker and waits until it says that it is ready."""
+def start_worker(log: Any, include: str = "", **environment: str) -> "subprocess.Popen[bytes]":
+    """Starts a worker and waits until it says that it is ready. `include` is a module with further tasks."""
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--pool=threads", "--concurrency=2"]
     command += ["--without-gossip", "--without-mingle", "--loglevel=INFO", f"--queues={','.join(QUEUES)}"]
+    command += [f"--include={include}"] if include else []
     environment = {**child_environment(), "TOLLGATE_ONLY_WORKER": "1", **environment}
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=PROJECT)
-    wait_for(lambda: b" ready." in Path(log.name).read_bytes() or process.poll() is not None, seconds=30)
+    try:
+        wait_for(lambda: b" ready." in Path(log.name).read_bytes() or process.poll() is not None, seconds=90)
+    except BaseException:
+        process.kill()
+        raise
     assert process.poll() is None, Path(log.name).read_text()
     return process
 

@@ -249,6 +249,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "propagate": True, "level": "WARNING"},
         "celery": {"level": "WARNING"},
+        "celery.apps.worker": {"level": "INFO"},
         "httpx": {"level": "WARNING"},
     },
 }

@@ -32,14 +32,15 @@ class Tollgate:
         self.process: subprocess.Popen[str] | None = None
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")}
+        of_tests = ("DATABASE_URL", "CELERY_BROKER_URL", "DJANGO_ALLOW_ASYNC_UNSAFE", "TOLLGATE_POSTGRES_OPTIONS")
+        kept = {name: value for name, value in os.environ.items() if name not in of_tests}
         chosen = {"TOLLGATE_HOME": str(self.home), "PORT": str(self.port), "EMPTY": "1", "TOLLGATE_DATABASE": "own"}
         return {**kept, "DJANGO_SETTINGS_MODULE": "apps.config.settings", **chosen, **more}
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
         return subprocess.run(
-            command, env=self.environment(**environment), capture_output=True, text=True, check=False, timeout=120
+            command, env=self.environment(**environment), capture_output=True, text=True, check=False, timeout=300
         )
 
     def start_command(self, *arguments: str) -> "subprocess.Popen[str]":
@@ -57,7 +58,7 @@ class Tollgate:
     def up(self) -> None:
         """Starts it and waits until it answers."""
         self.process = self.start_command("up")
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while not (self.says_running() and self.ready() == 200):
             assert self.process.poll() is None, self.process.communicate()[0]
             assert time.monotonic() < deadline, "not ready in time"
