@@ -46,6 +46,7 @@ from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Column, Crumb, Kpi, Step
 from apps.web.uploads import KeepingHandler, too_large
 from workers import imports
+from workers.app import ring
 
 PAGE = 50
 STEPS = ("File", "Columns", "Reading", "Result")
@@ -230,7 +231,7 @@ def _read_all(request: PageRequest, pull: Pull, options: dict[str, Any], format_
         sources.start_draft(actor=request.actor, pull=pull, options=options, format=format_)
     except TollgateError as error:
         return _columns_page(request, pull, options, format_, problem=str(error), status=error.status)
-    imports.read.delay_on_commit(pull.pk)
+    ring(imports.read, pull.pk)
     return redirect("imports:show", pull.pk)
 
 
@@ -478,7 +479,7 @@ def retry(request: PageRequest, pk: int) -> HttpResponse:
     pull = _pull(request, pk)
     with errors_said(request):
         sources.retry(actor=request.actor, pull=pull)
-        imports.read.delay_on_commit(pull.pk)
+        ring(imports.read, pull.pk)
     return redirect("imports:show", pull.pk)
 
 

@@ -30,6 +30,7 @@ from apps.web.parts import Column, Crumb, Kpi
 from apps.web.sources_forms import RoleForm, SourceForm, config_initial
 from workers import imports
 from workers import sources as asking
+from workers.app import ring
 
 ICONS = {"file": "file-import", "folder": "folder", "push": "api"}
 PARTS_PAGE = 50
@@ -182,7 +183,7 @@ def _make(actor: Actor, connector: type[Connector], form: SourceForm, config: fo
         pull_every_minutes=given.get("pull_every_minutes"),
     )
     if _is_pulled(connector):
-        asking.pull.delay_on_commit(source.pk)
+        ring(asking.pull, source.pk)
     return source
 
 
@@ -230,7 +231,7 @@ def pull_now(request: PageRequest, slug: str) -> HttpResponse:
     source = _source(request, slug)
     with errors_said(request, "Asked for whatever is new. What is found appears below."):
         connector_of(source).check()
-        asking.pull.delay_on_commit(source.pk)
+        ring(asking.pull, source.pk)
     return redirect("sources:detail", slug=source.slug)
 
 
@@ -279,7 +280,7 @@ def set_role(request: PageRequest, slug: str) -> HttpResponse:
                 valid_from=form.start(),
                 workload=given["workload"],
             )
-            imports.rate.delay_on_commit()
+            ring(imports.rate)
             return redirect("sources:detail", slug=source.slug)
     return _detail(request, source, form)
 

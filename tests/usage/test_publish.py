@@ -43,12 +43,12 @@ def write_log(path: Path, calls: list[Call], model: str = "gpt-4o-2024-08-06") -
 
 
 def load(
-    source: Source, path: Path, tmp_path: Path, *, format: str = "requests", **options: Any
+    source: Source, path: Path, tmp_path: Path, *, kind: str = "requests", **options: Any
 ) -> tuple[Pull, Published]:
     """Read a file and publish it as its own part, as the worker does."""
     work_dir = tmp_path / hashlib.sha256(f"{path}{path.stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    result = reduce_files(Job(paths=[str(path)], format=format, work_dir=str(work_dir), **options))
-    pull = make_pull(source, path.name, format=format)
+    result = reduce_files(Job(paths=[str(path)], format=kind, work_dir=str(work_dir), **options))
+    pull = make_pull(source, path.name, format=kind)
     first, last = datetime.fromisoformat(result.first_hour or ""), datetime.fromisoformat(result.last_hour or "")
     usage.make_room(first=first, last=last)
     with transaction.atomic():
@@ -153,7 +153,8 @@ BILL = (
 def bill_row(billed: str, effective: str, *, start: str, end: str, **values: str) -> str:
     row = {
         "BilledCost": billed, "EffectiveCost": effective, "ListCost": billed, "ContractedCost": billed,
-        "BillingCurrency": "USD", "BillingPeriodStart": "2026-10-01T00:00:00Z", "BillingPeriodEnd": "2026-11-01T00:00:00Z",
+        "BillingCurrency": "USD", "BillingPeriodStart": "2026-10-01T00:00:00Z",
+        "BillingPeriodEnd": "2026-11-01T00:00:00Z",
         "ChargePeriodStart": start, "ChargePeriodEnd": end, "ChargeCategory": "Usage", "ChargeClass": "",
         "ChargeDescription": "tokens", "ServiceCategory": "AI and Machine Learning", "ServiceName": "Models",
         "ProviderName": "Openai", "PublisherName": "Openai", "InvoiceIssuerName": "Openai", "BillingAccountId": "acc",
@@ -172,7 +173,7 @@ DAY = {"start": "2026-10-05T00:00:00Z", "end": "2026-10-06T00:00:00Z"}
 
 def test_a_bill_counts_where_nothing_else_does_and_only_checks_once_a_log_covers_its_provider(tmp_path: Path) -> None:
     bill = write_bill(tmp_path / "bill.csv", bill_row("12.50", "12.50", **DAY))
-    load(make_source("Bill"), bill, tmp_path, format="focus")
+    load(make_source("Bill"), bill, tmp_path, kind="focus")
     rate_all()
     assert cost() == Decimal("12.50")
     log = write_log(tmp_path / "log.csv", [(at(5, 9), "A", 4_000_000)])
@@ -193,7 +194,7 @@ def test_billed_and_effective_stand_beside_each_other_and_rows_that_are_no_ai_le
         bill_row("99.00", "99.00", **DAY, ServiceCategory="Storage"),
         bill_row("500.00", "0", **DAY, ChargeCategory="Purchase"),
     )
-    load(make_source("Bill"), bill, tmp_path, format="focus")
+    load(make_source("Bill"), bill, tmp_path, kind="focus")
     rate_all()
     by_basis = {basis: sum(line.amount or 0 for line in Line.objects.filter(basis=basis)) for basis in Basis.values}
     assert by_basis["billed"] == Decimal("510.00")
@@ -205,7 +206,7 @@ def test_billed_and_effective_stand_beside_each_other_and_rows_that_are_no_ai_le
 def test_a_charge_longer_than_a_month_is_accrued_by_day_to_the_last_digit(tmp_path: Path) -> None:
     year = {"start": "2026-01-01T00:00:00Z", "end": "2027-01-01T00:00:00Z"}
     bill = write_bill(tmp_path / "bill.csv", bill_row("100", "100", **year))
-    load(make_source("Bill"), bill, tmp_path, format="focus")
+    load(make_source("Bill"), bill, tmp_path, kind="focus")
     rate_all()
     lines = Line.objects.filter(basis="effective")
     assert lines.count() == 365
@@ -226,7 +227,7 @@ def test_the_totals_of_an_import_are_those_of_its_own_part(tmp_path: Path) -> No
     bill = write_bill(
         tmp_path / "bill.csv", bill_row("9", "5", **DAY), bill_row("1", "1", **DAY, ServiceCategory="Other")
     )
-    pull, _ = load(make_source("Bill"), bill, tmp_path, format="focus")
+    pull, _ = load(make_source("Bill"), bill, tmp_path, kind="focus")
     totals = costs.totals_of_pull(pull)
     assert (totals["in_scope_cost"], totals["computed_cost"], totals["unallocated_share"]) == ("5", None, 1.0)
 
