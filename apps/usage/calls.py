@@ -1,6 +1,7 @@
 """Request logs and ready usage: their files to hours.parquet and rejected.csv.gz."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
@@ -19,11 +20,6 @@ STEPS: dict[str, tuple[Check, Callable[[Checked, Clock], ir.Table]]] = {
     fields.REQUESTS: (check_requests, requests_to_hours),
     fields.USAGE: (check_usage, usage_to_hours),
 }
-HOUR_COLUMNS = (
-    "usage_key, provider, model, call_kind, service_tier, prompt_band, hour, requests, input, cached, cache_write, "
-    "cache_write_1h, output, reasoning, gpu_seconds, gpu_busy_seconds, reported_cost, currency, latency_counts, "
-    "latency_sum_ms, ttft_counts, flags"
-)
 GOOD = "FILTER (reason = 0)"
 SUMMARY = f"""
 SELECT sum(rows) AS rows_read, sum(rows) FILTER (reason > 0) AS rows_rejected, count(*) {GOOD} AS hours,
@@ -53,7 +49,7 @@ def reduce_calls(task: Task) -> Reduction:
         summary = _row(db, SUMMARY)
         _refuse_useless(db, summary, checked.reasons, broken)
         rejected = int(summary["rows_rejected"] or 0) + broken
-        db.raw_sql(copy(f"SELECT {HOUR_COLUMNS} FROM grouped WHERE reason = 0", task.work_dir / "hours.parquet"))
+        _keep_good(db, grouped, task.work_dir / "hours.parquet", all_good=not summary["rows_rejected"])
     names = [name for name in fields.FIELDS[task.job.format] if name in task.columns]
     found = rejects.reject(task, opened, check, names) if rejected else []
     return _reduction(task, summary, rejected, broken, found)
@@ -80,6 +76,14 @@ def _refuse_useless(db: Backend, summary: dict[str, Any], reasons: list[str], br
             f"{summary['mixed']} has costs in two currencies in one hour.",
             "Load each currency as a part of its own (--part).",
         )
+
+
+def _keep_good(db: Backend, grouped: Path, target: Path, *, all_good: bool) -> None:
+    """Leave the groups of rejected rows behind; where there are none, the file is taken as it is."""
+    if all_good:
+        grouped.rename(target)
+    else:
+        db.raw_sql(copy("SELECT * FROM grouped WHERE reason = 0", target))
 
 
 def opened(task: Task, db: Backend, layouts: list[Layout], *, numbered: bool = False) -> None:

@@ -43,7 +43,7 @@ def check_requests(raw: ir.Table, clock: Clock) -> Checked:
     """Read every call of a request log and find what is wrong with it."""
     rows = raw.mutate(
         at=moment(raw.time, clock),
-        who=_trimmed(raw, "usage_key", ""),
+        who=_trimmed(raw, "usage_key"),
         delivered=_delivered(raw),
         **_counts(raw),
         **{f"{name}_": rounded_up(raw[name]) for name in ("latency_ms", "ttft_ms") if name in raw.columns},
@@ -100,7 +100,7 @@ def check_usage(raw: ir.Table, clock: Clock) -> Checked:
     rows = raw.mutate(
         at=moment(raw.period_start, clock),
         until=until,
-        who=_trimmed(raw, "usage_key", ""),
+        who=_trimmed(raw, "usage_key"),
         **_counts(raw),
         **{f"{name}_": whole(raw[name]) for name in counts},
         **{f"{name}_": exact(raw[name]) for name in amounts},
@@ -244,19 +244,21 @@ def _calls(rows: ir.Table) -> ir.IntegerValue:
 
 def _key(rows: ir.Table) -> dict[str, ir.Value]:
     """Who and what."""
+    model = _trimmed(rows, "model")
     return {
         "service_tier": _service_tier(rows),
         "usage_key": rows.who,
-        "provider": _trimmed(rows, "provider", "").lower(),
-        "model": _trimmed(rows, "model", fields.UNKNOWN),
+        "provider": _trimmed(rows, "provider").lower(),
+        "model": ibis.ifelse(model == "", fields.UNKNOWN, model),
     }
 
 
-def _trimmed(rows: ir.Table, name: str, default: str) -> ir.StringValue:
+def _trimmed(rows: ir.Table, name: str) -> ir.StringValue:
+    """A name without blanks around it, empty where there is none."""
     if name not in rows.columns:
-        return ibis.literal(default)
+        return ibis.literal("")
     words = rows[name] if rows[name].type().is_string() else rows[name].cast("string")
-    return words.strip().nullif("").fill_null(default)
+    return words.fill_null("").strip()
 
 
 def _delivered(raw: ir.Table) -> ir.BooleanValue:
