@@ -113,13 +113,14 @@ def overview(request: PageRequest) -> HttpResponseBase:
     if request.GET.get("format"):
         return _download(asked, request.GET["format"])
     totals = selectors.cost_totals(actor=asked.actor, scope=asked.scope, before=asked.before)
+    page = _page(asked, totals, request.GET.get("page", "1"))
     context = {
         "asked": asked,
         "totals": totals,
-        "page": _page(asked, totals, request.GET.get("page", "1")),
+        "page": page,
         "columns": _columns(asked),
         "sort": asked.sort,
-        "noun": NOUNS[asked.grouping],
+        "counted": _counted(asked, totals, page.paginator.count),
         "total_change": change(totals.now.cost, totals.before),
         "total_why": asked.why(),
         "chips": _chips(asked),
@@ -248,6 +249,15 @@ def _columns(asked: Asked) -> list[Column]:
         Column("Tokens", sort="tokens", is_number=True),
         Column("Marks", title="What is uncertain about the figure"),
     ]
+
+
+def _counted(asked: Asked, totals: CostTotals, rows: int) -> str:
+    """40 workloads and unallocated: what belongs to nobody is no workload."""
+    by_owner = asked.grouping in (Grouping.WORKLOAD, Grouping.COST_CENTRE)
+    is_there = by_owner and asked.scope.allocated is not True and totals.unallocated.lines > 0
+    number = rows - 1 if is_there else rows
+    named = f"{figures.count(number)} {NOUNS[asked.grouping] if number != 1 else GROUP_WORDS[asked.grouping].lower()}"
+    return f"{named} and unallocated" if is_there else named
 
 
 def _page(asked: Asked, totals: CostTotals, number: str) -> Page[ShownRow]:

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
@@ -100,7 +100,7 @@ def home(request: PageRequest) -> HttpResponse:
         "groups": [(group, [task for task in tasks if task.group == group]) for group in GROUPS],
         "counted": _counted(tasks),
         "step": _next_step(looker) if not tasks else None,
-        "register_href": address("workloads:new"),
+        "register_href": reverse("workloads:new"),
         **_side(looker),
     }
     return page_or_part(request, "home/index.html", "waiting", context)
@@ -110,16 +110,6 @@ def _looker(actor: Actor, period: PeriodChoice) -> Looker:
     before = (period.before.start, period.before.end)
     totals = selectors.cost_totals(actor=actor, scope=CostScope(period.start, period.end), before=before)
     return Looker(actor, rights_of(actor), period, organisation.get().currency, totals)
-
-
-def address(*names: str) -> str:
-    """The first of these pages that exists; empty if none does."""
-    for name in names:
-        try:
-            return reverse(name)
-        except NoReverseMatch:
-            continue
-    return ""
 
 
 def _counted(tasks: Sequence[Task]) -> str:
@@ -155,7 +145,7 @@ def _failed_import(pull: Pull) -> Task:
         "file-alert",
         f"Import failed: {pull.part.name}",
         _in_short(pull.error) or "It stopped without a reason.",
-        _import_href(pull),
+        reverse("imports:show", args=[pull.pk]),
         "See why",
         money_note="nothing was read",
         due=figures.ago(pull.finished_at),
@@ -169,7 +159,7 @@ def _unfinished_import(pull: Pull) -> Task:
         "columns",
         f"Check the columns of {pull.part.name}",
         "You uploaded it; nothing is read before you say so.",
-        _import_href(pull),
+        reverse("imports:show", args=[pull.pk]),
         "Go on",
         due=figures.ago(pull.requested_at),
     )
@@ -182,7 +172,7 @@ def _rejected_rows(pull: Pull) -> Task:
         "file-broken",
         "Import finished with rejected rows",
         f"{figures.count(rejected)} of {figures.count(read)} rows were not read:",
-        _import_href(pull),
+        reverse("imports:show", args=[pull.pk]),
         "See rows",
         money_note="not counted",
         due=figures.day(pull.finished_at),
@@ -194,13 +184,6 @@ def _in_short(text: str) -> str:
     """The first sentence; the page of the import has the rest."""
     first = text.partition(". ")[0].rstrip(".")
     return f"{first}." if first and len(first) < LONGEST_REASON else f"{first[:LONGEST_REASON]} …" if first else ""
-
-
-def _import_href(pull: Pull) -> str:
-    try:
-        return reverse("imports:detail", args=[pull.pk])
-    except NoReverseMatch:
-        return address("imports:list", "home")
 
 
 def _sources(looker: Looker) -> Iterator[Task]:
@@ -219,19 +202,12 @@ def _sources(looker: Looker) -> Iterator[Task]:
             "plug-connected-x",
             f"{source.name} cannot be read",
             _in_short(source.state_reason) or "It does not answer.",
-            _source_href(source.slug),
+            reverse("sources:detail", args=[source.slug]),
             "Look into it",
             money_note="figures are missing",
             due=figures.ago(source.last_looked_at) if source.last_looked_at else "Now",
             due_tone="bad",
         )
-
-
-def _source_href(slug: str) -> str:
-    try:
-        return reverse("sources:detail", args=[slug])
-    except NoReverseMatch:
-        return address("sources:list", "home")
 
 
 def _unallocated(looker: Looker) -> Iterator[Task]:
@@ -253,7 +229,7 @@ def _unallocated(looker: Looker) -> Iterator[Task]:
         "help-hexagon",
         title,
         f"{figures.percent(share)} of full cost{moved}; the limit is {limit}. The largest is",
-        f"{address('unallocated:list', 'costs:overview')}?{looker.period.query}",
+        f"{reverse('unallocated:list')}?{looker.period.query}",
         "Bind keys",
         money=figures.money(looker.totals.unallocated.cost, looker.currency),
         money_note=f"in {looker.period.label}",
@@ -273,7 +249,7 @@ def _unpriced(looker: Looker) -> Iterator[Task]:
             "tag-off",
             f"{models.count} model{' has' if models.count == 1 else 's have'} no price",
             "What they cost is unknown and not zero. The largest is",
-            address("rates:list"),
+            reverse("rates:list"),
             "Give prices",
             money=f"{figures.tokens(models.tokens)}",
             money_note="tokens unpriced",
@@ -290,19 +266,10 @@ def _drafts(looker: Looker) -> Iterator[Task]:
             "pencil",
             f"Finish registering {draft.name}",
             "A draft has no usage and nobody else sees it.",
-            _draft_href(draft),
+            reverse("workloads:resume", args=[draft.slug]),
             "Go on",
             due=f"saved {figures.ago(draft.updated_at)}",
         )
-
-
-def _draft_href(draft: Workload) -> str:
-    for name in ("workloads:register", "workloads:edit", "workloads:detail"):
-        try:
-            return reverse(name, args=[draft.slug])
-        except NoReverseMatch:
-            continue
-    return ""
 
 
 _KINDS: Final[tuple[Callable[[Looker], Iterator[Task]], ...]] = (_sources, _imports, _unallocated, _unpriced, _drafts)
@@ -310,26 +277,21 @@ _KINDS: Final[tuple[Callable[[Looker], Iterator[Task]], ...]] = (_sources, _impo
 
 def _next_step(looker: Looker) -> NextStep:
     """What this person can do next when nothing waits for them."""
-    register = address("workloads:new")
-    if (
-        not looker.totals.now.lines
-        and looker.rights.may(Right.MANAGE_SOURCES)
-        and address("imports:new", "imports:list")
-    ):
+    if not looker.totals.now.lines and looker.rights.may(Right.MANAGE_SOURCES) and reverse("imports:new"):
         text = "Drop in a log of model calls or a cloud bill; a few minutes later you see what it cost."
-        return NextStep("Bring the first usage in", text, "Import a file", address("imports:new", "imports:list"))
-    if register and not Workload.objects.visible_to(looker.actor).exists():
+        return NextStep("Bring the first usage in", text, "Import a file", reverse("imports:new"))
+    if not Workload.objects.visible_to(looker.actor).exists():
         text = "Say in three short steps what it is for, how much it is worth and who answers for it."
-        return NextStep("Register the first use case", text, "Register a use case", register)
+        return NextStep("Register the first use case", text, "Register a use case", reverse("workloads:new"))
     if looker.sees_money:
         return NextStep(
             "Nothing waits for you",
             "See what each use of AI costs, and why.",
             "Open full cost",
-            address("costs:overview"),
+            reverse("costs:overview"),
         )
     text = "Look up what others do with AI, or register what you do with it yourself."
-    return NextStep("Nothing waits for you", text, "Open the portfolio", address("workloads:list", "search"))
+    return NextStep("Nothing waits for you", text, "Open the portfolio", reverse("workloads:list"))
 
 
 # --- Beside the list --------------------------------------------------------------------------------------------------
@@ -350,7 +312,7 @@ def _side(looker: Looker) -> dict[str, object]:
         "checks": _checks(looker, sources, bills) if sees_sources and looker.rights.may(Right.SEE_UNALLOCATED) else [],
         "sources": sources[:SOURCES_SHOWN],
         "source_count": len(sources),
-        "sources_href": address("sources:list"),
+        "sources_href": reverse("sources:list"),
         "own": _own(looker) if not looker.rights.may(Right.SEE_MONEY) else [],
     }
 

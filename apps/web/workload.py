@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
@@ -112,14 +112,9 @@ def _card(subject: Subject, promise: WorkloadRevision) -> dict[str, Any]:
         "workload": workload,
         "promise": promise,
         "owners": _owners(owners),
-        "crumbs": [Crumb("Portfolio", _portfolio(subject.period)), Crumb(workload.ref)],
-        "edit_href": _address("workloads:edit", workload.slug) if workloads.may_edit(subject.actor, workload) else "",
+        "crumbs": [Crumb("Portfolio", f"{reverse('workloads:list')}?{subject.period.query}"), Crumb(workload.ref)],
+        "may_edit": workloads.may_edit(subject.actor, workload),
     }
-
-
-def _portfolio(period: PeriodChoice) -> str:
-    listed = _address("workloads:list")
-    return f"{listed}?{period.query}" if listed else ""
 
 
 def _owners(named: Sequence[tuple[str, Person | None]]) -> list[tuple[str, Person]]:
@@ -152,14 +147,9 @@ def _money(subject: Subject, band: LatencyBand | None) -> dict[str, Any]:
 
 
 def _history(subject: Subject) -> dict[str, Any]:
-    bindings = bindings_of(subject.actor, subject.workload)
     revisions = subject.workload.revisions.select_related("value_tier", "latency_band", "recorded_by")
     return {
-        "bindings": [
-            (binding, _label(binding), _address("bindings:end", subject.workload.slug, binding.pk))
-            for binding in bindings
-        ],
-        "bind_href": _address("bindings:new", subject.workload.slug),
+        "bindings": [(binding, _label(binding)) for binding in bindings_of(subject.actor, subject.workload)],
         "may_allocate": rights.rights_of(subject.actor).may(Right.ALLOCATE),
         "revisions": list(revisions.order_by("-version")),
     }
@@ -168,14 +158,6 @@ def _history(subject: Subject) -> dict[str, Any]:
 def _label(binding: Binding) -> str:
     pairs = binding.pairs
     return str(pairs[0][1]) if len(pairs) == 1 else " and ".join(f"{kind} {value}" for kind, value in pairs)
-
-
-def _address(name: str, *args: object) -> str:
-    """Empty where no such page exists: then no link is drawn."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
 
 
 def _tabs(subject: Subject) -> list[Tab]:
@@ -443,6 +425,3 @@ def _models(subject: Subject, totals: CostTotals) -> list[ModelRow]:
         )
         for row in table.rows
     ]
-
-
-urlpatterns = [path("<slug:slug>/", page, name="detail")]
