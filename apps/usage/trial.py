@@ -26,7 +26,11 @@ from apps.usage.models import Identity
 from apps.usage.overlaps import Overlap, overlaps_ahead
 
 MOST_SECONDS = 60
+SAMPLE_ROWS = 10_000
 MILLION = Decimal(1_000_000)
+AMOUNTS = {
+    "input_tokens", "cached_input_tokens", "output_tokens", "latency_ms", "requests", "gpu_seconds", "cost", "billed",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,12 @@ class RowSeen:
     is_priced: bool = True
     cost: Decimal | None = None
     currency: str = ""
+
+    @property
+    def spender(self) -> str:
+        """Of a row of a bill: the values by which it names who spent."""
+        pairs = json.loads(self.values.get("identity") or "[]")
+        return " / ".join(str(value) for _, value in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,11 @@ class Trial:
     billed_cost: str | None = None
 
     @property
+    def is_whole(self) -> bool:
+        """The sample is the file: figures are exact and not about right."""
+        return 0 < self.sample_rows < SAMPLE_ROWS
+
+    @property
     def to_check(self) -> int:
         return sum(bool(column.check) for column in self.columns)
 
@@ -106,7 +121,7 @@ def trial_of(*, pull: Pull, options: Mapping[str, Any], format: str = "") -> Tri
         sample_rejected=seen.get("sample_rejected", 0),
         hours=seen.get("hours", 0),
         billed_cost=seen.get("billed_cost"),
-        rows=[RowSeen(row) for row in seen.get("rows", [])],
+        rows=[RowSeen(_with_numbers(row)) for row in seen.get("rows", [])],
         asks_zone=seen.get("asks_zone", False),
         asks_unit=seen.get("asks_unit", False),
         asks_origin=seen.get("asks_origin", False) or "--time-origin" in seen["hint"],
@@ -114,6 +129,11 @@ def trial_of(*, pull: Pull, options: Mapping[str, Any], format: str = "") -> Tri
         notes=seen.get("notes", []),
     )
     return _joined(trial, seen, pull.part) if seen.get("first_hour") else trial
+
+
+def _with_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Amounts travel as text, so that none is rounded on the way."""
+    return {name: Decimal(value) if name in AMOUNTS and value else value for name, value in row.items()}
 
 
 # --- The process ------------------------------------------------------------------------------------------------------

@@ -58,10 +58,10 @@ class FileForm(forms.Form):
         widget=forms.FileInput(attrs={"accept": ".csv,.gz,.json,.jsonl,.ndjson,.parquet,.tsv,.txt"}),
     )
     source = forms.ChoiceField(label="Into which source?")
-    new_source = forms.CharField(label="Name of the new source", max_length=120, required=False)
+    new_source = forms.CharField(label="Name of a new source", max_length=120, required=False)
     format = forms.ChoiceField(label="What is it?", required=False, choices=[("", "find out"), *Pull.Format.choices])
     part = forms.CharField(
-        label="Name of the part", max_length=255, required=False, help_text="The file's own name if left empty."
+        label="Name of its part", max_length=255, required=False, help_text="The file's own name if left empty."
     )
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
