@@ -43,6 +43,11 @@ class Candidate:
     name: frozenset[str]
     place: frozenset[str]
     models: frozenset[int]
+    keys: tuple[frozenset[str], ...] = ()  # the words of each key that is bound to it
+
+    @property
+    def words(self) -> frozenset[str]:
+        return self.name.union(self.place, *self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Guesser:
         self._by_start: dict[str, set[Candidate]] = {}
         self._by_models: dict[frozenset[int], list[Candidate]] = {}
         for candidate in candidates:
-            for word in (*candidate.name, *candidate.place):
+            for word in candidate.words:
                 self._by_start.setdefault(word[:2], set()).add(candidate)
             self._by_models.setdefault(candidate.models, []).append(candidate)
 
@@ -96,12 +101,13 @@ class Guesser:
 def _evidence(spender: Spender, candidate: Candidate) -> tuple[float, tuple[str, ...]]:
     """How much the words speak for a workload, 0 to 1.6, and what does; models only add to words."""
     name = _share_in(spender.words, candidate.name)
+    key = max((_share_in(spender.words, words) for words in candidate.keys), default=0.0)
     place = bool(_common(spender.words, candidate.place))
-    if not name and not place:
+    if not name and not key and not place:
         return 0.0, ()
     models = _models_shared(spender.models, candidate.models)
-    grounds = [word for word, counts in (("name", name > 0), ("cost centre", place), ("models", models)) if counts]
-    return name + 0.35 * place + 0.25 * models, tuple(grounds)
+    told = {"name": name > 0, "similar key": key > name, "cost centre": place, "models": models}
+    return max(name, 0.8 * key) + 0.35 * place + 0.25 * models, tuple(word for word, counts in told.items() if counts)
 
 
 def _strength(score: float, *, is_alone: bool) -> Strength:
@@ -121,12 +127,13 @@ def _common(words: Collection[str], others: Collection[str]) -> set[str]:
 
 
 def _alike(word: str, other: str) -> bool:
-    """Equal, or near enough: plural, a typo, a beginning of at least four letters."""
+    """Equal, or near enough: a plural, a typo, another ending."""
     if word == other:
         return True
     if min(len(word), len(other)) < 4:
         return False
-    return word.startswith(other) or other.startswith(word) or fuzz.ratio(word, other) >= NAME_ALIKE
+    is_beginning = word.startswith(other) or other.startswith(word)
+    return (is_beginning and abs(len(word) - len(other)) <= 3) or fuzz.ratio(word, other) >= NAME_ALIKE
 
 
 def _models_shared(used: Collection[int], known: Collection[int]) -> bool:

@@ -17,7 +17,7 @@ from apps.accounts import rights
 from apps.accounts.rights import Right
 from apps.core import organisation
 from apps.core.actor import Actor
-from apps.core.errors import BadInput, NotFound
+from apps.core.errors import BadInput, Conflict, NotFound
 from apps.usage.models import Identity
 from apps.web import figures
 from apps.web.pages import PageRequest
@@ -90,6 +90,9 @@ def autosave(request: PageRequest, token: str, number: int) -> HttpResponse:
     if number not in FORMS:
         raise NotFound("This step does not exist.")
     draft = _draft(request.actor, token)
+    if draft is None and number > 1:
+        # What was typed last arrives after the form was sent and registered.
+        return HttpResponse(status=204)
     form = FORMS[number](request.POST)
     context: dict[str, Any] = {}
     try:
@@ -98,7 +101,7 @@ def autosave(request: PageRequest, token: str, number: int) -> HttpResponse:
         context["left_out"] = ", ".join(wrong)
     except StaleEdit as error:
         context["clashes"] = error.clashes
-    except BadInput as error:
+    except (BadInput, Conflict) as error:
         context["refused"] = error.message if draft or form.data.get("name") else ""
     context |= _aside(request, token, draft, form)
     context |= {"number": number, "draft": draft, "saved_at": timezone.now() if draft else None}

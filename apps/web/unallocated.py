@@ -9,7 +9,6 @@ from typing import Any, Final
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
@@ -49,6 +48,7 @@ from apps.web.period import PeriodChoice, period_of
 from apps.web.queries import page_number, query_with
 from apps.web.workloads import unallocated_limit
 from workers import imports as worker
+from workers.app import ring
 
 PAGE: Final = 25
 LONGEST_FILE: Final = 50_000
@@ -286,12 +286,7 @@ def bind(request: PageRequest, pk: int) -> HttpResponse:
     rights.require(request.actor, Right.ALLOCATE)
     period = period_of(request)
     form = _form(request, identity, period)
-    if (
-        request.method == "POST"
-        and form.is_valid()
-        and request.POST.get("go") == "bind"
-        and _bound(request, form, identity)
-    ):
+    if request.method == "POST" and form.is_valid() and _bound(request, form, identity):
         return HttpResponseRedirect(f"{reverse('unallocated:list')}?{period.query}")
     moving = look_ahead(request.actor, form, identity.pairs, identity.source, period.start) if form.is_bound else None
     return _bind_page(request, identity, form, moving)
@@ -320,7 +315,7 @@ def _bound(request: PageRequest, form: BindForm, identity: Identity) -> bool:
         )  # fmt: skip
     if form.errors:
         return False
-    transaction.on_commit(worker.rate.delay, robust=True)
+    ring(worker.rate)
     messages.success(request, f"{identity.label} is bound to {workload.name}. The figures follow within seconds.")
     return True
 

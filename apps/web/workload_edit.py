@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -27,6 +26,7 @@ from apps.workloads import selectors, services
 from apps.workloads.models import Workload
 from apps.workloads.services import StaleEdit
 from workers import imports as worker
+from workers.app import ring
 
 
 @login_required
@@ -140,7 +140,7 @@ def add_binding(request: PageRequest, slug: str) -> HttpResponse:
                 valid_from=form.valid_from, valid_to=form.valid_to,
             )  # fmt: skip
         if not form.errors:
-            transaction.on_commit(worker.rate.delay, robust=True)
+            ring(worker.rate)
             messages.success(request, f"{binding.label} is bound to {workload.name}. The figures follow in seconds.")
             return HttpResponseRedirect(reverse("workloads:bindings", args=[workload.slug]))
     return _bindings_page(request, workload, form, None)
@@ -162,7 +162,7 @@ def end_binding(request: PageRequest, slug: str, pk: int) -> HttpResponse:
         done = f"{binding.label} ends with {last:%d %b %Y}." if last else f"{binding.label} is taken back."
         with errors_said(request, done=done):
             unbind(actor=request.actor, binding=binding, valid_to=until)
-            transaction.on_commit(worker.rate.delay, robust=True)
+            ring(worker.rate)
     return HttpResponseRedirect(reverse("workloads:bindings", args=[workload.slug]))
 
 

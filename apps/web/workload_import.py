@@ -7,7 +7,6 @@ from typing import Any, Final
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,6 +23,7 @@ from apps.web.parts import Crumb, Tab
 from apps.workloads import csv_import
 from apps.workloads.csv_table import MOST_BYTES, Kind, Line, Result, read_table
 from workers import imports as worker
+from workers.app import ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def apply(request: PageRequest) -> HttpResponse:
         messages.warning(request, "Something has changed since the dry run. Look at the differences once more.")
         return _page(request, kind, table, form=UploadForm(), result=preview, text=_text(content), status=409)
     done = _run(request.actor, table, content, dry_run=False)
-    transaction.on_commit(worker.rate.delay, robust=True)
+    ring(worker.rate)
     left_out = f", {done.count(Kind.ERROR)} left out" if done.count(Kind.ERROR) else ""
     messages.success(request, f"{done.count(Kind.NEW)} new, {done.count(Kind.CHANGED)} changed{left_out}.")
     return HttpResponseRedirect(reverse("workloads:list"))

@@ -25,6 +25,7 @@ from apps.costs.selectors import CostScope, CostTotals, cost_totals, may_see_una
 from apps.costs.selectors.portfolio import SORTS, Portfolio, PortfolioRow, change_of, months_before, portfolio
 from apps.costs.selectors.scope import rows_of
 from apps.web import figures, hooks, register, workload, workload_edit, workload_import
+from apps.web.cost_scope import why_address
 from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_said
 from apps.web.pages import PageRequest, page_or_part
@@ -214,7 +215,7 @@ def _kpis(actor: Actor, period: PeriodChoice, company: Organisation) -> list[Kpi
     totals = cost_totals(actor=actor, scope=scope, before=(period.before.start, period.before.end))
     kpis = [_full_cost(totals, period, company.currency)]
     if may_see_unallocated(actor):
-        kpis.append(_unallocated(totals, company))
+        kpis.append(_unallocated(totals, period, company))
     kpis += [_calls(totals), _unpriced(actor, scope)]
     return kpis
 
@@ -222,12 +223,13 @@ def _kpis(actor: Actor, period: PeriodChoice, company: Organisation) -> list[Kpi
 def _full_cost(totals: CostTotals, period: PeriodChoice, currency: str) -> Kpi:
     amount = figures.money(totals.now.cost if totals.now.lines else None, currency)
     change = change_of(totals.now.cost, totals.before)
+    why = why_address("cost", period) if totals.now.lines else ""
     if change is None:
-        return Kpi("Full cost", amount, context=f"nothing to compare with in {period.compare_label}")
-    return Kpi("Full cost", amount, strong=figures.delta(change), context=f"from {period.compare_label}")
+        return Kpi("Full cost", amount, context=f"nothing to compare with in {period.compare_label}", why=why)
+    return Kpi("Full cost", amount, strong=figures.delta(change), context=f"from {period.compare_label}", why=why)
 
 
-def _unallocated(totals: CostTotals, company: Organisation) -> Kpi:
+def _unallocated(totals: CostTotals, period: PeriodChoice, company: Organisation) -> Kpi:
     cost, bill = totals.unallocated.cost, totals.now.cost
     share = cost / bill if cost is not None and bill else None
     limit = unallocated_limit(company)
@@ -237,6 +239,7 @@ def _unallocated(totals: CostTotals, company: Organisation) -> Kpi:
     is_over = share > limit
     return Kpi(
         "Unallocated", amount, strong=figures.percent(share), tone="warn" if is_over else "",
+        why=why_address("cost", period, allocated="no"),
         context=f"of the full cost, limit {figures.percent(limit, digits=0)}",
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from apps.core.actor import Actor
 from apps.workloads.models import Workload
 
 MOST: Final = 3
-ALIKE: Final = 62.0  # of 100; below it the words merely belong to one language
+ALIKE: Final = 68.0  # of 100; below it the words merely belong to one language
 SHORTEST: Final = 4
 
 
@@ -61,8 +61,12 @@ def _scores(text: str, others: Sequence[str]) -> Sequence[float]:
     """Likeness of a text to each other text; words in any order count, an empty text is like nothing."""
     if len(text.strip()) < SHORTEST:
         return [0.0] * len(others)
-    found = process.cdist([text], others, scorer=fuzz.token_set_ratio, processor=utils.default_process)
-    return [float(score) for score in found[0]]
+    shared, whole = (
+        process.cdist([text], others, scorer=scorer, processor=utils.default_process)[0]
+        for scorer in (fuzz.token_set_ratio, fuzz.token_sort_ratio)
+    )
+    # One shared word of many is little, all words of a longer name are much: the mean of both tells them apart.
+    return [float(one + other) / 2 for one, other in zip(shared, whole, strict=True)]
 
 
 def _described(workload: Workload) -> Description:
@@ -72,4 +76,4 @@ def _described(workload: Workload) -> Description:
 def _in_words(parts: Sequence[str]) -> str:
     if not parts:
         return "its purpose reads like this name"
-    return "same " + (" and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}")
+    return "similar " + (" and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}")

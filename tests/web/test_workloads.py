@@ -1,0 +1,358 @@
+"""The portfolio and the registration, as pages: what they show to whom, and that they work as plain forms."""
+
+import csv
+import io
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from openpyxl import load_workbook
+
+from apps.accounts.models import SavedView
+from apps.catalog.models import ValueTier
+from apps.core.actor import Actor
+from apps.costs.selectors.portfolio import SORTS
+from apps.workloads import services
+from apps.workloads.models import BEGINNING, END, Workload
+from tests.books import (
+    add_hour,
+    at,
+    make_identity,
+    make_offering,
+    make_pull,
+    make_series,
+    make_source,
+    prices,
+    rate_all,
+)
+from tests.workloads.test_register import told
+from tests.world import MACHINE, World, log_in
+
+pytestmark = pytest.mark.django_db
+MONTH = "month=2026-10"
+
+
+def register(world: World, name: str, **values: Any) -> Workload:
+    return services.register(actor=MACHINE, **told(world, name=name, **values))
+
+
+@pytest.fixture
+def books(world: World) -> dict[str, Workload]:
+    """Chat costs 3.00 in October and 1.00 in September; Search costs 1.00; Idle nothing; 0.50 are nobody's."""
+    found = {name: register(world, name) for name in ("Chat", "Search", "Idle")}
+    offering, source = make_offering("own", "plain"), make_source()
+    prices(offering, input="1000", output="1000")
+    pull = make_pull(source)
+    for key, owner, hours in (
+        ("chat", "Chat", [(at(1), 3000), (at(1, month=9), 1000)]),
+        ("search", "Search", [(at(2), 1000)]),
+        ("stray", "", [(at(3), 500)]),
+    ):
+        spans = ((BEGINNING, END, found[owner]),) if owner else ()
+        series = make_series(pull, make_identity(source, key, *spans), offering)
+        for hour, tokens in hours:
+            add_hour(pull, series, hour, requests=2, input=tokens)
+    rate_all()
+    return found
+
+
+def rows_of(response: Any) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(b"".join(response.streaming_content).decode())))
+
+
+def test_the_portfolio_shows_cost_change_and_totals_from_the_server(books: Any, world: World) -> None:
+    page = log_in(world.ada).get(f"/workloads/?{MONTH}").content.decode().split("<main")[1]
+    assert "All 3 workloads" in page
+    page = page.replace("Search workloads", "")
+    assert page.index("Chat") < page.index("Search") < page.index("Idle")
+    for figure in ("$4.50", "$3.00", "+200.0%", "$4.00", "11.1%", "$0.50"):
+        assert figure in page, figure
+
+
+def test_a_member_sees_the_register_and_no_money(books: Any, world: World) -> None:
+    page = log_in(world.eve).get(f"/workloads/?{MONTH}").content.decode()
+    assert "Chat" in page
+    assert "$" not in page
+    assert "Full cost" not in page
+
+
+def test_an_owner_sees_the_money_of_what_they_own(books: dict[str, Workload], world: World) -> None:
+    gus = world.gus
+    services.edit(actor=MACHINE, workload=books["Search"], business_owner=gus, budget_owner=gus, technical_owner=gus)
+    page = log_in(world.ben).get(f"/workloads/?{MONTH}").content.decode()
+    assert "$3.00" in page
+    assert "$1.00" not in page.split("<tbody>")[1].split("</tbody>")[0].split("Search")[1].split("</tr>")[0]
+    assert "The cost of 1 workload" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("q=ch", {"Chat", "Search"}),
+        ("q=WL-000", set()),
+        ("stage=production", {"Search"}),
+        ("stage=live", {"Chat", "Search", "Idle"}),
+        ("tier=T1", {"Idle"}),
+        ("cc=LEG", {"Idle"}),
+        ("audience=customer", set()),
+        ("audience=nonsense&sort=nonsense&page=-1", {"Chat", "Search", "Idle"}),
+    ],
+)
+def test_filters_stand_in_the_address(books: dict[str, Workload], world: World, query: str, names: set[str]) -> None:
+    services.edit(actor=MACHINE, workload=books["Search"], stage="production")
+    services.edit(actor=MACHINE, workload=books["Idle"], cost_centre=world.legal)
+    services.change_revision(
+        actor=MACHINE, workload=books["Idle"], reason="x", value_tier=ValueTier.objects.get(pk="T1")
+    )
+    found = rows_of(log_in(world.ada).get(f"/workloads/?{MONTH}&{query}&format=csv"))
+    assert {row[0] for row in found[1:-1]} == names
+
+
+@pytest.mark.parametrize("sort", sorted(SORTS))
+def test_every_column_sorts(books: Any, world: World, sort: str) -> None:
+    assert log_in(world.ada).get(f"/workloads/?{MONTH}&sort={sort}").status_code == 200
+
+
+def test_the_file_holds_exactly_the_shown_columns_and_all_rows(books: Any, world: World) -> None:
+    client = log_in(world.ada)
+    found = rows_of(client.get(f"/workloads/?{MONTH}&cols=cost,stage,calls&sort=name&format=csv"))
+    assert found[0] == ["Workload", "Reference", "Full cost (USD)", "Delivered calls", "Stage"]
+    assert [(row[0], Decimal(row[2] or 0), row[3]) for row in found[1:]] == [
+        ("Chat", Decimal(3), "2"),
+        ("Idle", Decimal(0), ""),
+        ("Search", Decimal(1), "2"),
+        ("All 3 workloads", Decimal(4), "4"),
+    ]
+    months = rows_of(client.get(f"/workloads/?{MONTH}&cols=months&sort=name&format=csv"))
+    assert months[0][-1] == "Cost 2026-10 (USD)"
+    assert [Decimal(cell) for cell in months[1][-2:]] == [1, 3]
+
+
+def test_formulas_in_names_are_text_in_files(world: World) -> None:
+    register(world, '=HYPERLINK("http://x")')
+    client = log_in(world.ada)
+    assert rows_of(client.get(f"/workloads/?{MONTH}&format=csv"))[1][0].startswith("'=")
+    book = load_workbook(io.BytesIO(client.get(f"/workloads/?{MONTH}&format=xlsx").content))
+    assert str(book.active["A2"].value).startswith("'=")
+
+
+def test_markup_in_names_is_text_in_pages(world: World) -> None:
+    workload = register(world, "<script>alert(1)</script> {{ 7 }}", purpose="<img src=x onerror=alert(1)>")
+    client = log_in(world.ada)
+    for address in ("/workloads/", f"/workloads/{workload.slug}/registered/", f"/workloads/{workload.slug}/edit/"):
+        page = client.get(address).content.decode()
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+
+
+def test_columns_come_as_boxes_and_stand_in_the_address(books: Any, world: World) -> None:
+    answer = log_in(world.ada).get(f"/workloads/?{MONTH}&col=cost&col=tier")
+    assert answer.status_code == 302
+    assert "cols=cost%2Ctier" in answer["Location"]
+
+
+def test_a_view_is_saved_shared_and_deleted_by_its_owner(books: Any, world: World) -> None:
+    ada, eve = log_in(world.ada), log_in(world.eve)
+    ada.post("/workloads/views/save/", {"name": "Live ones", "query": "stage=live&cols=stage&evil=1", "shared": "1"})
+    view = SavedView.objects.get()
+    assert view.query == "stage=live&cols=stage"
+    assert "Live ones" in eve.get("/workloads/").content.decode()
+    assert eve.post(f"/workloads/views/{view.pk}/delete/").status_code == 404
+    ada.post(f"/workloads/views/{view.pk}/delete/")
+    assert not SavedView.objects.exists()
+
+
+def test_queries_do_not_grow_with_the_number_of_workloads(
+    books: Any, world: World, django_assert_max_num_queries: Any, django_assert_num_queries: Any
+) -> None:
+    client = log_in(world.ada)
+    client.get(f"/workloads/?{MONTH}")
+    with django_assert_max_num_queries(40) as few:
+        client.get(f"/workloads/?{MONTH}")
+    for number in range(30):
+        register(world, f"More {number}")
+    with django_assert_num_queries(len(few)):
+        client.get(f"/workloads/?{MONTH}")
+
+
+# --- Registration -----------------------------------------------------------------------------------------------------
+
+
+def answers(world: World) -> dict[int, dict[str, str]]:
+    return {
+        1: {"name": "Return reasons", "purpose": "Why it came back", "output_unit": "reason", "audience": "employee",
+            "stage": "pilot"},
+        2: {"benefit": "labour", "value_tier": "T3", "latency_band": "batch", "failure_severity": "little",
+            "failure_cost": "2.00"},
+        3: {"business_owner": str(world.ben.pk), "technical_owner": str(world.dan.pk),
+            "budget_owner": str(world.ben.pk), "cost_centre": str(world.care.pk), "monthly_spend_expected": "4,000"},
+    }  # fmt: skip
+
+
+def begin(client: Client, query: str = "") -> str:
+    """The address of a new form, without its step."""
+    address: str = client.get(f"/workloads/new/{query}")["Location"]
+    return address.partition("?")[0].removesuffix("1/")
+
+
+def test_three_plain_posts_register_a_use_case(world: World) -> None:
+    client = log_in(world.eve)
+    form = begin(client)
+    for number, step in answers(world).items():
+        assert client.get(f"{form}{number}/").status_code == 200
+        answer = client.post(f"{form}{number}/", step)
+        assert answer.status_code == 302, answer.content.decode()
+    assert answer["Location"] == "/workloads/return-reasons/registered/"
+    workload = Workload.objects.get()
+    assert (workload.state, workload.monthly_spend_expected) == ("active", Decimal(4000))
+    assert workload.created_by == world.eve
+    assert "What happens next" in client.get(answer["Location"]).content.decode()
+    # Whoever presses twice is shown the same.
+    assert client.post(f"{form}3/", answers(world)[3])["Location"] == "/workloads/return-reasons/registered/"
+    assert Workload.objects.count() == 1
+
+
+def test_what_is_wrong_is_said_at_the_field_and_the_rest_is_kept(world: World) -> None:
+    client = log_in(world.eve)
+    form = begin(client)
+    answer = client.post(f"{form}1/", {"name": "Half", "purpose": "x" * 3000, "output_unit": "thing"})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "Please look at this first" in page
+    draft = Workload.objects.get()
+    assert (draft.name, draft.output_unit, draft.purpose) == ("Half", "thing", "")
+
+
+@pytest.mark.parametrize("amount", ["1.234,56", "１２", "-4", "NaN", "1e9", "0x10", "12 345x"])
+def test_an_amount_that_could_mean_two_things_is_refused(world: World, amount: str) -> None:
+    client = log_in(world.eve)
+    form = begin(client)
+    client.post(f"{form}1/", answers(world)[1])
+    answer = client.post(f"{form}3/", {**answers(world)[3], "monthly_spend_expected": amount})
+    assert answer.status_code == 422
+    assert Workload.objects.get().monthly_spend_expected is None
+
+
+def test_registering_too_early_lists_what_is_missing_with_links(world: World) -> None:
+    client = log_in(world.eve)
+    form = begin(client)
+    client.post(f"{form}1/", answers(world)[1])
+    answer = client.post(f"{form}3/", answers(world)[3])
+    assert answer.status_code == 422
+    assert f'href="{form}2/#id_value_tier"' in answer.content.decode()
+
+
+def test_typing_saves_itself_and_says_so(world: World) -> None:
+    client = log_in(world.eve)
+    form = begin(client)
+    silent = client.post(f"{form}1/save/", {"name": "", "purpose": "no name yet"}, headers={"HX-Request": "true"})
+    assert "Saves itself once it has a name" in silent.content.decode()
+    saved = client.post(f"{form}1/save/", {"name": "Ret"}, headers={"HX-Request": "true"})
+    assert "Draft saved" in saved.content.decode()
+    client.post(f"{form}1/save/", {"name": "Return reasons"}, headers={"HX-Request": "true"})
+    assert [(w.name, w.state) for w in Workload.objects.all()] == [("Return reasons", "draft")]
+
+
+def test_duplicates_are_shown_while_typing_and_after_a_plain_post(world: World) -> None:
+    other = register(world, "Support ticket summaries", purpose="Summaries of tickets", output_unit="ticket summary")
+    client = log_in(world.eve)
+    form = begin(client)
+    typed = client.post(f"{form}1/save/", {"name": "Ticket summaries"}, headers={"HX-Request": "true"}).content.decode()
+    assert "Somebody may have this already" in typed
+    client.post(f"{form}1/", {**answers(world)[1], "name": "Ticket summaries"})
+    page = client.get(f"{form}2/").content.decode()
+    assert "Support ticket summaries" in page
+    assert "Compare them" in page
+    client.post(f"{form[:-1]}/alike/", {"other": other.slug, "answer": "differs", "number": "2"})
+    assert "Somebody may have this already" not in client.get(f"{form}2/").content.decode()
+
+
+def test_it_is_the_same_throws_the_draft_away(world: World) -> None:
+    other = register(world, "Support ticket summaries")
+    client = log_in(world.eve)
+    form = begin(client)
+    client.post(f"{form}1/", {**answers(world)[1], "name": "Ticket summaries"})
+    answer = client.post(f"{form[:-1]}/alike/", {"other": other.slug, "answer": "same"})
+    assert answer["Location"] == f"/workloads/{other.slug}/"
+    assert Workload.objects.filter(state="draft").count() == 0
+
+
+def test_somebody_elses_draft_does_not_exist(world: World) -> None:
+    form = begin(log_in(world.eve))
+    log_in(world.eve).post(f"{form}1/", answers(world)[1])
+    draft = Workload.objects.get()
+    for person in (world.gus, world.ben, world.cleo):
+        client = log_in(person)
+        for address in (f"{form}1/", f"{form}2/", f"/workloads/{draft.slug}/", f"/workloads/{draft.slug}/resume/"):
+            assert client.get(address).status_code == 404, address
+        assert client.post(f"{form}1/save/", {"name": "Mine"}).status_code == 404
+        assert client.post(f"{form[:-1]}/discard/").status_code == 404
+    assert Workload.objects.get().name == "Return reasons"
+
+
+def test_no_posted_field_beyond_the_questions_is_taken(world: World) -> None:
+    client = log_in(world.eve)
+    form = begin(client)
+    extra = {field.name: "1" for field in Workload._meta.fields} | {"state": "active", "created_by": "1", "slug": "x"}
+    client.post(f"{form}1/", {**extra, **answers(world)[1], "version": ""})
+    draft = Workload.objects.get()
+    assert (draft.state, draft.created_by, draft.activated_at) == ("draft", world.eve, None)
+    assert draft.slug.startswith("draft-")
+
+
+def test_a_draft_of_two_shows_both_words(world: World) -> None:
+    client = log_in(world.eve)
+    form = begin(client)
+    client.post(f"{form}1/", answers(world)[1])
+    draft = Workload.objects.get()
+    version = str(draft.version)
+    services.save_draft(actor=Actor(world.ada.pk, "Ada", "web"), workload=_named(draft, world), purpose="Theirs")
+    answer = client.post(f"{form}1/", {**answers(world)[1], "purpose": "Mine", "version": version})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "theirs is “Theirs”, yours is “Mine”" in page
+
+
+def _named(draft: Workload, world: World) -> Workload:
+    """Ada is named in it, so that she may edit it."""
+    Workload.objects.filter(pk=draft.pk).update(technical_owner=world.ada)
+    return draft
+
+
+# --- Editing ----------------------------------------------------------------------------------------------------------
+
+
+def test_owners_edit_the_card_and_others_may_not(world: World) -> None:
+    workload = register(world, "Chat")
+    card = {**answers(world)[1], **answers(world)[3], "benefit": "risk", "version": str(workload.version)}
+    assert log_in(world.gus).post(f"/workloads/{workload.slug}/edit/", card).status_code == 403
+    assert log_in(world.ben).post(f"/workloads/{workload.slug}/edit/", card).status_code == 302
+    workload.refresh_from_db()
+    assert (workload.name, workload.benefit, workload.state) == ("Return reasons", "risk", "active")
+
+
+def test_a_changed_promise_needs_a_reason_and_keeps_the_former(world: World) -> None:
+    workload = register(world, "Chat")
+    client = log_in(world.ben)
+    step = {**answers(world)[2], "value_tier": "T1"}
+    assert client.post(f"/workloads/{workload.slug}/promise/", step).status_code == 422
+    step["reason"] = "Customers see it now"
+    assert client.post(f"/workloads/{workload.slug}/promise/", step).status_code == 302
+    page = client.get(f"/workloads/{workload.slug}/promise/").content.decode()
+    assert "Customers see it now" in page
+    assert workload.revisions.count() == 2
+
+
+def test_a_binding_is_previewed_made_and_ended_on_the_workloads_page(books: dict[str, Workload], world: World) -> None:
+    client, slug = log_in(world.cleo), books["Idle"].slug
+    page = client.get(f"/workloads/{slug}/bindings/?{MONTH}&keys=stray&first_day=2026-10-01").content.decode()
+    assert "What this moves, October 2026" in page
+    assert "$0.50" in page
+    client.post(f"/workloads/{slug}/bindings/add/", {"keys": "stray", "first_day": "2026-10-01"})
+    binding = books["Idle"].bindings.get()
+    assert (binding.pairs, binding.valid_from) == ([["key", "stray"]], at(1))
+    client.post(f"/workloads/{slug}/bindings/{binding.pk}/end/", {"last_day": "2026-10-02"})
+    assert books["Idle"].bindings.in_force().get().valid_to == at(3)
+    assert log_in(world.eve).get(f"/workloads/{slug}/bindings/").status_code == 403
+    assert log_in(world.ben).post(f"/workloads/{slug}/bindings/add/", {"keys": "x"}).status_code == 403
