@@ -75,7 +75,7 @@ lint: setup
 	    $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; }
 	@touch $@
 
-node_modules/ready: package-lock.json .venv/ready
+node_modules/ready: package-lock.json | .venv/ready
 	@echo "Fetching the front-end files ..."
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
