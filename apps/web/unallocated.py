@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts import rights
@@ -21,7 +22,7 @@ from apps.catalog.models import Offering
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.costs.attribution import bind as bind_usage
-from apps.costs.selectors import CostScope, newest_month
+from apps.costs.selectors import CostScope
 from apps.costs.selectors.portfolio import months_before
 from apps.costs.selectors.unallocated import (
     SORTS,
@@ -343,7 +344,7 @@ def _bind_page(request: PageRequest, identity: Identity, form: BindForm, moving:
 @hooks.counts("unallocated")
 def waiting(actor: Actor) -> int:
     """Keys of the newest month that nobody claims."""
-    month: date | None = newest_month()
+    month: date | None = newest_month(today=timezone.localdate())
     return count_keys(actor=actor, month=month) if month else 0
 
 
