@@ -563,7 +563,7 @@ def freshness(_actor: Actor) -> hooks.Freshness:
 
 @hooks.tells_newest_month
 def newest_month(_actor: Actor) -> date | None:
-    return selectors.newest_month()
+    return selectors.newest_month(today=timezone.localdate())
 
 
 app_name = "costs"

@@ -18,7 +18,7 @@ from apps.accounts.rights import Right, Rights, rights_of
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.costs import selectors
-from apps.costs.selectors import BilledMonth, CostScope, CostTotals
+from apps.costs.selectors import BilledMonth, CostRow, CostScope, CostTotals, Grouping
 from apps.costs.selectors.waiting import unclaimed_keys, unpriced_models
 from apps.sources.models import Pull, Source
 from apps.sources.selectors import SourceRow, source_rows
@@ -35,6 +35,7 @@ GROUPS: Final[tuple[Group, ...]] = ("Today", "This week", "Later")
 MOST_OF_A_KIND: Final = 5
 REJECTED_FOR: Final = timedelta(days=14)
 SOURCES_SHOWN: Final = 6
+OWN_SHOWN: Final = 8
 LONGEST_REASON: Final = 120
 
 
@@ -389,13 +390,11 @@ def _number(count: int, noun: str) -> str:
     return f"{figures.count(count)} {noun}{'' if count == 1 else 's'}"
 
 
-def _own(looker: Looker) -> list[tuple[Workload, str]]:
-    """What the workloads of an owner cost, for those who see no other money."""
-    own = list(Workload.objects.money_visible_to(looker.actor).active().order_by("name")[:8])
+def _own(looker: Looker) -> list[tuple[CostRow, str]]:
+    """What the workloads of an owner cost, for those who see no other money: the dearest first."""
     scope = CostScope(looker.period.start, looker.period.end)
-    table = selectors.cost_table(actor=looker.actor, scope=scope, grouping=selectors.Grouping.WORKLOAD, limit=200)
-    costs = {row.key: row.now.cost for row in table.rows}
-    return [(workload, figures.money(costs.get(str(workload.pk)), looker.currency)) for workload in own]
+    table = selectors.cost_table(actor=looker.actor, scope=scope, grouping=Grouping.WORKLOAD, limit=OWN_SHOWN)
+    return [(row, figures.money(row.now.cost, looker.currency)) for row in table.rows]
 
 
 def _unallocated_share(totals: CostTotals) -> Decimal | None:

@@ -113,4 +113,4 @@ def test_the_month_stands_beside_it_with_proofs(company: Company, world: World) 
 
 
 def test_an_owner_sees_what_their_own_workloads_cost(company: Company, world: World) -> None:
-    assert [(w.name, cost) for w, cost in log_in(world.ben).get(HOME).context["own"]] == [("Summaries", "$30.00")]
+    assert [(row.name, cost) for row, cost in log_in(world.ben).get(HOME).context["own"]] == [("Summaries", "$30.00")]

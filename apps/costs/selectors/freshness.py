@@ -28,10 +28,10 @@ def figure_state(*, now: datetime) -> FigureState:
     return FigureState(as_of, tuple(stale or ()), tuple(broken or ()), waiting)
 
 
-def newest_month() -> date | None:
-    """The newest month with any cost."""
+def newest_month(*, today: date) -> date | None:
+    """The newest month with any cost that has begun; a bill may name days to come."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT max(charge_month) FROM costs_month")
+        cursor.execute("SELECT max(charge_month) FROM costs_month WHERE charge_month <= %s", [today])
         found: date | None = cursor.fetchone()[0]
     return found
 
