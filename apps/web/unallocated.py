@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,7 +12,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts import rights
@@ -344,7 +342,7 @@ def _bind_page(request: PageRequest, identity: Identity, form: BindForm, moving:
 @hooks.counts("unallocated")
 def waiting(actor: Actor) -> int:
     """Keys of the newest month that nobody claims."""
-    month: date | None = newest_month(today=timezone.localdate())
+    month = hooks.newest_month(actor)
     return count_keys(actor=actor, month=month) if month else 0
 
 
