@@ -24,6 +24,7 @@ from apps.usage.parsing import (
     exact,
     is_naive,
     moment,
+    present,
     proves_counts,
     proves_range,
     rounded_up,
@@ -212,7 +213,7 @@ def _proof(raw: ir.Table, rows: ir.Table, clock: Clock) -> ir.BooleanValue:
 def _check_period(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
     if "period_end" not in raw.columns:
         return
-    problems.add("period_end: not a time", rows.until.isnull() & text(raw.period_end).notnull())
+    problems.add("period_end: not a time", rows.until.isnull() & present(raw.period_end))
     problems.add("period_end: not after period_start", rows.until <= rows.at)
     coarse = _is_coarse(rows)
     problems.add("period_start: not at a full hour", coarse & (rows["at"] != rows["at"].truncate("h")))
@@ -221,9 +222,9 @@ def _check_period(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
 
 
 def _check_currency(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
-    named = text(raw.currency) if "currency" in raw.columns else ibis.null("string")
-    problems.add("currency: empty", rows.cost_.notnull() & named.isnull())
-    problems.add("currency: not a code of three capitals", named.notnull() & ~named.re_search("^[A-Z]{3}$"))
+    named = text(raw.currency).fill_null("") if "currency" in raw.columns else ibis.literal("")
+    problems.add("currency: empty", rows.cost_.notnull() & (named == ""))
+    problems.add("currency: not a code of three capitals", (named != "") & ~named.re_search("^[A-Z]{3}$"))
 
 
 def _is_coarse(rows: ir.Table) -> ir.BooleanValue:
@@ -282,7 +283,7 @@ def _call_kind(raw: ir.Table) -> ir.IntegerValue:
     """One kind a call: an attempt that was not delivered is a failed one, whichever attempt it was."""
     kinds = [(~raw.delivered, CALL_KINDS.index(fields.RETRY_FAILED))]
     if "fallback_from" in raw.columns:
-        kinds.append((text(raw.fallback_from).notnull(), CALL_KINDS.index(fields.FALLBACK)))
+        kinds.append((present(raw.fallback_from), CALL_KINDS.index(fields.FALLBACK)))
     return ibis.cases(*kinds, else_=CALL_KINDS.index(fields.TOKEN)).cast("int8")
 
 

@@ -26,7 +26,8 @@ CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]{1,9})?)?"
 ZONE = r" ?(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)"
 MOMENT = rf"^{DAY}([T ]{CLOCK}({ZONE})?)?$"
 ZONED = rf"[T ]{CLOCK}{ZONE}$"
-OFFSET = r":[0-9.,]+ ?([+-])([0-9]{2}):?([0-9]{2})?$"
+SOME_ZONE = r"[ZzU+-]"  # in what follows the minute of a time that is well written
+OFFSET = r"([+-])([0-9]{2}):?([0-9]{2})?$"
 
 SECONDS = {"s": 1, "ms": 1000, "h": 3600}
 EARLIEST = 1_420_070_400  # 2015-01-01, in seconds since 1970
@@ -77,12 +78,12 @@ Check = Callable[[ir.Table, Clock], Checked]
 
 
 def text(raw: ir.Value) -> ir.StringValue:
-    return (raw if raw.type().is_string() else raw.cast("string")).nullif("")
+    return raw if raw.type().is_string() else raw.cast("string")
 
 
 def present(raw: ir.Value) -> ir.BooleanValue:
     """Whether the file has anything there. What has a type is not turned into text to find out."""
-    return text(raw).notnull() if raw.type().is_string() else raw.notnull()
+    return (raw.fill_null("") != "") if raw.type().is_string() else raw.notnull()
 
 
 def exact(raw: ir.Value) -> ir.DecimalValue:
@@ -174,7 +175,7 @@ def is_naive(raw: ir.Value, clock: Clock) -> ir.BooleanValue | bool:
     kind = raw.type()
     if kind.is_timestamp() or kind.is_date():
         return not (kind.is_timestamp() and kind.timezone)
-    return ~text(raw).re_search(ZONED) if clock.unit == "iso" else False
+    return ~_after_minute(text(raw)).re_search(SOME_ZONE) if clock.unit == "iso" else False
 
 
 def check_moment(problems: Problems, name: str, raw: ir.Value, value: ir.TimestampValue) -> None:
@@ -194,15 +195,17 @@ def _at(epoch: int) -> ir.TimestampScalar:
 def _written(words: ir.StringValue, clock: Clock) -> ir.TimestampValue:
     """Read an ISO time. The first 16 characters are the minute; the rest can only move it by an offset."""
     minute = words.substr(0, 16).try_cast("timestamp")
-    local = _from_zone(minute, clock)
-    shift = _offset_minutes(words)
+    rest = _after_minute(words)
     return ibis.cases(
         (~words.re_search(MOMENT), ibis.null("timestamp")),
-        (words.endswith("Z") | words.endswith("z") | words.endswith("UTC"), minute),
-        (words.length() <= 16, local),
-        (words.re_search(OFFSET), minute - shift.as_interval("m")),
-        else_=local,
+        (~rest.re_search(SOME_ZONE), _from_zone(minute, clock)),
+        (rest.re_search(OFFSET), minute - _offset_minutes(rest).as_interval("m")),
+        else_=minute,
     )
+
+
+def _after_minute(words: ir.StringValue) -> ir.StringValue:
+    return words.substr(16)
 
 
 def _offset_minutes(words: ir.StringValue) -> ir.IntegerValue:
