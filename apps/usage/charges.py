@@ -26,6 +26,7 @@ def publish(*, pull: Pull, rows_file: Path, work_dir: Path) -> Published:
     usable = bool(json.loads((work_dir / "result.json").read_text())["effective_cost_usable"])
     with staging.staged(work_dir) as db:
         db.execute(f"CREATE VIEW charges AS SELECT * FROM read_parquet('{rows_file}')")
+        staging.refuse_what_no_ledger_holds(db, "charges", ("billed", "effective", "list", "quantity"))
         _number(db, pull)
         _write(db, work_dir / "charges.csv", pull, effective_is_usable=usable)
     with connection.cursor() as cursor:

@@ -81,6 +81,7 @@ def _publish_hours(*, pull: Pull, hours: Path, work_dir: Path) -> Published:
     with staging.staged(work_dir) as db:
         first_time = not _window_has_hours(pull)
         series = _number(pull, staging.series_keys(db, hours))
+        staging.refuse_what_no_ledger_holds(db, "hours", staging.SUMMED)
         staging.number_series(db, series)
         staging.write_hours(db, work_dir / "hours.csv", pull_id=pull.pk)
         if first_time:

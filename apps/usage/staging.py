@@ -11,11 +11,17 @@ import duckdb
 import pyarrow as pa
 from django.db import connection
 
+from apps.core.errors import BadInput
+
 CHUNK_BYTES = 1 << 20
 HOUR_COLUMNS = (
     "series_id, hour, revision, pull_id, requests, input, cached, cache_write, cache_write_1h, output, reasoning, "
     "gpu_seconds, gpu_busy_seconds, reported_cost, currency, latency_counts, latency_sum_ms, ttft_counts, flags"
 )
+# Beyond what all the world uses in an hour, and so far below what the ledger's numbers hold that no month's sum gets
+# there: one absurd cell would otherwise make the rating of everybody fail.
+LARGEST = 10**13
+SIZES, LARGEST_SIZE = ("quantity", "latency_sum_ms"), 10**16  # bytes and milliseconds run to larger numbers
 SUMMED = (
     "requests", "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "gpu_seconds",
     "gpu_busy_seconds", "reported_cost", "latency_sum_ms",
@@ -74,6 +80,20 @@ def series_keys(db: duckdb.DuckDBPyConnection, hours: Path) -> list[KeySeen]:
     db.execute(f"CREATE VIEW hours AS SELECT * FROM read_parquet('{_quoted(hours)}')")
     rows = db.execute(f"SELECT {columns}, min(hour)::TIMESTAMPTZ FROM hours GROUP BY ALL ORDER BY ALL").fetchall()
     return [KeySeen(SeriesKey(*row[:-1]), row[-1]) for row in rows]
+
+
+def refuse_what_no_ledger_holds(db: duckdb.DuckDBPyConnection, view: str, measures: Iterable[str]) -> None:
+    """Raise `BadInput` naming the first measure that is too large in some row, either side of zero."""
+    names = list(measures)
+    largest = ", ".join(f"max(abs({name}))" for name in names)
+    row = db.execute(f"SELECT {largest} FROM {view}").fetchall()[0]
+    for name, found in zip(names, row, strict=True):
+        limit = LARGEST_SIZE if name in SIZES else LARGEST
+        if found is not None and found > limit:
+            raise BadInput(
+                f"{name.replace('_', ' ').capitalize()} reaches {found:,.0f} in one row or hour, which cannot be.",
+                hint=f"Is the column the right one? Nothing above {limit:,} is taken.",
+            )
 
 
 def number_series(db: duckdb.DuckDBPyConnection, series: dict[SeriesKey, NumberedSeries]) -> None:

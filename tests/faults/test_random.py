@@ -240,13 +240,13 @@ def run(zone: str, *, examples: int, steps: int) -> None:
 
 
 def test_any_order_of_events_leads_to_the_same_ledger(db: None) -> None:
-    run("UTC", examples=5, steps=10)
+    run("UTC", examples=4, steps=10)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
 def test_any_order_of_many_events_leads_to_the_same_ledger(db: None, zone: str) -> None:
-    run(zone, examples=25, steps=16)
+    run(zone, examples=12, steps=16)
 
 
 def test_the_fingerprint_sees_every_table(db: None) -> None:
