@@ -27,7 +27,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -193,15 +193,16 @@ def attached() -> Iterator[None]:
                 stop(paths)
 
 
-def restart_dead() -> list[str]:
-    """Starts those servers again that have died, and names them. For somebody who is attached."""
+def restart_dead(say: Callable[[str], None]) -> None:
+    """Starts those servers again that have died, and says which. For somebody who is attached."""
     paths = Paths(home())
     dead = [server for server in servers(paths) if not server.answers()]
-    if dead:
-        with locked(paths, "start.lock"):
-            for server in dead:
-                server.start()
-    return [server.name for server in dead]
+    if not dead:
+        return
+    with locked(paths, "start.lock"):
+        for server in dead:
+            say(f"{server.name} had died and is started again.")
+            server.start()
 
 
 def servers(paths: Paths) -> list["Postgres | Valkey"]:

@@ -250,8 +250,7 @@ def look_after(children: list[Child]) -> None:
     """Until `Stopped`: starts again what died, servers first, for the others need them."""
     while True:
         time.sleep(LOOK_EVERY)
-        for name in embedded.restart_dead():
-            say(f"{name} had died and was started again.")
+        embedded.restart_dead(say)
         for child in children:
             if not child.alive:
                 say(f"The {child.name} had died and is started again; its log is {child.log}.")
