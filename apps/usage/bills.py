@@ -13,6 +13,8 @@ from ibis.backends.duckdb import Backend
 from apps.usage import fields, rejects
 from apps.usage.job import Reduction, Reject, plain
 from apps.usage.parsing import (
+    LARGEST,
+    LARGEST_SIZE,
     Checked,
     Clock,
     Problems,
@@ -104,7 +106,8 @@ def check_bill(raw: ir.Table, clock: Clock) -> Checked:
     problems.add("ChargeCategory: empty", raw.ChargeCategory.isnull())
     problems.add("ChargeCategory: not one of FOCUS", ~raw.ChargeCategory.isin(fields.CHARGE_CATEGORIES))
     for name in numbers:
-        check_number(problems, name, raw[name], rows[f"{name}_"], negative=True)
+        largest = LARGEST_SIZE if name in QUANTITIES else LARGEST
+        check_number(problems, name, raw[name], rows[f"{name}_"], negative=True, largest=largest)
     problems.add("BilledCost: empty", rows.BilledCost_.isnull())
     _check_signs(problems, raw, rows)
     problems.add("BillingCurrency: empty", raw.BillingCurrency.isnull())

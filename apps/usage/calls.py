@@ -109,7 +109,7 @@ def _reduction(task: Task, summary: dict[str, Any], rejected: int, broken: int, 
         last_hour=_stamp(summary["last_hour"]),
         models=summary["models"] or [],
         currencies=summary["currencies"] or [],
-        missing_fields=_missing(task),
+        missing_fields=fields.missing(task.job.format, {*task.columns, *task.job.constants}),
         notes=_notes(task, int(summary["flags"] or 0)),
         reported_cost=plain(summary["reported_cost"]),
     )
@@ -132,11 +132,6 @@ def _whole(value: Any) -> int | None:
 
 def _stamp(hour: Any) -> str | None:
     return None if hour is None else f"{hour:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _missing(task: Task) -> list[str]:
-    known = fields.FIELDS[task.job.format]
-    return [name for name in known if name not in task.columns and name not in task.job.constants]
 
 
 def _notes(task: Task, flags: int) -> list[str]:

@@ -1,5 +1,6 @@
 """The words of a usage file: fields, call kinds, tiers, edges, flags. Plain constants; nothing here imports Django."""
 
+from collections.abc import Collection
 from enum import IntFlag
 from typing import Final
 
@@ -24,7 +25,9 @@ FIELDS: Final = {
         "model",
         *TOKEN_FIELDS,
         "latency_ms",
+        "latency_s",
         "ttft_ms",
+        "ttft_s",
         "status",
         "attempt",
         "fallback_from",
@@ -52,6 +55,8 @@ MANDATORY: Final = {
     USAGE: ("period_start", "usage_key", "model"),
     FOCUS: ("BilledCost", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd"),
 }
+# The same in seconds, for files that have it so.
+IN_SECONDS: Final = {"latency_s": "latency_ms", "ttft_s": "ttft_ms"}
 TIME_FIELDS: Final = {
     REQUESTS: ("time",),
     USAGE: ("period_start", "period_end"),
@@ -140,3 +145,9 @@ NOTES: Final = {
     Flag.TOKENS_MISSING: "Some delivered calls have no token counts; those stay unknown and are not zero.",
     Flag.ZONE_ASSUMED: "Times had no zone; read as {zone}.",
 }
+
+
+def missing(form: str, given: Collection[str]) -> list[str]:
+    """The fields of a format that a file lacks; a duration is there in whichever unit it is given."""
+    there = {*given, *(in_ms for in_s, in_ms in IN_SECONDS.items() if in_s in given)}
+    return [name for name in FIELDS[form] if name not in there and name not in IN_SECONDS]

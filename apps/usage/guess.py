@@ -78,6 +78,7 @@ NUMERIC: Final = {
     *fields.TOKEN_FIELDS,
     "latency_ms",
     "ttft_ms",
+    *fields.IN_SECONDS,
     "attempt",
     "requests",
     "failed_requests",
@@ -290,15 +291,17 @@ def _checked(guess: Guess, values: list[str]) -> Guess | None:
 
 
 def _latency(guess: Guess, values: list[str]) -> Guess:
-    """Seconds look like 0.8 or 12.5, milliseconds like 800; only the latter can be mapped as they are."""
+    """Seconds look like 0.8 or 12.5, milliseconds like 800."""
     numbers = [float(value) for value in values if re.match(NUMBER, value)]
     if numbers and max(numbers) < 600 and any("." in value for value in values) and "ms" not in guess.note.lower():
-        return Guess(guess.field, POSSIBLE, "looks like seconds; milliseconds are expected, multiply it by 1000 first")
+        return Guess(guess.field.replace("_ms", "_s"), 0.9 * guess.confidence, "looks like seconds")
     return guess
 
 
 def _is_time(values: list[str]) -> bool:
-    return all(re.match(MOMENT, value) or re.match(NUMBER, value) for value in values[:SHOWN_ROWS])
+    """Most of them are: one broken line must not hide which column it stands in."""
+    shown = values[:SHOWN_ROWS]
+    return 2 * sum(bool(re.match(MOMENT, value) or re.match(NUMBER, value)) for value in shown) > len(shown)
 
 
 def _time_unit(found: str, named: dict[str, str], values: list[str]) -> tuple[str, bool]:

@@ -18,7 +18,11 @@ from apps.usage.zones import Change, changes
 NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 PLAIN_DIGITS = r"^[0-9]{1,18}$"
 EXACT = "decimal(38, 18)"
-LARGEST_WHOLE = 10**18
+# Beyond what all the world uses in an hour, and far below what the ledger's 64 bits hold: one absurd cell must not
+# make the sum of a month overflow. Counts, amounts of money and durations in ms alike.
+LARGEST = 10**13
+LARGEST_SIZE = 10**16  # bytes of a bill run to larger numbers
+PLAINLY_SMALL = 2**43 - 1  # the largest number of ones in a row below it
 LARGEST_EXACT_FLOAT = 2**53
 
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -112,7 +116,7 @@ def _wide(raw: ir.IntegerValue) -> ir.IntegerValue:
     return raw.try_cast("int64") if raw.type().is_unsigned_integer() else raw.cast("int64")
 
 
-def rounded_up(raw: ir.Value) -> ir.IntegerValue:
+def milliseconds(raw: ir.Value) -> ir.IntegerValue:
     """Whole milliseconds. Edges are whole and inclusive, so rounding up never moves a call to another bucket."""
     if raw.type().is_integer():
         return _wide(raw)
@@ -123,27 +127,35 @@ def rounded_up(raw: ir.Value) -> ir.IntegerValue:
     return ibis.cases((words.re_search(PLAIN_DIGITS), words.try_cast("int64")), else_=slow)
 
 
+def milliseconds_of_seconds(raw: ir.Value) -> ir.IntegerValue:
+    amount = exact(raw)
+    return ibis.cases((amount.abs() <= LARGEST, (amount * 1000).ceil().try_cast("int64")))
+
+
 def check_number(
-    problems: Problems, name: str, raw: ir.Value, value: ir.NumericValue, *, negative: bool = False
+    problems: Problems,
+    name: str,
+    raw: ir.Value,
+    value: ir.NumericValue,
+    *,
+    negative: bool = False,
+    largest: int = LARGEST,
 ) -> None:
     """Say why a number is missing where the file has something; numbers are whole where `value` is an integer."""
+    unread = value.isnull() & present(raw)
     if not raw.type().is_integer():
-        unread = value.isnull() & present(raw)
         problems.add(f"{name}: not a number", unread & ~text(raw).re_search(NUMBER))
-        problems.add(f"{name}: too large", unread & (exact(raw).abs().fill_null(LARGEST_WHOLE + 1) > LARGEST_WHOLE))
+        problems.add(f"{name}: too large", unread & (exact(raw).abs().fill_null(largest + 1) > largest))
         problems.add(f"{name}: not a whole number", unread)
-    elif raw.type().nbytes == 8:
-        problems.add(f"{name}: too large", value.isnull() & raw.notnull())
-    if value.type().is_integer() and not (raw.type().is_integer() and raw.type().nbytes < 8):
-        problems.add(f"{name}: too large", value > LARGEST_WHOLE)
+    problems.add(f"{name}: too large", unread | (value.abs() > largest))
     if not negative:
         problems.add(f"{name}: negative", value < 0)
 
 
 def proves_counts(raws: Sequence[ir.Value], values: Sequence[ir.IntegerValue]) -> ir.BooleanValue:
-    """Whether all counts are there and of a plain size, in two comparisons: no bit of any is above 2^59, or a sign."""
+    """Whether all counts are there and plainly small, in two comparisons: no high bit is set in any, and no sign."""
     known = [value.fill_null(0) if raw.type().is_integer() else value for raw, value in zip(raws, values, strict=True)]
-    return reduce(or_, known).between(0, 2**59) if known else ibis.literal(True)
+    return reduce(or_, known).between(0, PLAINLY_SMALL) if known else ibis.literal(True)
 
 
 def proves_range(value: ir.TimestampValue, clock: Clock) -> ir.BooleanValue:
@@ -164,10 +176,10 @@ def moment(raw: ir.Value, clock: Clock) -> ir.TimestampValue:
 
 def seconds(raw: ir.Value, clock: Clock) -> ir.IntegerValue:
     """Seconds since 1970 of a number in the clock's unit; NULL where it is no number or beyond all calendars."""
-    amount = whole(raw).cast("decimal(38, 0)") if raw.type().is_integer() else exact(raw)
+    amount = exact(raw)
     since = amount / 1000 if clock.unit == "ms" else amount * SECONDS[clock.unit]
-    whole_seconds = since.floor().try_cast("int64") + (clock.origin or 0)
-    return ibis.cases((whole_seconds.between(-clock.latest, 10 * clock.latest), whole_seconds))
+    read = ibis.cases((amount.abs() <= LARGEST, since.floor().try_cast("int64") + (clock.origin or 0)))
+    return ibis.cases((read.between(-clock.latest, 10 * clock.latest), read))
 
 
 def is_naive(raw: ir.Value, clock: Clock) -> ir.BooleanValue | bool:

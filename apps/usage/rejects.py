@@ -41,7 +41,7 @@ REMEDIES = (
     ("not a number", "Numbers are like 1234.5 or 1.2E3: ASCII digits, a point, no thousands separators."),
     ("not a whole number", "Counts have no fractions."),
     ("negative", "Take it out, or send it as a correction of a bill."),
-    ("too large", "Nothing beyond 10^18 is read; is the unit right?"),
+    ("too large", "Nothing above 10,000,000,000,000 is read; is the column the right one?"),
     ("usage_key: empty", "Every row needs a key, team or project that names the spender."),
     ("empty", "Fill it in at the source."),
     ("columns", "Check quotes and separators in that line."),

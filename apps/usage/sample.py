@@ -20,7 +20,7 @@ from apps.usage import fields, guess
 from apps.usage.guess import Column
 from apps.usage.hours import check_requests, check_usage
 from apps.usage.job import Job, Watch
-from apps.usage.reading import CSV, PARQUET, FileError, Layout, engine, look_at, opened
+from apps.usage.reading import PARQUET, FileError, Layout, engine, look_at, opened
 from apps.usage.reduce import reduce_files
 from apps.usage.task import Task, prepare
 
@@ -133,14 +133,15 @@ def _read(seen: Sample, job: Job, work_dir: Path) -> Sample:
 
 
 def _head(layout: Layout, work_dir: Path) -> Path:
-    """A small file with the first rows, written as the whole one is."""
+    """A small file with the first rows, written as the whole one is and called like it."""
+    folder = work_dir / "head"
+    folder.mkdir()
+    target = folder / layout.name
     if layout.kind == PARQUET:
-        target = work_dir / "sample.parquet"
         with pq.ParquetFile(layout.path) as file:
             first = islice(file.iter_batches(MOST_ROWS), 1)
             pq.write_table(pa.Table.from_batches(first, schema=file.schema_arrow), target)
         return target
-    target = work_dir / ("sample.csv" if layout.kind == CSV else "sample.jsonl")
     with opened(layout) as source, target.open("w", encoding="utf-8", newline="") as out:
         out.writelines(_lines(source))
     return target
@@ -174,7 +175,7 @@ def _column(column: Column, columns: dict[str, str], format_: str) -> ColumnSeen
 def _missing(format_: str, columns: dict[str, str], constants: dict[str, str]) -> list[str]:
     if format_ == fields.FOCUS:
         return []
-    return [name for name in fields.FIELDS[format_] if not columns.get(name) and name not in constants]
+    return fields.missing(format_, {*(name for name, column in columns.items() if column), *constants})
 
 
 # --- Rows as they are read --------------------------------------------------------------------------------------------

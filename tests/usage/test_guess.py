@@ -35,11 +35,12 @@ def test_a_gateway_log_in_other_words(tmp_path: Path) -> None:
     assert (seen.missing, seen.time_unit, seen.zone_open) == ([], "iso", True)
 
 
-def test_a_latency_in_seconds_is_not_mapped_as_milliseconds(tmp_path: Path) -> None:
+def test_a_latency_in_seconds_is_not_taken_for_milliseconds(tmp_path: Path) -> None:
     text = (
         "ts,key,model,tokens_in,tokens_out,dur\n2026-10-24T08:15:00Z,a,m,1,2,0.84\n2026-10-24T08:15:00Z,a,m,1,2,12.5\n"
     )
     seen = preview(written(tmp_path, text))
+    assert seen.mapping["latency_s"] == "dur"
     assert "latency_ms" not in seen.mapping
     (column,) = [column for column in seen.columns if column.name == "dur"]
     assert column.guess

@@ -128,6 +128,8 @@ def test_the_commitment_examples(
         (f"{HOUR},Usage,NULL,0,USD,", "BilledCost: empty"),
         (f"{HOUR},Usage,NaN,0,USD,", "BilledCost: not a number"),
         (f"{HOUR},Usage,0x10,0,USD,", "BilledCost: not a number"),
+        (f"{HOUR},Usage,1e999,0,USD,", "BilledCost: too large"),
+        (f"{HOUR},Credit,-1e18,0,USD,", "BilledCost: too large"),
         (f"{HOUR},Gift,1,0,USD,", "ChargeCategory: not one of FOCUS"),
         (f"{HOUR},,1,0,USD,", "ChargeCategory: empty"),
         (f"{HOUR},Usage,1,0,usd,", "BillingCurrency: not a code of three capitals"),
@@ -143,9 +145,9 @@ def test_rows_of_a_bill_that_are_rejected(tmp_path: Path, row: str, reason: str)
 
 def test_money_is_exact_to_18_decimals(tmp_path: Path) -> None:
     result = reduce_text(
-        tmp_path, f"{HEADER}\n{HOUR},Usage,1E-7,0.000000000000000001,USD\n{HOUR},Usage,12345678901234567890.1,1,USD\n"
+        tmp_path, f"{HEADER}\n{HOUR},Usage,1E-7,0.000000000000000001,USD\n{HOUR},Usage,1234567890123.1,1,USD\n"
     )
-    assert result.billed_cost == "12345678901234567890.1000001"
+    assert result.billed_cost == "1234567890123.1000001"
     assert result.effective_cost == "1.000000000000000001"
 
 
@@ -162,6 +164,13 @@ def test_money_is_exact_to_18_decimals(tmp_path: Path) -> None:
 def test_one_used_row_without_effective_cost_makes_that_column_unusable(tmp_path: Path, row: str, usable: bool) -> None:
     result = reduce_text(tmp_path, f"{HEADER},CommitmentDiscountId\n{HOUR},Usage,1,1,USD,\n{HOUR},{row}\n")
     assert result.effective_cost_usable is usable
+
+
+def test_bytes_run_to_larger_numbers_than_money(tmp_path: Path) -> None:
+    text = f"{HEADER},ConsumedQuantity,ConsumedUnit\n{HOUR},Usage,1,1,USD,{10**15},Bytes\n{HOUR},Usage,1,1,USD,{10**17},Bytes\n"
+    result = reduce_text(tmp_path, text)
+    assert [reject.reason for reject in result.rejects] == ["ConsumedQuantity: too large"]
+    assert charges(tmp_path, "quantity, unit") == [(10**15, "Bytes")]
 
 
 def test_currencies_are_summed_apart(tmp_path: Path) -> None:

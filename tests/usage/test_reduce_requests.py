@@ -210,9 +210,19 @@ def test_times_as_numbers(tmp_path: Path, unit: str, value: str) -> None:
     assert result.first_hour == "2026-10-24T08:00:00Z"
 
 
-def test_sums_go_beyond_64_bits(tmp_path: Path) -> None:
-    result = reduce_text(tmp_path, HEADER + "\n" + f"2026-10-24T08:15:00Z,a,m,{10**18},1E3\n" * 20)
-    assert (result.input_tokens, result.output_tokens) == (20 * 10**18, 20_000)
+def test_sums_are_exact_beyond_what_a_float_holds(tmp_path: Path) -> None:
+    result = reduce_text(tmp_path, HEADER + "\n" + "2026-10-24T08:15:00Z,a,m,9999999999999,1E3\n" * 2_001)
+    assert (result.input_tokens, result.output_tokens) == (20_009_999_999_997_999, 2_001_000)
+
+
+def test_a_latency_may_come_in_seconds(tmp_path: Path) -> None:
+    text = f"{HEADER},took\n2026-10-24T08:15:00Z,a,m,5,5,0.8\n2026-10-24T08:15:00Z,a,m,5,5,0.8001\n"
+    text += "2026-10-24T08:15:00Z,a,m,5,5,1e15\n"
+    result = reduce_text(tmp_path, text, columns={"latency_s": "took"})
+    ((counts, total),) = hours(tmp_path, "latency_counts, latency_sum_ms")
+    assert (counts[5], counts[6], sum(counts), total) == (1, 1, 2, 1601)
+    assert [reject.reason for reject in result.rejects] == ["latency_s: too large"]
+    assert "latency_ms" not in result.missing_fields
 
 
 def test_parquet_with_types_gives_the_same_hours_as_text(tmp_path: Path) -> None:
