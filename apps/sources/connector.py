@@ -58,6 +58,8 @@ class Connector(ABC):
     label: ClassVar[str]
     explanation: ClassVar[str] = ""
     Config: ClassVar[type[forms.Form]] = NoConfig
+    # Pages are handed the class itself; a template would else try to make one.
+    do_not_call_in_templates: ClassVar[bool] = True
 
     def __init__(self, source: Source) -> None:
         self.source = source

@@ -204,8 +204,8 @@ def _asked(pull: Pull) -> tuple[dict[str, Any], str]:
 @require_POST
 def columns(request: PageRequest, pk: int) -> HttpResponseBase:
     """Try the columns as they are chosen now, or read the whole file with them."""
-    require(request.actor, Right.MANAGE_SOURCES)
     pull = _pull(request, pk)
+    require(request.actor, Right.MANAGE_SOURCES)
     if pull.state != Pull.State.DRAFT:
         return redirect("imports:show", pull.pk)
     asked, format_ = _asked(pull)
@@ -245,6 +245,7 @@ def _columns_page(
         "trial": trial,
         "problem": problem,
         "is_calls": is_calls,
+        "rejects": [_in_words(reject) for reject in trial.rejects[:3]],
         "is_usage": trial.format == Pull.Format.USAGE,
         "options": options,
         "steps": _steps("Columns"),
@@ -349,11 +350,11 @@ def _result_page(request: PageRequest, pull: Pull) -> HttpResponse:
         "steps": _steps("Result"),
         "crumbs": _crumbs(pull),
         "kpis": _kpis(pull, sees_money=sees_money) if totals else [],
-        "rejects": totals.get("rejects") or [],
+        "rejects": [_in_words(reject) for reject in totals.get("rejects") or []],
         "rejected_share": _share(totals.get("rows_rejected"), totals.get("rows_read")),
         "warn_at": WARN_AT,
-        "keys": loose_keys(pull) if is_done and sees_money else [],
-        "models": loose_models(pull) if is_done else [],
+        "keys": loose_keys(pull)[:3] if is_done and sees_money else [],
+        "models": loose_models(pull)[:3] if is_done else [],
         "others": [_running(other) for other in others],
         "may_manage": _may_manage(request.actor),
         "may_undo": is_done and _may_manage(request.actor),
@@ -362,6 +363,30 @@ def _result_page(request: PageRequest, pull: Pull) -> HttpResponse:
         "has_rejected_file": bool(pull.rejected_path) and Path(pull.rejected_path).exists(),
     }
     return page_or_part(request, "imports/result.html", "figures", context)
+
+
+PROBLEMS = {
+    "empty": "is empty",
+    "not a time": "cannot be read as a time",
+    "not a number": "is not a number",
+    "not a whole number": "is not a whole number",
+    "negative": "is negative",
+    "too large": "is too large",
+    "in the future": "lies in the future",
+    "before 2015": "lies before 2015",
+}
+OPTIONS = {"--time-unit": "the time unit", "--time-origin": "the start they count from", "--zone": "the zone"}
+
+
+def _in_words(reject: Mapping[str, Any]) -> dict[str, Any]:
+    """A reason as a sentence, and its remedy without the options of the command line."""
+    subject, _, problem = str(reject["reason"]).partition(": ")
+    said = PROBLEMS.get(problem) or (f"are {problem}" if problem.startswith("more than") else f": {problem}")
+    remedy = str(reject["remedy"])
+    for option, words in OPTIONS.items():
+        remedy = remedy.replace(option, words)
+    reason = f"{words_of(subject)} {words_of(said)}".replace(" : ", ": ").replace("_", " ")
+    return {**reject, "reason": reason, "remedy": remedy}
 
 
 def _title(pull: Pull) -> str:
@@ -452,7 +477,15 @@ def _money_kpis(pull: Pull) -> list[Kpi]:
 
 
 def _amount(text: str | None, currency: str) -> str:
-    return figures.money_exact(Decimal(text), currency) if text is not None else figures.UNKNOWN
+    """To the cent; below one unit with three digits, so that little money does not read as none."""
+    if text is None:
+        return figures.UNKNOWN
+    amount = Decimal(text)
+    return (
+        figures.money_exact(round(amount, 2), currency)
+        if abs(amount) >= 1 or not amount
+        else figures.unit_price(amount, currency)
+    )
 
 
 def _share(part: int | None, whole: int | None) -> float | None:
@@ -487,8 +520,8 @@ def retry(request: PageRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def undo(request: PageRequest, pk: int) -> HttpResponse:
     """Ask once, saying what goes and what comes back; then do it."""
-    require(request.actor, Right.MANAGE_SOURCES)
     pull = _pull(request, pk)
+    require(request.actor, Right.MANAGE_SOURCES)
     if pull.state != Pull.State.DONE:
         raise BadInput(f"This import is {pull.get_state_display()}; there is nothing to undo.")
     if request.method == "POST":
