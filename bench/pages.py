@@ -82,13 +82,16 @@ def _fill(workloads: int) -> None:
         [_workload(number, centre, owner) for number in range(workloads)], ignore_conflicts=True, batch_size=1000
     )
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE costs_line, costs_month, costs_day")
+        cursor.execute("TRUNCATE costs_line, costs_month, costs_day, costs_owner_month")
         cursor.execute(_LINES, [offering, source.pk, FIRST, LAST, workloads])
         cursor.execute("CREATE TEMP TABLE costs_delta AS SELECT 1 AS sign, l.* FROM costs_line l")
         for statement in rating_sql.ROLL_UP:
             if statement.strip().startswith("INSERT"):
                 cursor.execute(statement, {name.lower(): getattr(flags, name) for name in rating_sql.FLAGS})
-        cursor.execute("DROP TABLE costs_delta; ANALYZE costs_line; ANALYZE costs_month; ANALYZE costs_day")
+        cursor.execute(
+            "DROP TABLE costs_delta; ANALYZE costs_line; ANALYZE costs_month; ANALYZE costs_day; "
+            "ANALYZE costs_owner_month"
+        )
 
 
 def _workload(number: int, centre: CostCentre, owner: Person) -> Workload:

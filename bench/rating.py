@@ -126,7 +126,7 @@ def _by_hand() -> None:
 
 def _empty_lines() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE costs_line, costs_month, costs_day, costs_dirty_day")
+        cursor.execute("TRUNCATE costs_line, costs_month, costs_day, costs_owner_month, costs_dirty_day")
 
 
 def _clean() -> None:

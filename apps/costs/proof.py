@@ -107,6 +107,7 @@ _NAMED: Final = {
         "source_id": "sources_source",
     },
     "costs_day": {"offering_id": "catalog_offering", "source_id": "sources_source"},
+    "costs_owner_month": {"workload_id": "workloads_workload"},
 }
 
 # Each period begins where the one before it ended; the first at the beginning of time, the last at its end.
@@ -176,8 +177,23 @@ def _joined(name: str) -> str:
     return f"kept.{name} = summed.{name}"
 
 
+_OWNER_MONTH: Final = """
+    SELECT coalesce(kept.charge_month, summed.charge_month) || ' workload '
+        || coalesce(kept.workload_id, summed.workload_id, 0) || ' ' || coalesce(kept.basis, summed.basis)
+    FROM (
+        SELECT charge_month, workload_id, basis, role, coalesce(sum(amount_org), 0) AS amount_org,
+            coalesce(sum(requests), 0) AS requests, count(*) AS lines
+        FROM costs_line GROUP BY 1, 2, 3, 4
+    ) AS summed
+    FULL JOIN costs_owner_month AS kept ON kept.charge_month = summed.charge_month
+        AND coalesce(kept.workload_id, 0) = coalesce(summed.workload_id, 0)
+        AND kept.basis = summed.basis AND kept.role = summed.role
+    WHERE (kept.amount_org, kept.requests, kept.lines)
+        IS DISTINCT FROM (summed.amount_org, summed.requests, summed.lines)
+    ORDER BY 1"""
 _KEY: Final = ("offering_id", "source_id", "component", "basis", "role", "currency")
 ROLL_UPS: Final = (
     _sums("costs_month", {name: name for name in ("charge_month", "workload_id", *_KEY)}),
     _sums("costs_day", {"day": "day", "allocated": "workload_id IS NOT NULL", **{name: name for name in _KEY}}),
+    Check("costs_owner_month is the sum of its lines", _OWNER_MONTH),
 )

@@ -163,8 +163,8 @@ def _source(asked: AskedScope, actor: Actor, text: str) -> AskedScope:
 
 
 def _basis(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
-    if text not in list(BasisChoice):
-        raise BadInput(f"“{text[:40]}” is no basis of cost.", hint=f"Use one of {', '.join(BasisChoice)}.")
+    if text not in BASIS_WORDS:
+        raise BadInput(f"“{text[:40]}” is no basis of cost.", hint=f"Use one of {', '.join(BASIS_WORDS)}.")
     basis = BasisChoice(text)
     return asked if basis is BasisChoice.FULL else _with(asked, "basis", BASIS_WORDS[basis], basis=basis)
 

@@ -79,11 +79,22 @@ def test_a_roll_up_of_nothing_is_found(books: None, roll_up: str, column: str) -
 
 
 @pytest.mark.parametrize("roll_up", ["costs_month", "costs_day"])
-@pytest.mark.parametrize("measure", ["amount", "amount_org", "quantity", "requests", "unpriced_tokens", "carried_lines"])
+@pytest.mark.parametrize(
+    "measure", ["amount", "amount_org", "quantity", "requests", "unpriced_tokens", "carried_lines"]
+)
 def test_one_unit_of_the_last_digit_is_found(books: None, roll_up: str, measure: str) -> None:
     unit = "0.000000000000000001" if measure in ("amount", "amount_org", "quantity") else "1"
     execute(f"UPDATE {roll_up} SET {measure} = {measure} + {unit} WHERE ctid = (SELECT ctid FROM {roll_up} LIMIT 1)")
     assert broken() == {f"{roll_up} is the sum of its lines": 1}
+
+
+@pytest.mark.parametrize("measure", ["amount_org", "requests", "lines"])
+def test_one_unit_too_much_of_an_owner_is_found(books: None, measure: str) -> None:
+    execute(
+        f"UPDATE costs_owner_month SET {measure} = {measure} + 1 "
+        "WHERE ctid = (SELECT ctid FROM costs_owner_month LIMIT 1)"
+    )
+    assert broken() == {"costs_owner_month is the sum of its lines": 1}
 
 
 def test_a_line_that_no_roll_up_knows_is_found(books: None) -> None:
@@ -127,13 +138,19 @@ def test_the_process_ends_with_one(run_command: Callable[..., "subprocess.Comple
     assert run_command("check_ledger").returncode == 0
     execute("INSERT INTO costs_dirty_day (day, identity_id, reason) VALUES ('2026-10-01', 5, 'test')")
     done = run_command("check_ledger")
-    assert (done.returncode, done.stderr.strip()) == (1, "CommandError: The ledger does not hold: 1 promises are broken.")
+    assert (done.returncode, done.stderr.strip()) == (
+        1,
+        "CommandError: The ledger does not hold: 1 promises are broken.",
+    )
     assert "every identity_id in costs_dirty_day exists" in done.stdout
 
 
 def test_every_number_without_a_foreign_key_is_looked_at(db: None) -> None:
     """A new column `..._id` of the hand-made tables is to be proved too."""
-    tables = "('usage_hour', 'usage_charge', 'costs_line', 'costs_month', 'costs_day', 'usage_replaced')"
+    tables = (
+        "('usage_hour', 'usage_charge', 'usage_replaced', "
+        "'costs_line', 'costs_month', 'costs_day', 'costs_owner_month')"
+    )
     proved = {check.promise for check in proof.REFERENCES}
     promises = {f"every {column} in {table} exists" for table, column in columns_named_id(tables)}
     assert promises - proved == {"every allocation_run_id in costs_line exists"}  # allocation has no table yet

@@ -1,7 +1,7 @@
 """Which money a figure is about, and the smallest table that can answer for it.
 
-Whole months are summed from `costs_month`, days without an owner in question from `costs_day`; day lines themselves
-are only read for the edges of a period, or for single days of single owners. Conditions are parameters throughout.
+What is nobody's in particular is summed from `costs_day`, whole months of owners from `costs_month`; day lines
+themselves are only read for the edges of a period, or for single days of owners. Conditions are parameters throughout.
 """
 
 from collections.abc import Iterable
@@ -28,6 +28,7 @@ class BasisChoice(StrEnum):
     COMPUTED = "computed"
     EFFECTIVE = "effective"
     BILLED = "billed"
+    ANY = "any"  # every line, for those who tell them apart; never summed as a whole
 
 
 class Sql(NamedTuple):
@@ -63,6 +64,11 @@ class CostScope:
     @property
     def days(self) -> int:
         return (self.end - self.first).days
+
+    @property
+    def is_about_items(self) -> bool:
+        """Whether a filter asks what was used or through which source."""
+        return self.offering_id is not None or self.source_id is not None or bool(self.provider or self.component)
 
     @property
     def is_about_owners(self) -> bool:
@@ -123,17 +129,16 @@ def whole_months(first: date, end: date) -> list[date]:
 def rows_of(
     actor: Actor, scope: CostScope, *, by_owner: bool = False, by_day: bool = False, only: Sql | None = None
 ) -> Sql:
-    """A relation of partial sums: day (a month's first day for a whole month), keys, and the measures.
+    """A relation of partial sums: day (a month's first day for a whole month of an owner), keys, and the measures.
 
-    `by_owner` keeps workloads apart, `by_day` keeps days apart; without them the smaller tables answer. `only` narrows
-    further, on the columns of the relation's tables.
+    `by_owner` keeps workloads apart, `by_day` keeps days apart. Without owners the days answer, whose number does not
+    grow with the workloads. `only` narrows further, on the columns of the relation's tables.
     """
-    owners = by_owner or scope.is_about_owners or not _sees_everybody(actor)
+    if not (by_owner or scope.is_about_owners or not _sees_everybody(actor)):
+        return _day_rows(actor, scope, scope.first, scope.end, only)
     months, edges = ([], [(scope.first, scope.end)]) if by_day else split(scope.first, scope.end)
     parts = [_month_rows(actor, scope, months, only)] if months else []
-    parts += [
-        _line_rows(actor, scope, *edge, only) if owners else _day_rows(actor, scope, *edge, only) for edge in edges
-    ]
+    parts += [_line_rows(actor, scope, *edge, only) for edge in edges]
     return Sql(" UNION ALL ".join(part.text for part in parts), tuple(v for part in parts for v in part.values))
 
 
@@ -186,6 +191,18 @@ def _month_rows(actor: Actor, scope: CostScope, months: list[date], only: Sql | 
     return Sql(f"SELECT {keys}, {_OF_ROLLUP} FROM costs_month t WHERE {where.text}", where.values)
 
 
+def ranking_rows_of(actor: Actor, scope: CostScope) -> Sql:
+    """Like `rows_of` by owner, with cost and requests alone, from far fewer rows; not for scopes about items."""
+    months, edges = split(scope.first, scope.end)
+    where = _where(Sql("t.charge_month = ANY(%s)", (months,)), _basis(scope.basis), _owner_filters(actor, scope))
+    columns = "SELECT t.workload_id, t.amount_org AS cost, t.requests FROM costs_owner_month t"
+    parts = [Sql(f"{columns} WHERE {where.text}", where.values)] if months else []
+    for first, end in edges:
+        lines = _line_rows(actor, scope, first, end, None)
+        parts.append(Sql(f"SELECT workload_id, cost, requests FROM ({lines.text}) l", lines.values))
+    return Sql(" UNION ALL ".join(part.text for part in parts), tuple(v for part in parts for v in part.values))
+
+
 def _day_rows(actor: Actor, scope: CostScope, first: date, end: date, only: Sql | None) -> Sql:
     where = _where(
         Sql("t.day >= %s AND t.day < %s", (first, end)), _filters(scope), _placed(actor, scope, "t.allocated"), only
@@ -224,7 +241,7 @@ def _filters(scope: CostScope) -> Sql:
 def _basis(basis: BasisChoice) -> Sql:
     if basis is BasisChoice.FULL:
         return Sql("t.role = 'counts' AND t.basis <> 'billed'")
-    return Sql("t.basis = %s", (basis.value,))
+    return Sql("") if basis is BasisChoice.ANY else Sql("t.basis = %s", (basis.value,))
 
 
 def _owner_filters(actor: Actor, scope: CostScope) -> Sql:

@@ -3,7 +3,7 @@
 Each is one statement, or two, whatever the number of workloads: groups are summed, sorted and paged in SQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -20,6 +20,7 @@ from apps.costs.selectors.scope import (
     Measures,
     Sql,
     measures_of,
+    ranking_rows_of,
     rows_of,
     sums,
 )
@@ -104,6 +105,7 @@ _GROUPS: Final[dict[Grouping, _Group]] = {
     Grouping.MONTH: _Group("date_trunc('month', x.day)::date"),
 }
 _IN_TIME: Final = (Grouping.DAY, Grouping.MONTH)
+_OF_OWNERS: Final = (Grouping.WORKLOAD, Grouping.COST_CENTRE)
 _SORTS: Final = {
     Order.COST: "g.cost",
     Order.REQUESTS: "g.requests",
@@ -231,7 +233,7 @@ def _page_of_keys(
     """The keys of one page: only what the order needs is summed over all groups."""
     group = _GROUPS[grouping]
     needs_before = sort.lstrip("-") == Order.CHANGE
-    rows = _both(actor, scope, before if needs_before else None, grouping)
+    rows = _ranked(actor, scope, before if needs_before else None, grouping, sort)
     statement = f"""
         SELECT g.key::text, count(*) OVER () FROM (
             SELECT {group.key} AS key, sum(x.cost) FILTER (WHERE NOT x.is_before) AS cost,
@@ -242,6 +244,13 @@ def _page_of_keys(
     """
     found = _fetch(statement, (*rows.values, limit, offset))
     return [row[0] for row in found], found[0][1] if found else 0
+
+
+def _ranked(actor: Actor, scope: CostScope, before: tuple[date, date] | None, grouping: Grouping, sort: str) -> Sql:
+    """Rows to rank groups by: from the narrow table of owners where it can tell."""
+    if grouping not in _OF_OWNERS or scope.is_about_items or sort.lstrip("-") == Order.TOKENS:
+        return _both(actor, scope, before, grouping)
+    return _told_apart(lambda each: ranking_rows_of(actor, each), scope, before)
 
 
 def _needed(measure: str, sort: str) -> str:
@@ -286,10 +295,16 @@ def _both(
 ) -> Sql:
     """Rows of the scope and of the days before, told apart by `is_before`."""
     group = _GROUPS[grouping] if grouping else _Group("")
+    return _told_apart(
+        lambda each: rows_of(actor, each, by_owner=group.by_owner, by_day=group.by_day, only=only), scope, before
+    )
+
+
+def _told_apart(rows_of_one: Callable[[CostScope], Sql], scope: CostScope, before: tuple[date, date] | None) -> Sql:
     scopes = [(scope, False)] + ([(scope.over(*before), True)] if before else [])
     parts = []
     for each, is_before in scopes:
-        rows = rows_of(actor, each, by_owner=group.by_owner, by_day=group.by_day, only=only)
+        rows = rows_of_one(each)
         parts.append(Sql(f"SELECT *, {is_before} AS is_before FROM ({rows.text}) r", rows.values))
     return Sql(" UNION ALL ".join(part.text for part in parts), tuple(v for part in parts for v in part.values))
 

@@ -127,10 +127,10 @@ def suggestion_for(identity: Identity) -> tuple[Suggestion, Workload] | None:
 
 
 def shares_by_month(*, actor: Actor, months: Sequence[date]) -> list[ShareOfMonth]:
-    """The unallocated share of each month's full cost; one statement on the monthly sums."""
+    """The unallocated share of each month's full cost, for months in a row; one statement on the daily sums."""
     rights.require(actor, Right.SEE_UNALLOCATED)
     with connection.cursor() as cursor:
-        cursor.execute(_SHARES, [list(months)])
+        cursor.execute(_SHARES, [months[0], periods.next_month(months[-1])])
         found = {month: (unallocated, full_cost) for month, unallocated, full_cost in cursor.fetchall()}
     nothing = (Decimal(0), Decimal(0))
     return [ShareOfMonth(month, *found.get(month, nothing)) for month in months]
@@ -235,7 +235,8 @@ def _guesses(spenders: Sequence[tuple[Identity, tuple[int, ...]]]) -> dict[int, 
 
 
 def _candidates() -> tuple[list[Candidate], dict[tuple[int, Any], int]]:
-    workloads = list(Workload.objects.active().exclude(state=Workload.State.CLOSED).select_related("cost_centre"))
+    known = Workload.objects.active().exclude(state=Workload.State.CLOSED)
+    workloads = list(known.values("pk", *_CANDIDATE_TEXTS, *_CANDIDATE_PLACE, "registered_for"))
     with connection.cursor() as cursor:
         cursor.execute(_MODELS_OF_WORKLOADS)
         models = {workload: frozenset(offerings) for workload, offerings in cursor.fetchall()}
@@ -244,29 +245,24 @@ def _candidates() -> tuple[list[Candidate], dict[tuple[int, Any], int]]:
         keys.setdefault(workload_id, set()).add(words_of(*(value for _, value in pairs)))
     candidates = [
         Candidate(
-            workload_id=workload.pk,
-            name=words_of(workload.name, workload.output_unit) | words_of(workload.slug),
-            place=words_of(workload.cost_centre.name, workload.cost_centre.code)
-            if workload.cost_centre
-            else frozenset(),
-            models=models.get(workload.pk, frozenset()),
-            keys=tuple(sorted(keys.get(workload.pk, set()), key=sorted)),
+            workload_id=row["pk"],
+            name=words_of(*(row[name] for name in _CANDIDATE_TEXTS)),
+            place=words_of(*(row[name] or "" for name in _CANDIDATE_PLACE)),
+            models=models.get(row["pk"], frozenset()),
+            keys=tuple(sorted(keys.get(row["pk"], set()), key=sorted)),
         )
-        for workload in workloads
+        for row in workloads
     ]
-    claims = {_claim(w.registered_for): w.pk for w in workloads if w.registered_for}
+    claims = {_claim(row["registered_for"]): row["pk"] for row in workloads if row["registered_for"]}
     return candidates, claims
-
-
-def _place(workload: Workload) -> frozenset[str]:
-    centre = workload.cost_centre
-    return words_of(centre.name, centre.code) if centre else frozenset()
 
 
 def _claim(claim: dict[str, Any]) -> tuple[int, Any]:
     return claim["source_id"], tuple(sorted((kind, value) for kind, value in claim["pairs"]))
 
 
+_CANDIDATE_TEXTS: Final = ("name", "output_unit", "slug")
+_CANDIDATE_PLACE: Final = ("cost_centre__name", "cost_centre__code")
 _MEASURES: Final = tuple(Measures.__slots__)  # in the order of `sums`
 
 
@@ -275,8 +271,9 @@ def _columns(of: str) -> str:
 
 
 _SHARES = """
-SELECT charge_month, coalesce(sum(amount_org) FILTER (WHERE workload_id IS NULL), 0), coalesce(sum(amount_org), 0)
-FROM costs_month WHERE charge_month = ANY(%s::date[]) AND role = 'counts' AND basis <> 'billed' GROUP BY charge_month
+SELECT date_trunc('month', day)::date, coalesce(sum(amount_org) FILTER (WHERE NOT allocated), 0),
+    coalesce(sum(amount_org), 0)
+FROM costs_day WHERE day >= %s AND day < %s AND role = 'counts' AND basis <> 'billed' GROUP BY 1
 """
 _COUNT = """
 SELECT count(DISTINCT identity_id) FROM costs_line
