@@ -322,11 +322,18 @@ JOIN costs_line l ON l.day = each::date AND l.identity_id = m.identity_id
     AND l.workload_id IS NOT DISTINCT FROM m.before AND l.role = 'counts' AND l.basis <> 'billed'
 GROUP BY 1, 2, 3
 """
+# The bill and what is nobody's from the daily sums, which are few; the workload's own by its index.
 _MONTH_TOTALS = """
-SELECT charge_month, coalesce(sum(amount_org), 0), coalesce(sum(amount_org) FILTER (WHERE workload_id IS NULL), 0),
-    coalesce(sum(amount_org) FILTER (WHERE workload_id = %(workload)s), 0)
-FROM costs_month
-WHERE charge_month = ANY(%(months)s::date[]) AND role = 'counts' AND basis <> 'billed' GROUP BY charge_month
+SELECT month, coalesce(bill, 0), coalesce(unallocated, 0), coalesce(own, 0)
+FROM unnest(%(months)s::date[]) month
+LEFT JOIN LATERAL (
+    SELECT sum(amount_org) AS bill, sum(amount_org) FILTER (WHERE NOT allocated) AS unallocated FROM costs_day
+    WHERE day >= month AND day < month + interval '1 month' AND role = 'counts' AND basis <> 'billed'
+) everybody ON true
+LEFT JOIN LATERAL (
+    SELECT sum(amount_org) AS own FROM costs_month
+    WHERE workload_id = %(workload)s AND charge_month = month AND role = 'counts' AND basis <> 'billed'
+) mine ON true
 """
 _HOURS = f"""
 WITH {_MOVED}

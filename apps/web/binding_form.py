@@ -7,7 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.forms.utils import flatatt
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from apps.core.actor import Actor
 from apps.core.errors import TollgateError
@@ -17,20 +20,39 @@ from apps.web.forms import DayInput
 from apps.workloads.models import BEGINNING, END, Workload
 
 
+class LongSelect(forms.Select):
+    """A list of thousands, drawn at once: Django draws each option by a template of its own."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        del renderer
+        chosen = str(value or "")
+        options = format_html_join(
+            "\n",
+            '<option value="{}"{}>{}</option>',
+            ((key, SafeString(" selected") if str(key) == chosen else "", label) for key, label in self.choices),
+        )
+        own = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
+        return format_html("<select{}>{}</select>", flatatt(own), options)
+
+
 class BindForm(forms.Form):
     """To which workload, from which day, until which (that day included); an empty day leaves the end open."""
 
     workload = forms.ModelChoiceField(
-        Workload.objects.none(), label="To workload", to_field_name="slug", empty_label="Pick a workload"
+        Workload.objects.none(),
+        label="To workload",
+        to_field_name="slug",
+        empty_label="Pick a workload",
+        widget=LongSelect,
     )
     first_day = forms.DateField(label="From", required=False, widget=DayInput())
     last_day = forms.DateField(label="Until", required=False, widget=DayInput())
 
-    def __init__(self, *args: Any, workloads: Sequence[Workload], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, workloads: Sequence["Bindable"], **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
         field: Any = self.fields["workload"]
         field.queryset = Workload.objects.active()
-        field.choices = [("", "Pick a workload"), *((w.slug, f"{w.name} · {w.ref}") for w in workloads)]
+        field.choices = [("", "Pick a workload"), *((each.slug, each.label) for each in workloads)]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -49,10 +71,23 @@ class BindForm(forms.Form):
         return first_hour_of(last + timedelta(days=1) if last else None) or END
 
 
-def bindable(actor: Actor) -> list[Workload]:
+@dataclass(frozen=True, slots=True)
+class Bindable:
+    """A workload as the list of choices needs it."""
+
+    slug: str
+    name: str
+    pk: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} · WL-{self.pk:03d}"
+
+
+def bindable(actor: Actor) -> list[Bindable]:
     """Workloads to which usage can be bound, by name."""
     found = Workload.objects.visible_to(actor).active().exclude(state=Workload.State.CLOSED)
-    return list(found.only("pk", "slug", "name").order_by("name"))
+    return [Bindable(*words) for words in found.order_by("name").values_list("slug", "name", "pk")]
 
 
 def first_hour_of(day: date | None) -> datetime | None:
@@ -66,11 +101,15 @@ def first_hour_of(day: date | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """A preview as the page draws it: the chosen month in full, the others in a line each."""
+    """A preview as the page draws it: the chosen month in full, the others in a line each.
+
+    Who binds for the whole organisation need not see the workload's own cost: `sees_cost` says whether they do.
+    """
 
     preview: BindPreview
     shown: MonthMove | None
     others: tuple[MonthMove, ...]
+    sees_cost: bool
 
     @property
     def moved(self) -> Decimal:
@@ -98,4 +137,6 @@ def look_ahead(
         return None
     shown = next((each for each in preview.months if each.month == month), None)
     shown = shown or (preview.months[-1] if preview.months else None)
-    return Moving(preview, shown, tuple(each for each in preview.months if each is not shown))
+    others = tuple(each for each in preview.months if each is not shown)
+    sees_cost = Workload.objects.money_visible_to(actor).filter(pk=preview.workload.pk).exists()
+    return Moving(preview, shown, others, sees_cost)

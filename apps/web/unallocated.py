@@ -34,7 +34,7 @@ from apps.costs.selectors.unallocated import (
     suggestion_for,
     unallocated_keys,
 )
-from apps.costs.suggestions import grounds_in_words
+from apps.costs.suggestions import Suggestion, grounds_in_words
 from apps.sources.models import Source
 from apps.usage.models import Identity
 from apps.web import figures, hooks
@@ -46,6 +46,7 @@ from apps.web.parts import Chip, Choice, Column, Crumb
 from apps.web.period import PeriodChoice, period_of
 from apps.web.queries import page_number, query_with
 from apps.web.workloads import unallocated_limit
+from apps.workloads.models import Workload
 from workers import imports as worker
 from workers.app import ring
 
@@ -66,6 +67,9 @@ FILE_HEADS: Final = (
 
 
 # --- The list ---------------------------------------------------------------------------------------------------------
+
+
+Guess = tuple[Suggestion, Workload] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,20 +288,21 @@ def bind(request: PageRequest, pk: int) -> HttpResponse:
     identity = get_identity_for(actor=request.actor, pk=pk)
     rights.require(request.actor, Right.ALLOCATE)
     period = period_of(request)
-    form = _form(request, identity, period)
+    guess = suggestion_for(identity)
+    form = _form(request, period, guess)
     if request.method == "POST" and form.is_valid() and _bound(request, form, identity):
         return HttpResponseRedirect(f"{reverse('unallocated:list')}?{period.query}")
     moving = look_ahead(request.actor, form, identity.pairs, identity.source, period.start) if form.is_bound else None
-    return _bind_page(request, identity, form, moving)
+    return _bind_page(request, identity, form, moving, guess)
 
 
-def _form(request: PageRequest, identity: Identity, period: PeriodChoice) -> BindForm:
+def _form(request: PageRequest, period: PeriodChoice, guess: Guess) -> BindForm:
     """Filled by what was sent; at first sight by the guess, from the first day of the period on."""
     workloads = bindable(request.actor)
     if request.method == "POST":
         return BindForm(request.POST, workloads=workloads)
     values = {name: request.GET[name] for name in ("workload", "first_day", "last_day") if name in request.GET}
-    if "workload" not in values and (guess := suggestion_for(identity)):
+    if "workload" not in values and guess:
         values["workload"] = guess[1].slug
     values.setdefault("first_day", period.start.isoformat())
     if not values.get("workload"):
@@ -319,8 +324,9 @@ def _bound(request: PageRequest, form: BindForm, identity: Identity) -> bool:
     return True
 
 
-def _bind_page(request: PageRequest, identity: Identity, form: BindForm, moving: Moving | None) -> HttpResponse:
-    guess = suggestion_for(identity)
+def _bind_page(
+    request: PageRequest, identity: Identity, form: BindForm, moving: Moving | None, guess: Guess
+) -> HttpResponse:
     context = {
         "identity": identity,
         "form": form,

@@ -132,7 +132,7 @@ def bindings(request: PageRequest, slug: str) -> HttpResponse:
 def add_binding(request: PageRequest, slug: str) -> HttpResponse:
     workload = selectors.get_workload_for(actor=request.actor, ref=slug)
     rights.require(request.actor, Right.ALLOCATE)
-    form = PairsForm({**request.POST.dict(), "workload": workload.slug}, workloads=[workload])
+    form = PairsForm({**request.POST.dict(), "workload": workload.slug}, workloads=[])
     if form.is_valid():
         with errors_into(form):
             binding = bind(
@@ -169,8 +169,8 @@ def end_binding(request: PageRequest, slug: str, pk: int) -> HttpResponse:
 def _pairs_form(request: PageRequest, workload: Workload) -> tuple[PairsForm, Moving | None]:
     asked = {name: request.GET[name] for name in ("keys", "source", "first_day", "last_day") if name in request.GET}
     if not asked.get("keys") or not rights.rights_of(request.actor).may(Right.ALLOCATE):
-        return PairsForm(initial=asked, workloads=[workload]), None
-    form = PairsForm({**asked, "workload": workload.slug}, workloads=[workload])
+        return PairsForm(initial=asked, workloads=[]), None
+    form = PairsForm({**asked, "workload": workload.slug}, workloads=[])
     if not form.is_valid():
         return form, None
     period = period_of(request)

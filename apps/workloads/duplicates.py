@@ -33,13 +33,15 @@ class Description:
 
 
 def likely_duplicates(*, actor: Actor, about: Description, besides: Iterable[int] = ()) -> list[Likeness]:
-    """At most three of the register that read alike, the most alike first; `besides` are left out. One query."""
+    """At most three of the register that read alike, the most alike first; `besides` are left out. Two queries."""
     if len(about.name.strip()) < SHORTEST and len(about.purpose.strip()) < SHORTEST:
         return []
     register = Workload.objects.visible_to(actor).exclude(pk__in=list(besides))
-    known = list(register.select_related("cost_centre", "business_owner"))
-    found = [Likeness(known[at], score, grounds) for at, score, grounds in alike(about, [_described(w) for w in known])]
-    return found[:MOST]
+    known = list(register.values_list("pk", "name", "purpose", "output_unit"))
+    found = alike(about, [Description(*words) for _, *words in known])[:MOST]
+    owned = Workload.objects.select_related("cost_centre", "business_owner")
+    workloads = owned.in_bulk([known[at][0] for at, _, _ in found])
+    return [Likeness(workloads[known[at][0]], score, grounds) for at, score, grounds in found]
 
 
 def alike(about: Description, others: Sequence[Description]) -> list[tuple[int, float, str]]:
@@ -67,10 +69,6 @@ def _scores(text: str, others: Sequence[str]) -> Sequence[float]:
     )
     # One shared word of many is little, all words of a longer name are much: the mean of both tells them apart.
     return [float(one + other) / 2 for one, other in zip(shared, whole, strict=True)]
-
-
-def _described(workload: Workload) -> Description:
-    return Description(workload.name, workload.purpose, workload.output_unit)
 
 
 def _in_words(parts: Sequence[str]) -> str:
