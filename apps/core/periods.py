@@ -79,8 +79,12 @@ def _ensure_partition(table: str, month: date, lower: str, upper: str) -> None:
 
 
 def _exists(table: str) -> bool:
+    """Asks the catalogue's rows: `to_regclass` may still answer from before the wait for another's transaction."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s AND relnamespace = current_schema()::regnamespace)",
+            [table],
+        )
         return bool(cursor.fetchone()[0])
 
 

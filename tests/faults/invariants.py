@@ -7,7 +7,8 @@ time and in another way than by the rating: hour by hour, without owners, segmen
 from typing import Final
 
 from apps.costs import proof
-from tests.faults.ledger import Cursor
+from tests.books import rate_all
+from tests.faults.ledger import TABLES, Cursor, table_hash
 
 # Every hour at the price that held in it. No price for tokens that are there makes the hour's part unknown, as it does
 # its line; the sums below leave both out.
@@ -110,3 +111,24 @@ def check_ledger(cursor: Cursor, *, at_rest: bool = True) -> None:
         cursor.execute(sql.replace("%%", "%"))
         broken = cursor.fetchall()
         assert not broken, f"{promise}: {broken[:5]}"
+
+
+def check_rebuild(cursor: Cursor) -> None:
+    """Assert that lines and roll-ups are those that the hours, charges, owners and prices of now alone would give."""
+    before = {table: table_hash(cursor, table) for table in TABLES}
+    cursor.execute("DELETE FROM costs_line; DELETE FROM costs_month; DELETE FROM costs_day")
+    cursor.execute(_EVERY_DAY)
+    rate_all()
+    assert {table: table_hash(cursor, table) for table in TABLES} == before
+
+
+_EVERY_DAY: Final = """
+INSERT INTO costs_dirty_day (day, identity_id, reason, recorded_at)
+SELECT DISTINCT (h.hour AT TIME ZONE org.zone)::date, s.identity_id, 'test', now()
+FROM core_organisation org CROSS JOIN usage_hour h JOIN usage_series s ON s.id = h.series_id
+UNION
+SELECT day::date, c.identity_id, 'test', now()
+FROM core_organisation org CROSS JOIN usage_charge c,
+    generate_series((c.charge_start AT TIME ZONE org.zone)::date,
+        ((c.charge_end - interval '1 microsecond') AT TIME ZONE org.zone)::date, interval '1 day') day
+"""

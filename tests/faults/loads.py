@@ -62,9 +62,13 @@ class Used:
     currency: str | None = None
 
 
-def publish_hours(pull: Pull, rows: Mapping[Key, Used], work_dir: Path) -> Published:
+def write_hours(rows: Mapping[Key, Used], work_dir: Path) -> None:
     table = [{**asdict(key), **asdict(used), "hour": _naive(key.hour), "flags": 0} for key, used in rows.items()]
     pq.write_table(pa.Table.from_pylist(table, _HOURS), work_dir / "hours.parquet")
+
+
+def publish_hours(pull: Pull, rows: Mapping[Key, Used], work_dir: Path) -> Published:
+    write_hours(rows, work_dir)
     return _publish(pull, [key.hour for key in rows], work_dir)
 
 

@@ -28,7 +28,7 @@ OPTIONS = ("--source=logs", "--part=log", "--format=requests")
 
 @pytest.fixture
 def ingest(transactional_db: None, capsys: pytest.CaptureFixture[str]) -> Ingest:
-    """Runs the command with its reading process; the process of the command itself is left out, for it takes seconds."""
+    """Runs the command in this process and its reading process beside it: starting the former takes seconds."""
 
     def run(path: Path, *options: str) -> tuple[str, str]:
         capsys.readouterr()
