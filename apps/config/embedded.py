@@ -194,9 +194,12 @@ def attached() -> Iterator[None]:
 
 
 def restart_dead(say: Callable[[str], None]) -> None:
-    """Starts those servers again that have died, and says which. For somebody who is attached."""
+    """Starts those servers again that have died, and says which. For somebody who is attached.
+
+    One that lives and does not answer (all its connections are taken) is left alone: it will.
+    """
     paths = Paths(home())
-    dead = [server for server in servers(paths) if not server.answers()]
+    dead = [server for server in servers(paths) if server.process() is None]
     if not dead:
         return
     with locked(paths, "start.lock"):
