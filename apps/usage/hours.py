@@ -41,15 +41,16 @@ COUNT = "decimal(38, 0)"  # a sum of counts may go beyond 64 bits
 LONGEST_PERIOD_DAYS = 31
 
 
-@ibis.udf.scalar.builtin
-def trim(words: str) -> str:  # type: ignore[empty-body] # the engine's own
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def trim(words: str) -> str:  # type: ignore[empty-body]
     """Without blanks at the ends. Ibis' strip() minds tabs and line ends as well, at three times the time."""
 
 
 def check_requests(raw: ir.Table, clock: Clock) -> Checked:
     """Read every call of a request log and find what is wrong with it."""
+    raw = raw.mutate(naive=is_naive(raw.time, clock))
     rows = raw.mutate(
-        at=moment(raw.time, clock),
+        at=moment(raw.time, clock, raw.naive),
         who=_trimmed(raw, "usage_key"),
         delivered=_delivered(raw),
         **_counts(raw),
@@ -80,12 +81,13 @@ def requests_to_hours(checked: Checked, clock: Clock) -> ir.Table:
         bucket=_bucket(rows, "latency_ms_"),
         first_bucket=_bucket(rows, "ttft_ms_"),
     )
+    naive = is_naive(rows.time, clock)
     unknown_tokens = keyed.input_tokens_.isnull() | keyed.output_tokens_.isnull()
     marks = {
         Flag.STATUS_ASSUMED: keyed.delivered.isnull() if "status" in rows.columns else True,
         Flag.UPPER_BOUND: _unknown(keyed, "cached_input_tokens_"),
         Flag.TOKENS_MISSING: unknown_tokens & (keyed.call_kind != CALL_KINDS.index(fields.RETRY_FAILED)),
-        Flag.ZONE_ASSUMED: is_naive(keyed.time, clock),
+        Flag.ZONE_ASSUMED: naive if isinstance(naive, bool) else keyed.naive,
     }
     grouped = keyed.group_by(["reason", *KEY]).agg(
         rows=keyed.count(),

@@ -27,11 +27,12 @@ LARGEST_EXACT_FLOAT = 2**53
 
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]{1,9})?)?"
-ZONE = r" ?(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)"
-MOMENT = rf"^{DAY}([T ]{CLOCK}({ZONE})?)?$"
-ZONED = rf"[T ]{CLOCK}{ZONE}$"
-SOME_ZONE = r"[ZzU+-]"  # in what follows the minute of a time that is well written
-OFFSET = r"([+-])([0-9]{2}):?([0-9]{2})?$"
+SHIFT = r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?$"
+NAIVE = rf"^{DAY}([T ]{CLOCK})?$"
+IN_UTC = rf"^{DAY}[T ]{CLOCK} ?(Z|z|UTC)$"
+OFFSET = rf"^{DAY}[T ]{CLOCK} ?{SHIFT}"
+MOMENT = rf"{NAIVE}|{IN_UTC}|{OFFSET}"
+ZONED = rf"{IN_UTC}|{OFFSET}"
 
 SECONDS = {"s": 1, "ms": 1000, "h": 3600}
 EARLIEST = 1_420_070_400  # 2015-01-01, in seconds since 1970
@@ -162,8 +163,11 @@ def proves_range(value: ir.TimestampValue, clock: Clock) -> ir.BooleanValue:
     return value.between(_at(EARLIEST), _at(clock.latest))
 
 
-def moment(raw: ir.Value, clock: Clock) -> ir.TimestampValue:
-    """The UTC time as a naive timestamp, to the minute for text (ledgers keep hours, so leap seconds fall in place)."""
+def moment(raw: ir.Value, clock: Clock, naive: ir.BooleanValue | None = None) -> ir.TimestampValue:
+    """The UTC time as a naive timestamp, to the minute for text (ledgers keep hours, so leap seconds fall in place).
+
+    `naive` is a column that holds `is_naive` already; text is then not looked at twice for it.
+    """
     kind = raw.type()
     if kind.is_timestamp() and kind.timezone:
         return raw.cast("timestamp")
@@ -171,7 +175,7 @@ def moment(raw: ir.Value, clock: Clock) -> ir.TimestampValue:
         return _from_zone(raw.cast("timestamp"), clock)
     if clock.unit != "iso":
         return _at(0) + seconds(raw, clock).as_interval("s")
-    return _written(text(raw), clock)
+    return _written(text(raw), clock, is_naive(raw, clock) if naive is None else naive)
 
 
 def seconds(raw: ir.Value, clock: Clock) -> ir.IntegerValue:
@@ -187,7 +191,7 @@ def is_naive(raw: ir.Value, clock: Clock) -> ir.BooleanValue | bool:
     kind = raw.type()
     if kind.is_timestamp() or kind.is_date():
         return not (kind.is_timestamp() and kind.timezone)
-    return ~_after_minute(text(raw)).re_search(SOME_ZONE) if clock.unit == "iso" else False
+    return text(raw).re_search(NAIVE) if clock.unit == "iso" else False
 
 
 def check_moment(problems: Problems, name: str, raw: ir.Value, value: ir.TimestampValue) -> None:
@@ -204,24 +208,18 @@ def _at(epoch: int) -> ir.TimestampScalar:
     return ibis.literal(datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None), "timestamp")
 
 
-def _written(words: ir.StringValue, clock: Clock) -> ir.TimestampValue:
+def _written(words: ir.StringValue, clock: Clock, naive: ir.BooleanValue) -> ir.TimestampValue:
     """Read an ISO time. The first 16 characters are the minute; the rest can only move it by an offset."""
     minute = words.substr(0, 16).try_cast("timestamp")
-    rest = _after_minute(words)
     return ibis.cases(
-        (~words.re_search(MOMENT), ibis.null("timestamp")),
-        (~rest.re_search(SOME_ZONE), _from_zone(minute, clock)),
-        (rest.re_search(OFFSET), minute - _offset_minutes(rest).as_interval("m")),
-        else_=minute,
+        (naive, _from_zone(minute, clock)),
+        (words.re_search(IN_UTC), minute),
+        (words.re_search(OFFSET), minute - _offset_minutes(words).as_interval("m")),
     )
 
 
-def _after_minute(words: ir.StringValue) -> ir.StringValue:
-    return words.substr(16)
-
-
 def _offset_minutes(words: ir.StringValue) -> ir.IntegerValue:
-    sign, hours, minutes = (words.re_extract(OFFSET, group) for group in (1, 2, 3))
+    sign, hours, minutes = (words.substr(16).re_extract(SHIFT, group) for group in (1, 2, 3))
     size = hours.try_cast("int64") * 60 + minutes.nullif("").try_cast("int64").fill_null(0)
     return ibis.ifelse(sign == "-", -size, size)
 

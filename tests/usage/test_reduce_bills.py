@@ -167,7 +167,8 @@ def test_one_used_row_without_effective_cost_makes_that_column_unusable(tmp_path
 
 
 def test_bytes_run_to_larger_numbers_than_money(tmp_path: Path) -> None:
-    text = f"{HEADER},ConsumedQuantity,ConsumedUnit\n{HOUR},Usage,1,1,USD,{10**15},Bytes\n{HOUR},Usage,1,1,USD,{10**17},Bytes\n"
+    rows = "".join(f"{HOUR},Usage,1,1,USD,{quantity},Bytes\n" for quantity in (10**15, 10**17))
+    text = f"{HEADER},ConsumedQuantity,ConsumedUnit\n{rows}"
     result = reduce_text(tmp_path, text)
     assert [reject.reason for reject in result.rejects] == ["ConsumedQuantity: too large"]
     assert charges(tmp_path, "quantity, unit") == [(10**15, "Bytes")]
