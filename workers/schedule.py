@@ -5,7 +5,7 @@ from typing import Any
 from celery.schedules import crontab
 
 SCHEDULE: dict[str, dict[str, Any]] = {
-    "take imports that nobody rang for": {"task": "workers.imports.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "take imports nobody rang for": {"task": "workers.imports.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "price days that changed": {"task": "workers.imports.rate", "schedule": 10.0, "options": {"expires": 10}},
     "ask live sources": {"task": "workers.sources.pull_due", "schedule": 60.0, "options": {"expires": 60}},
     "delete what was kept long enough": {"task": "workers.imports.tidy", "schedule": crontab(minute=17)},

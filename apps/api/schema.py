@@ -24,7 +24,7 @@ class SchemaView(SpectacularAPIView):
 
 
 # Swagger's own styles stand in the page; nothing of a user is on it.
-@method_decorator(csp_update({"style-src": ["'unsafe-inline'"], "img-src": ["data:"]}), name="dispatch")  # type: ignore[arg-type]
+@method_decorator(csp_update({"style-src": ["'unsafe-inline'"], "img-src": ["data:"]}), name="dispatch")
 class DocsView(SpectacularSwaggerSplitView):
     permission_classes = (AllowAny,)
     authentication_classes = ()

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -137,12 +137,12 @@ class CloudEvent(serializers.Serializer[Any]):
 
     specversion = serializers.ChoiceField(choices=["1.0"])
     type = serializers.CharField(max_length=255)
-    source = serializers.SlugField(max_length=80, help_text="Short name of the Tollgate source.")
+    source = serializers.SlugField(max_length=80, help_text="Short name of the Tollgate source.")  # type: ignore[assignment]
     id = serializers.CharField(max_length=255)
     time = serializers.DateTimeField(required=False)
     datacontenttype = serializers.CharField(max_length=255, required=False)
     subject = serializers.CharField(max_length=255, required=False)
-    data = UsageData()
+    data = UsageData()  # type: ignore[assignment]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         start = attrs["data"].get("period_start") or _hour(attrs.get("time"))
@@ -168,14 +168,14 @@ class Problem(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     hint = serializers.CharField(required=False)
-    errors = serializers.JSONField(required=False)
+    errors = serializers.JSONField(required=False)  # type: ignore[assignment]
 
 
 class UsageView(APIView):
     """Send usage events."""
 
-    permission_classes: ClassVar = [scope(TokenScope.USAGE_WRITE)]
-    parser_classes: ClassVar = [JSONParser, CloudEventParser, CloudEventBatchParser]
+    permission_classes = (scope(TokenScope.USAGE_WRITE),)
+    parser_classes = (JSONParser, CloudEventParser, CloudEventBatchParser)
 
     @extend_schema(
         operation_id="send_usage",

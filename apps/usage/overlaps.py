@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -37,7 +38,7 @@ def overlaps_of(part: Part) -> list[Overlap]:
     return _read(_LOADED, [part.pk, part.source_id, part.pk])
 
 
-def _read(sql: str, parameters: list[object]) -> list[Overlap]:
+def _read(sql: str, parameters: list[Any]) -> list[Overlap]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return [Overlap(*row) for row in cursor.fetchall()]

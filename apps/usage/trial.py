@@ -221,7 +221,7 @@ def _rates(offering_ids: list[int]) -> Rates:
 
 def _row(
     values: Mapping[str, Any],
-    offerings: Mapping[tuple[str, str], Offering],
+    offerings: Mapping[tuple[str | None, str | None], Offering],
     identities: Mapping[str, int],
     rates: Rates,
 ) -> RowSeen:

@@ -15,11 +15,11 @@ from apps.sources import files
 from apps.sources.files import Stored
 
 
-class KeptFile(UploadedFile):
+class KeptFile(UploadedFile[bytes]):
     """A file of the request that lies where it will stay."""
 
     def __init__(self, stored: Stored, content_type: str) -> None:
-        super().__init__(File(None), stored.path.name, content_type, stored.size)  # type: ignore[arg-type]
+        super().__init__(File(None), stored.path.name, content_type, stored.size)
         self.stored = stored
 
 
@@ -59,7 +59,7 @@ class KeepingHandler(FileUploadHandler):
         except OSError as error:
             self._fail(f"The file could not be stored: {error.strerror}. {files.room_hint()}")
 
-    def file_complete(self, file_size: int) -> UploadedFile | None:  # noqa: ARG002
+    def file_complete(self, file_size: int) -> UploadedFile[bytes] | None:  # noqa: ARG002
         if self.problem or self._out is None:
             return None
         try:

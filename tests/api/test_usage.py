@@ -27,14 +27,25 @@ def token(world: World) -> str:
     return make_token(world)
 
 
-def make_token(world: World, *, scopes: tuple[str, ...] = ("usage:write",), source: str = "", person: str = "dan") -> str:
+def make_token(
+    world: World, *, scopes: tuple[str, ...] = ("usage:write",), source: str = "", person: str = "dan"
+) -> str:
     given = {"name": "Bot", "scopes": scopes, "valid_days": 30, "source_slug": source}
     return accounts.create_token(actor=actor(world.people[person]), **given)[1]
 
 
-def event(event_id: str = "1", *, source: str = "bot", time: str = "2026-10-24T08:59:59Z", **data: Any) -> dict[str, Any]:
+def event(
+    event_id: str = "1", *, source: str = "bot", time: str = "2026-10-24T08:59:59Z", **data: Any
+) -> dict[str, Any]:
     usage = {"usage_key": "search", "provider": "openai", "model": "gpt-4o", "requests": 3, "input_tokens": 900, **data}
-    return {"specversion": "1.0", "type": "tollgate.usage", "source": source, "id": event_id, "time": time, "data": usage}
+    return {
+        "specversion": "1.0",
+        "type": "tollgate.usage",
+        "source": source,
+        "id": event_id,
+        "time": time,
+        "data": usage,
+    }
 
 
 def send(token: str, body: Any, *, content_type: str = "application/cloudevents+json", **headers: str) -> Any:

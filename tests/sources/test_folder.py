@@ -173,7 +173,9 @@ def test_a_pattern_stays_inside_its_folder(incoming: Path, pattern: str) -> None
     assert "pattern" in registry()["folder"].Config(values).errors
 
 
-def test_a_link_that_is_swapped_in_later_is_refused_when_looking(source: Source, incoming: Path, tmp_path: Path) -> None:
+def test_a_link_that_is_swapped_in_later_is_refused_when_looking(
+    source: Source, incoming: Path, tmp_path: Path
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     incoming.rename(tmp_path / "moved")

@@ -233,9 +233,7 @@ def test_the_first_command_makes_organisation_and_source_and_says_so(
         (["--column=time=x"], "no column"),
     ],
 )
-def test_a_wrong_option_is_one_clear_sentence(
-    db: None, tmp_path: Path, options: list[str], sentence: str
-) -> None:
+def test_a_wrong_option_is_one_clear_sentence(db: None, tmp_path: Path, options: list[str], sentence: str) -> None:
     path = write(tmp_path, "a.csv", call_at("2025-11-03T14:10:00Z"))
     with pytest.raises(CommandError, match=sentence):
         call_command("ingest", str(path), "--source=logs", "--format=requests", *options)
@@ -247,8 +245,8 @@ def test_a_process_ends_with_1_and_a_sentence_when_there_is_no_file(
 ) -> None:
     done = run_command("ingest", "/nowhere/x.csv", "--source=logs", "--format=requests")
     assert done.returncode == 1
-    assert done.stderr.strip() == "CommandError: There is no file at /nowhere/x.csv. " + (
-        "Give a file, a folder or a glob such as 'logs/*.csv.gz'."
+    assert done.stderr.strip() == (
+        "CommandError: There is no file at /nowhere/x.csv. Give a file, a folder or a glob such as 'logs/*.csv.gz'."
     )
 
 

@@ -282,7 +282,9 @@ def test_an_import_killed_at_any_moment_leaves_the_same_ledger(transactional_db:
 
 def kill_while_running(pull: Pull, *, after: float) -> None:
     code = f"import django; django.setup(); from workers import imports; imports.run({pull.pk})"
-    process = subprocess.Popen([sys.executable, "-c", code], env=child_environment(), cwd=PROJECT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=child_environment(), cwd=PROJECT, stderr=subprocess.DEVNULL
+    )
     time.sleep(1.5 + after)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -304,7 +306,9 @@ def lapse_when_free(pull: Pull) -> None:
 
 def series_of(part: str) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT s.id FROM usage_series s JOIN sources_part p ON p.id = s.part_id WHERE p.name = %s", [part])
+        cursor.execute(
+            "SELECT s.id FROM usage_series s JOIN sources_part p ON p.id = s.part_id WHERE p.name = %s", [part]
+        )
         return [row[0] for row in cursor.fetchall()]
 
 

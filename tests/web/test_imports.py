@@ -48,7 +48,7 @@ def read(client: Client, pull: Pull, **more: Any) -> Any:
 
 
 def arriving() -> list[Path]:
-    return [path for path in (Path(os.environ["TOLLGATE_HOME"]) / "uploads").glob("arriving-*")]
+    return list((Path(os.environ["TOLLGATE_HOME"]) / "uploads").glob("arriving-*"))
 
 
 # --- File -------------------------------------------------------------------------------------------------------------
@@ -111,7 +111,9 @@ def test_a_file_that_lacks_a_field_asks_for_it(browser_of_cleo: Client) -> None:
     answer = read(browser_of_cleo, pull, **chosen)
     assert answer.status_code == 422
     assert "Missing from the file" in answer.content.decode()
-    answer = read(browser_of_cleo, pull, **chosen, **{"set-usage_key": "A", "set-model": "gpt-4o"}, zone="Europe/Berlin")
+    answer = read(
+        browser_of_cleo, pull, **chosen, **{"set-usage_key": "A", "set-model": "gpt-4o"}, zone="Europe/Berlin"
+    )
     assert answer.status_code == 302
     imports.run(pull.pk)
     assert f"{Hour.objects.get().hour:%d %H}" == "30 22"
@@ -219,7 +221,14 @@ def test_a_draft_is_cancelled(browser_of_cleo: Client) -> None:
 
 @pytest.mark.parametrize(
     ("name", "see", "manage"),
-    [("ada", 200, 302), ("cleo", 200, 302), ("dan", 200, 302), ("finn", 200, 403), ("eve", 403, 403), ("gus", 403, 403)],
+    [
+        ("ada", 200, 302),
+        ("cleo", 200, 302),
+        ("dan", 200, 302),
+        ("finn", 200, 403),
+        ("eve", 403, 403),
+        ("gus", 403, 403),
+    ],
 )
 def test_who_may_see_and_who_may_import(world: World, name: str, see: int, manage: int) -> None:
     client = log_in(world.people[name])
@@ -251,7 +260,14 @@ def test_a_platform_engineer_sees_no_money_of_an_import(world: World) -> None:
 def test_a_folder_is_added_by_its_form_and_its_path_is_checked(world: World, tmp_path: Path, settings: Any) -> None:
     settings.IMPORT_ROOTS = [str(tmp_path)]
     client = log_in(world.dan)
-    values = {"name": "Drops", "zone": "UTC", "pull_every_minutes": "5", "pattern": "*.csv", "format": "focus", "settle_seconds": "60"}
+    values = {
+        "name": "Drops",
+        "zone": "UTC",
+        "pull_every_minutes": "5",
+        "pattern": "*.csv",
+        "format": "focus",
+        "settle_seconds": "60",
+    }
     refused = client.post("/sources/new/folder/", {**values, "folder": "/etc"})
     assert refused.status_code == 422
     assert "may not be read" in refused.content.decode()

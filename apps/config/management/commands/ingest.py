@@ -47,7 +47,7 @@ class Command(BaseCommand):
         parser.add_argument("--again", action="store_true", help="load the same bytes although another part holds them")
         parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         try:
             pull = self._ingest(options)
         except TollgateError as error:
@@ -88,9 +88,7 @@ class Command(BaseCommand):
     def _make_organisation(self) -> None:
         if organisation.find() is None:
             made = organisation.make(actor=ACTOR, name=organisation.DEFAULT_NAME)
-            self._say(
-                f"Made the organisation '{made.name}' with {made.currency} and {made.zone}; the set-up pages can rename it."
-            )
+            self._say(f"Made the organisation '{made.name}' with {made.currency} and {made.zone}; it can be renamed.")
 
     def _say(self, sentence: str) -> None:
         """To the error output, so that `--json` prints JSON and nothing else."""
@@ -122,9 +120,9 @@ def _result(pull: Pull) -> dict[str, Any]:
 
 def _in_words(pull: Pull) -> str:
     """Figures a person wants first, one a line."""
-    totals = pull.totals
+    totals, where = pull.totals, f"into part '{pull.part.name}' of {pull.part.source.slug}"
     lines = [
-        f"{totals['rows_read']:,} rows read, {totals['rows_rejected']:,} rejected, into part '{pull.part.name}' of {pull.part.source.slug}.",
+        f"{totals['rows_read']:,} rows read, {totals['rows_rejected']:,} rejected, {where}.",
         f"{totals['hours_written']:,} ledger rows written, {totals['hours_unchanged']:,} unchanged.",
     ]
     if totals["rejected_file"]:

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--until", default="", metavar="T", help="end of the window, not included")
         parser.add_argument("--json", action="store_true", help="print the results as JSON and nothing else")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         try:
             since, until = _window(options["since"], options["until"])
             results = [_pull(source, since, until) for source in _chosen(options["slugs"])]
