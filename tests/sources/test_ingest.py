@@ -129,6 +129,27 @@ def test_the_aws_bill_is_stored_to_the_last_digit_and_out_of_scope(ingest: Inges
     assert result["requests"] is None
 
 
+@pytest.mark.parametrize(
+    ("name", "rows", "billed", "effective"),
+    [
+        ("cached_tokens_via_csp_marketplace", 2, "47.5", "47.5"),
+        ("drawdown_via_prepayment_ai_model_api", 3, "500000", "50"),
+        ("multi_model_usage", 4, "104.5", "104.5"),
+        ("per_token_ai_model_api", 2, "94.5", "94.5"),
+    ],
+)
+def test_the_focus_ai_examples_count_what_they_say(
+    ingest: Ingest, public_data: Path, name: str, rows: int, billed: str, effective: str
+) -> None:
+    """A drawdown: 500,000 were billed in advance, 50 of it were used; full cost takes what was used."""
+    result = ingest(public_data / f"focus/spec-ai-billing/{name}.csv", "--source=bill", "--format=focus")
+    assert (result["rows_read"], result["rows_rejected"], result["hours_written"]) == (rows, 0, rows)
+    assert Decimal(result["billed_cost"]) == Decimal(billed)
+    assert Decimal(result["effective_cost"]) == Decimal(effective)
+    assert Decimal(result["in_scope_cost"]) == Decimal(effective)
+    assert result["currency"] == "USD"
+
+
 # --- Parts ------------------------------------------------------------------------------------------------------------
 
 

@@ -1,17 +1,14 @@
 """A pull is taken by one worker, survives the death of that worker, and ends in exactly one way."""
 
 import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError
 from django.utils import timezone
 
 from apps.core.errors import Conflict, NotAllowed
@@ -20,7 +17,6 @@ from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.models import Part, Pull
 from apps.usage.models import Hour
-from tests.conftest import PROJECT, child_environment, wait_for
 from tests.world import MACHINE, World, actor
 from workers import imports
 
@@ -259,68 +255,6 @@ def test_uploads_are_deleted_a_week_later(db: None, log: Path) -> None:
     pull.refresh_from_db()
     assert pull.file_deleted_at is not None
     assert log.exists()  # a file that was read where it lies is not ours to delete
-
-
-@pytest.mark.slow
-def test_an_import_killed_at_any_moment_leaves_the_same_ledger(transactional_db: None, tmp_path: Path) -> None:
-    """Twenty kills of the worker's process at spread-out moments; the ledger's hash equals an undisturbed run."""
-    path = tmp_path / "big.csv"
-    hours = [f"2025-11-{day:02}T{hour:02}" for day in range(1, 29) for hour in range(24)]
-    path.write_text(HEADER + "".join(f"{h}:10:00Z,key-{k},openai,gpt-4o,{k},10\n" for h in hours for k in range(300)))
-    undisturbed = request_pull(path, part="calm")
-    imports.run(undisturbed.pk)
-    expected = ledger_hash("calm")
-    for number in range(20):
-        pull = request_pull(path, part="stormy", options={"again": True})
-        kill_while_running(pull, after=0.4 + number * 0.25)
-        Pull.objects.filter(pk=pull.pk).update(attempt=0)
-        lapse_when_free(pull)
-        imports.run_to_end(pull.pk)
-        assert ledger_hash("stormy") == expected
-        Hour.objects.filter(series_id__in=series_of("stormy")).delete() if number % 2 else None
-
-
-def kill_while_running(pull: Pull, *, after: float) -> None:
-    code = f"import django; django.setup(); from workers import imports; imports.run({pull.pk})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], env=child_environment(), cwd=PROJECT, stderr=subprocess.DEVNULL
-    )
-    time.sleep(1.5 + after)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def lapse_when_free(pull: Pull) -> None:
-    """The database notices the dead connection by itself, rolls back and lets go of the row."""
-
-    def lapsed() -> bool:
-        rows = Pull.objects.select_for_update(skip_locked=True).filter(pk=pull.pk)
-        return bool(list(rows)) and (rows.update(lease_until=timezone.now() - timedelta(seconds=1)) or True)
-
-    def attempt() -> bool:
-        with transaction.atomic():
-            return lapsed()
-
-    wait_for(attempt, seconds=30)
-
-
-def series_of(part: str) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT s.id FROM usage_series s JOIN sources_part p ON p.id = s.part_id WHERE p.name = %s", [part]
-        )
-        return [row[0] for row in cursor.fetchall()]
-
-
-def ledger_hash(part: str) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT md5(string_agg(concat_ws('|', i.pairs, s.offering_id, h.hour, h.requests, h.input, h.output), ';'"
-            " ORDER BY i.pairs, s.offering_id, h.hour)) FROM usage_hour h JOIN usage_series s ON s.id = h.series_id"
-            " JOIN usage_identity i ON i.id = s.identity_id JOIN sources_part p ON p.id = s.part_id WHERE p.name = %s",
-            [part],
-        )
-        return str(cursor.fetchone()[0])
 
 
 def raising(error: Exception) -> Callable[..., None]:

@@ -18,6 +18,8 @@ MOST_FILES = 20_000
 
 
 class FolderConfig(forms.Form):
+    field_order = ("folder", "pattern", "format", "settle_seconds", "columns", "constants", "time_unit", "time_origin")
+
     folder = forms.CharField(
         label="Folder", max_length=500, help_text="The full path on the machine on which Tollgate runs."
     )
