@@ -95,7 +95,7 @@ def totals_of_part(part_id: int) -> Totals:
 def totals_of_bill(part_id: int) -> Totals:
     """What of one part's charges is in scope, by effective cost (billed where that cannot be used)."""
     company = organisation.get()
-    values = {"part": part_id, "zone": company.zone, "currency": company.currency}
+    values: dict[str, Any] = {"part": part_id, "zone": company.zone, "currency": company.currency}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT currency FROM usage_charge WHERE part_id = %(part)s AND currency <> %(currency)s", values
@@ -103,7 +103,8 @@ def totals_of_bill(part_id: int) -> Totals:
         for (currency,) in cursor.fetchall():
             fx.ensure(currency, company.currency)
         cursor.execute(rating_sql.TOTALS_OF_CHARGES, values)
-        return Totals(*cursor.fetchone(), ())
+        total, unallocated, rows, unconverted = cursor.fetchone()
+    return Totals(total, unallocated, rows, unconverted, ())
 
 
 def _write_lines(cursor: CursorWrapper, first: date, last: date) -> int:
