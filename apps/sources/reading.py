@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -30,10 +29,8 @@ def reading_options(
         raise BadInput(f"'{zone}' is no time zone.", hint="Use a name such as Europe/Berlin or UTC.")
     if time_unit not in TIME_UNITS:
         raise BadInput(f"'{time_unit}' is no time unit.", hint=f"Use one of {', '.join(TIME_UNITS)}.")
-    if engine == "spark" and find_spec("pyspark") is None:
-        raise BadInput(
-            "The engine spark needs PySpark, which is not installed.", hint="Install pyspark, or leave out --engine."
-        )
+    if engine == "spark":
+        raise BadInput("The engine spark cannot be used yet.", hint="Leave out --engine; DuckDB reads any size.")
     options: dict[str, Any] = {
         "columns": dict(columns) if isinstance(columns, Mapping) else pairs(columns),
         "constants": pairs(constants),

@@ -9,124 +9,335 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('catalog', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("catalog", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Workload',
+            name="Workload",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=80, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('purpose', models.TextField(blank=True)),
-                ('output_unit', models.CharField(blank=True, help_text="One useful answer, such as 'ticket summary'.", max_length=60)),
-                ('audience', models.CharField(blank=True, choices=[('customer', 'Customers'), ('employee', 'Employees'), ('automation', 'No person: automation')], max_length=10)),
-                ('benefit', models.CharField(blank=True, choices=[('labour', 'It saves somebody time'), ('revenue', 'It brings in sales'), ('margin', 'It protects margin'), ('risk', 'It avoids a loss')], max_length=10)),
-                ('stage', models.CharField(choices=[('concept', 'Concept'), ('pilot', 'Pilot'), ('production', 'Production'), ('sunset', 'Sunset')], default='pilot', max_length=10)),
-                ('state', models.CharField(choices=[('draft', 'draft'), ('active', 'active'), ('suspended', 'suspended'), ('closed', 'closed')], default='draft', max_length=10)),
-                ('monthly_spend_expected', apps.core.money.MoneyField(help_text="What it may spend a month, in the organisation's currency.", null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('activated_at', models.DateTimeField(null=True)),
-                ('version', models.PositiveIntegerField(default=1, help_text='Counts edits: a stale page is told, not obeyed.')),
-                ('budget_owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='budget_workloads', to='accounts.person')),
-                ('business_owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='business_workloads', to='accounts.person')),
-                ('cost_centre', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='workloads', to='accounts.costcentre')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.person')),
-                ('technical_owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='technical_workloads', to='accounts.person')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=80, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("purpose", models.TextField(blank=True)),
+                (
+                    "output_unit",
+                    models.CharField(
+                        blank=True, help_text="One useful answer, such as 'ticket summary'.", max_length=60
+                    ),
+                ),
+                (
+                    "audience",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("customer", "Customers"),
+                            ("employee", "Employees"),
+                            ("automation", "No person: automation"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "benefit",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("labour", "It saves somebody time"),
+                            ("revenue", "It brings in sales"),
+                            ("margin", "It protects margin"),
+                            ("risk", "It avoids a loss"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("concept", "Concept"),
+                            ("pilot", "Pilot"),
+                            ("production", "Production"),
+                            ("sunset", "Sunset"),
+                        ],
+                        default="pilot",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "draft"),
+                            ("active", "active"),
+                            ("suspended", "suspended"),
+                            ("closed", "closed"),
+                        ],
+                        default="draft",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "monthly_spend_expected",
+                    apps.core.money.MoneyField(
+                        help_text="What it may spend a month, in the organisation's currency.", null=True
+                    ),
+                ),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("activated_at", models.DateTimeField(null=True)),
+                (
+                    "version",
+                    models.PositiveIntegerField(default=1, help_text="Counts edits: a stale page is told, not obeyed."),
+                ),
+                (
+                    "budget_owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="budget_workloads",
+                        to="accounts.person",
+                    ),
+                ),
+                (
+                    "business_owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="business_workloads",
+                        to="accounts.person",
+                    ),
+                ),
+                (
+                    "cost_centre",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="workloads",
+                        to="accounts.costcentre",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.person"
+                    ),
+                ),
+                (
+                    "technical_owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="technical_workloads",
+                        to="accounts.person",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'workloads_workload',
-                'ordering': ('name',),
+                "db_table": "workloads_workload",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Binding',
+            name="Binding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_id', models.BigIntegerField(null=True)),
-                ('pairs', models.JSONField(help_text='A list of [kind, value]; usage that has all of them matches.')),
-                ('valid_from', models.DateTimeField(default=datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))),
-                ('valid_to', models.DateTimeField(default=datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))),
-                ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('ended_at', models.DateTimeField(help_text='When it was taken back without a successor.', null=True)),
-                ('recorded_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.person')),
-                ('superseded_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='supersedes', to='workloads.binding')),
-                ('workload', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bindings', to='workloads.workload')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_id", models.BigIntegerField(null=True)),
+                ("pairs", models.JSONField(help_text="A list of [kind, value]; usage that has all of them matches.")),
+                (
+                    "valid_from",
+                    models.DateTimeField(default=datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)),
+                ),
+                (
+                    "valid_to",
+                    models.DateTimeField(default=datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)),
+                ),
+                ("recorded_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("ended_at", models.DateTimeField(help_text="When it was taken back without a successor.", null=True)),
+                (
+                    "recorded_by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.person"
+                    ),
+                ),
+                (
+                    "superseded_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="supersedes",
+                        to="workloads.binding",
+                    ),
+                ),
+                (
+                    "workload",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="bindings", to="workloads.workload"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'workloads_binding',
+                "db_table": "workloads_binding",
             },
         ),
         migrations.CreateModel(
-            name='Attribution',
+            name="Attribution",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('identity_id', models.BigIntegerField()),
-                ('valid_from', models.DateTimeField()),
-                ('valid_to', models.DateTimeField()),
-                ('binding', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workloads.binding')),
-                ('workload', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='attributions', to='workloads.workload')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("identity_id", models.BigIntegerField()),
+                ("valid_from", models.DateTimeField()),
+                ("valid_to", models.DateTimeField()),
+                (
+                    "binding",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workloads.binding"
+                    ),
+                ),
+                (
+                    "workload",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="attributions",
+                        to="workloads.workload",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'workloads_attribution',
+                "db_table": "workloads_attribution",
             },
         ),
         migrations.CreateModel(
-            name='WorkloadRevision',
+            name="WorkloadRevision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('failure_severity', models.CharField(blank=True, choices=[('little', 'Little: somebody redoes it'), ('cost', 'A cost: a refund, a wrong order'), ('serious', 'Serious: customer, law, safety')], max_length=10)),
-                ('failure_cost', apps.core.money.MoneyField(help_text="Money lost per wrong or missing answer, organisation's currency.", null=True)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('latency_band', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='catalog.latencyband')),
-                ('recorded_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.person')),
-                ('value_tier', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='catalog.valuetier')),
-                ('workload', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='revisions', to='workloads.workload')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("version", models.PositiveIntegerField()),
+                (
+                    "failure_severity",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("little", "Little: somebody redoes it"),
+                            ("cost", "A cost: a refund, a wrong order"),
+                            ("serious", "Serious: customer, law, safety"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "failure_cost",
+                    apps.core.money.MoneyField(
+                        help_text="Money lost per wrong or missing answer, organisation's currency.", null=True
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("recorded_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "latency_band",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to="catalog.latencyband"),
+                ),
+                (
+                    "recorded_by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.person"
+                    ),
+                ),
+                (
+                    "value_tier",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to="catalog.valuetier"),
+                ),
+                (
+                    "workload",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="revisions", to="workloads.workload"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'workloads_revision',
-                'ordering': ('workload', 'version'),
+                "db_table": "workloads_revision",
+                "ordering": ("workload", "version"),
             },
         ),
         migrations.AddConstraint(
-            model_name='workload',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='workloads_name_not_blank'),
+            model_name="workload",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("name", ""), _negated=True), name="workloads_name_not_blank"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workload',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('monthly_spend_expected__isnull', True), ('monthly_spend_expected__lt', Decimal('100000000000000000000')), _connector='OR'), models.Q(('monthly_spend_expected__isnull', True), ('monthly_spend_expected__gte', 0), _connector='OR')), name='workloads_spend_is_positive'),
+            model_name="workload",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("monthly_spend_expected__isnull", True),
+                        ("monthly_spend_expected__lt", Decimal("100000000000000000000")),
+                        _connector="OR",
+                    ),
+                    models.Q(
+                        ("monthly_spend_expected__isnull", True), ("monthly_spend_expected__gte", 0), _connector="OR"
+                    ),
+                ),
+                name="workloads_spend_is_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workload',
-            constraint=models.CheckConstraint(condition=models.Q(('state', 'draft'), models.Q(('activated_at__isnull', False), ('budget_owner__isnull', False), ('business_owner__isnull', False), ('cost_centre__isnull', False), ('technical_owner__isnull', False), models.Q(('output_unit', ''), _negated=True), models.Q(('audience', ''), _negated=True), models.Q(('purpose', ''), _negated=True)), _connector='OR'), name='workloads_active_is_complete'),
+            model_name="workload",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("state", "draft"),
+                    models.Q(
+                        ("activated_at__isnull", False),
+                        ("budget_owner__isnull", False),
+                        ("business_owner__isnull", False),
+                        ("cost_centre__isnull", False),
+                        ("technical_owner__isnull", False),
+                        models.Q(("output_unit", ""), _negated=True),
+                        models.Q(("audience", ""), _negated=True),
+                        models.Q(("purpose", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="workloads_active_is_complete",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='binding',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_from__lt', models.F('valid_to'))), name='workloads_binding_half_open'),
+            model_name="binding",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("valid_from__lt", models.F("valid_to"))), name="workloads_binding_half_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attribution',
-            constraint=models.UniqueConstraint(fields=('identity_id', 'valid_from'), name='workloads_attribution_gapless'),
+            model_name="attribution",
+            constraint=models.UniqueConstraint(
+                fields=("identity_id", "valid_from"), name="workloads_attribution_gapless"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attribution',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_from__lt', models.F('valid_to'))), name='workloads_attribution_half_open'),
+            model_name="attribution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("valid_from__lt", models.F("valid_to"))), name="workloads_attribution_half_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workloadrevision',
-            constraint=models.UniqueConstraint(fields=('workload', 'version'), name='workloads_revision_version'),
+            model_name="workloadrevision",
+            constraint=models.UniqueConstraint(fields=("workload", "version"), name="workloads_revision_version"),
         ),
         migrations.AddConstraint(
-            model_name='workloadrevision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('failure_cost__isnull', True), ('failure_cost__lt', Decimal('100000000000000000000')), _connector='OR'), models.Q(('failure_cost__isnull', True), ('failure_cost__gte', 0), _connector='OR')), name='workloads_failure_cost_is_positive'),
+            model_name="workloadrevision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("failure_cost__isnull", True),
+                        ("failure_cost__lt", Decimal("100000000000000000000")),
+                        _connector="OR",
+                    ),
+                    models.Q(("failure_cost__isnull", True), ("failure_cost__gte", 0), _connector="OR"),
+                ),
+                name="workloads_failure_cost_is_positive",
+            ),
         ),
     ]

@@ -4,20 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('workloads', '0001_initial'),
+        ("workloads", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='workload',
-            name='differs_from',
-            field=models.JSONField(default=list, help_text='Ids of workloads that look alike and are not, says who registered it.'),
+            model_name="workload",
+            name="differs_from",
+            field=models.JSONField(
+                default=list, help_text="Ids of workloads that look alike and are not, says who registered it."
+            ),
         ),
         migrations.AddField(
-            model_name='workload',
-            name='registered_for',
-            field=models.JSONField(help_text='The usage it was registered for: source_id and pairs, to be bound once it is active.', null=True),
+            model_name="workload",
+            name="registered_for",
+            field=models.JSONField(
+                help_text="The usage it was registered for: source_id and pairs, to be bound once it is active.",
+                null=True,
+            ),
         ),
     ]
