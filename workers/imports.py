@@ -308,14 +308,14 @@ def _result_of(code: int, work: Path) -> dict[str, Any]:
     if code == 0:
         result: dict[str, Any] = said[-1]["result"]
         return result
-    error = said[-1].get("error") if said else None
-    if code == REFUSED and error:
-        raise BadInput(error["message"], hint=error["hint"])
     if code < 0:
         raise Interrupted(f"The reading process was stopped by signal {-code}, perhaps for want of memory.")
+    error = said[-1].get("error") if said else None
     detail = error["message"] if error else _last_line(work / "errors.txt")
     if any(words in detail for words in FULL):
         raise BadInput("The disk is full: there is no room for the working files.", hint=files.room_hint())
+    if code == REFUSED and error:
+        raise BadInput(detail, hint=error["hint"])
     log.error("reading failed with code %s: %s", code, detail)
     raise BadInput("The file cannot be read.", hint=detail[:500])
 
