@@ -47,3 +47,5 @@ from apps.config.settings import *  # noqa: E402, F403
 
 # The real hasher is slow on purpose; tests/accounts proves it with the setting of the application.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Looked up when asked for: each test's browser would otherwise read the whole folder of static files first.
+WHITENOISE_AUTOREFRESH = True

@@ -2,12 +2,16 @@
 
 from django.urls import path
 
+from apps.api.costs import CostsView
 from apps.api.schema import DocsView, SchemaView
 from apps.api.usage import UsageView
+from apps.api.workloads import WorkloadsView
 
 app_name = "api"
 
 urlpatterns = [
+    path("costs/", CostsView.as_view(), name="costs"),
+    path("workloads/", WorkloadsView.as_view(), name="workloads"),
     path("usage/", UsageView.as_view(), name="usage"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(url_name="api:schema"), name="docs"),

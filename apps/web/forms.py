@@ -9,7 +9,7 @@ from django.forms import BaseForm, DateInput
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
-from apps.core.errors import NotFound, TollgateError
+from apps.core.errors import NotAllowed, NotFound, TollgateError
 
 
 class DayInput(DateInput):
@@ -39,10 +39,13 @@ def errors_into(form: BaseForm) -> Iterator[None]:
 
 @contextmanager
 def errors_said(request: HttpRequest, done: str = "") -> Iterator[None]:
-    """For a button without a form: says what was done, or why not, on the page that follows."""
+    """For a button without a form: says what was done, or why not, on the page that follows.
+
+    What one may not do at all is no such answer: it stays a 403.
+    """
     try:
         yield
-    except NotFound:
+    except (NotAllowed, NotFound):
         raise
     except TollgateError as error:
         messages.error(request, str(error))

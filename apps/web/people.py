@@ -29,6 +29,7 @@ from apps.accounts.selectors import (
 from apps.accounts.services.invitations import SentInvitation
 from apps.core import organisation
 from apps.core.actor import Actor
+from apps.core.errors import NotFound
 from apps.web import hooks
 from apps.web.accounts import address_of_invitation
 from apps.web.exports import table_response
@@ -245,6 +246,8 @@ def _grant_by(form: GrantForm, actor: Actor, person: Person) -> RoleGrant:
 @require_POST
 def end_grant(request: PageRequest, pk: int, grant_pk: int) -> HttpResponse:
     held = get_grant_for(actor=request.actor, pk=grant_pk)
+    if held.person_id != pk:
+        raise NotFound("This role does not exist.")
     with errors_said(request, f"{held.person.name} is no longer {held.get_role_display()}."):
         accounts.end_role(actor=request.actor, grant=held)
     return redirect("people:detail", pk=pk)

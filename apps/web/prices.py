@@ -30,6 +30,7 @@ from apps.core.errors import TollgateError
 from apps.costs.selectors.unpriced import unpriced_tokens
 from apps.web import hooks
 from apps.web.exports import Cell, table_response
+from apps.web.forms import posted
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice, Column, Crumb
 from apps.web.prices_forms import (
@@ -204,7 +205,7 @@ def add_rate(request: PageRequest, pk: int) -> HttpResponse:
     rights.require(request.actor, Right.EDIT_RATES)
     today = timezone.localdate().replace(day=1)
     form = ContractForm(
-        request.POST or None, initial={"currency": organisation.get().currency, "valid_from": today, "prompt_band": 0}
+        posted(request), initial={"currency": organisation.get().currency, "valid_from": today, "prompt_band": 0}
     )
     if request.method == "POST" and form.is_valid():
         saved = _try(form, lambda: catalog.add_contract_rate(actor=request.actor, offering=found, **form.values()))
@@ -243,7 +244,7 @@ def correct_rate(request: PageRequest, pk: int) -> HttpResponse:
 def end_rate(request: PageRequest, pk: int) -> HttpResponse:
     rate = selectors.get_contract_rate_for(actor=request.actor, pk=pk)
     rights.require(request.actor, Right.EDIT_RATES)
-    form = EndForm(request.POST or None)
+    form = EndForm(posted(request))
     if request.method == "POST" and form.is_valid():
         valid_to = start_of_day(form.cleaned_data["last_day"] + timedelta(days=1))
         reason = form.cleaned_data["reason"]

@@ -190,8 +190,8 @@ def _make(actor: Actor, connector: type[Connector], form: SourceForm, config: fo
 @login_required
 @require_http_methods(["GET", "POST"])
 def edit(request: PageRequest, slug: str) -> HttpResponse:
-    require(request.actor, Right.MANAGE_SOURCES)
     source = _source(request, slug)
+    require(request.actor, Right.MANAGE_SOURCES)
     connector = type(connector_of(source))
     initial = {"name": source.name, "zone": source.zone, "pull_every_minutes": source.pull_every_minutes or ""}
     form = SourceForm(posted(request), has_schedule=_is_pulled(connector), initial=initial)
@@ -227,8 +227,8 @@ def _change(actor: Actor, source: Source, connector: type[Connector], form: Sour
 @require_POST
 def pull_now(request: PageRequest, slug: str) -> HttpResponse:
     """Ask the source at once; reading what it has goes on in the background."""
-    require(request.actor, Right.MANAGE_SOURCES)
     source = _source(request, slug)
+    require(request.actor, Right.MANAGE_SOURCES)
     with errors_said(request, "Asked for whatever is new. What is found appears below."):
         connector_of(source).check()
         ring(asking.pull, source.pk)
@@ -238,8 +238,8 @@ def pull_now(request: PageRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 def check(request: PageRequest, slug: str) -> HttpResponse:
-    require(request.actor, Right.MANAGE_SOURCES)
     source = _source(request, slug)
+    require(request.actor, Right.MANAGE_SOURCES)
     with errors_said(request):
         messages.success(request, connector_of(source).check())
     return redirect("sources:detail", slug=source.slug)
@@ -266,8 +266,8 @@ def resume(request: PageRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 def set_role(request: PageRequest, slug: str) -> HttpResponse:
-    require(request.actor, Right.MANAGE_SOURCES)
     source = _source(request, slug)
+    require(request.actor, Right.MANAGE_SOURCES)
     form = RoleForm(request.POST, actor=request.actor)
     if form.is_valid():
         with errors_into(form):
