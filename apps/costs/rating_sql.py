@@ -68,7 +68,8 @@ LEFT JOIN LATERAL (
 # Prices are per 1,000,000 tokens; multiplying by 0.000001 is exact where dividing is not. An unknown token count adds
 # nothing (its tokens stand in another type), a known one without a price makes the amount NULL; where an accelerator of
 # our own is paid by the hour, its tokens cost nothing more. Idle GPU time is what the allocated time costs less what
-# its busy share costs, so that the two add up to the last digit.
+# its busy share costs, so that the two add up to the last digit. Costs that the source reports in several currencies
+# stay apart.
 HOUR_LINES = """
 CREATE TEMP TABLE costs_new ON COMMIT DROP AS
 WITH summed AS (
@@ -76,11 +77,12 @@ WITH summed AS (
         sum(h.input) AS input, sum(h.cached) AS cached, sum(h.cache_write) AS cache_write,
         sum(h.cache_write_1h) AS cache_write_1h, sum(h.output) AS output, sum(h.reasoning) AS reasoning,
         sum(h.gpu_seconds) AS gpu_seconds, sum(coalesce(h.gpu_busy_seconds, h.gpu_seconds)) AS gpu_busy_seconds,
-        sum(h.reported_cost) AS reported_cost, max(h.currency) AS reported_currency, bit_or(h.flags) AS flags
+        sum(h.reported_cost) AS reported_cost, bit_or(h.flags) AS flags,
+        CASE WHEN h.reported_cost IS NOT NULL THEN h.currency END AS reported_currency
     FROM usage_hour h
     JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
     WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
-    GROUP BY 1, 2
+    GROUP BY 1, 2, reported_currency
 ), counted AS (
     SELECT s.*, g.identity_id, g.offering_id, g.call_kind, g.source_id, g.workload_id, g.token_role, g.gpu_role,
         g.price_currency,

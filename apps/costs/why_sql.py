@@ -30,11 +30,11 @@ WITH summed AS MATERIALIZED (
         sum(h.cache_write_1h) AS cache_write_1h, sum(h.output) AS output, sum(h.reasoning) AS reasoning,
         sum(h.requests) AS requests, sum(h.gpu_seconds) AS gpu_seconds,
         sum(coalesce(h.gpu_busy_seconds, h.gpu_seconds)) AS gpu_busy_seconds,
-        sum(h.reported_cost) AS reported, max(h.currency) AS reported_currency
+        sum(h.reported_cost) AS reported, CASE WHEN h.reported_cost IS NOT NULL THEN h.currency END AS reported_currency
     FROM usage_hour h
     JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
     WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
-    GROUP BY 1, 2
+    GROUP BY 1, 2, reported_currency
 ), counted AS MATERIALIZED (
     SELECT s.*, g.series_id, g.identity_id, g.offering_id, g.call_kind, g.source_id, g.workload_id, g.token_role,
         g.gpu_role, g.rate_id, coalesce(g.price_currency, %(currency)s) AS price_currency, g.gpu_hour_price, p.*,

@@ -50,6 +50,11 @@ TABLES: Final = {
     "costs_day": f"""
         SELECT {_SOURCE} AS source, x.day, x.allocated, o.provider, o.name, x.component, x.basis, x.role, x.currency,
             {_MEASURES} FROM costs_day x {_NAMES.replace("w.id = x.workload_id", "false")} WHERE {_OF}""",
+    # This one knows no source: of one source alone it says nothing.
+    "costs_owner_month": """
+        SELECT x.charge_month, w.slug, x.basis, x.role, x.amount_org, x.requests, x.lines
+        FROM costs_owner_month x LEFT JOIN workloads_workload w ON w.id = x.workload_id
+        WHERE %(source)s::text IS NULL""",
 }
 
 

@@ -20,6 +20,7 @@ from apps.catalog.bands import ServiceTier
 from apps.core import organisation
 from apps.core.errors import TollgateError
 from apps.costs import attribution
+from apps.costs.models import Line
 from apps.sources.models import Pull, Source
 from apps.usage.models import Charge
 from apps.workloads.models import BEGINNING, END, Binding, Workload
@@ -234,4 +235,19 @@ def test_any_order_of_many_events_leads_to_the_same_ledger(db: None, zone: str) 
 def test_the_fingerprint_sees_every_table(db: None) -> None:
     nothing = hashlib.sha256(b"").hexdigest()
     with connection.cursor() as cursor:
-        assert ledger_hash(cursor) == hashlib.sha256(" ".join([nothing] * 5).encode()).hexdigest()
+        assert ledger_hash(cursor) == hashlib.sha256(" ".join([nothing] * 6).encode()).hexdigest()
+
+
+def test_reported_costs_in_two_currencies_on_one_day_stay_apart(db: None, tmp_path: Path) -> None:
+    """No price is known, so what the source says counts: 3 USD in one hour, 5 EUR in the next, 2 USD later."""
+    reported = {0: (3, "USD"), 1: (5, "EUR"), 4: (2, "USD")}
+    rows = {
+        Key("A", "nobody-knows", HOURS[hour]): Used(1, 100, output=10, reported_cost=Decimal(cost), currency=currency)
+        for hour, (cost, currency) in reported.items()
+    }
+    publish_hours(make_pull(make_source(), "log"), rows, tmp_path)
+    rate_all()
+    found = {(line.day.day, line.currency): (line.amount, line.quantity) for line in Line.objects.all()}
+    assert found == {(30, "USD"): (3, 110), (30, "EUR"): (5, 110), (31, "USD"): (2, 110)}
+    with connection.cursor() as cursor:
+        check_ledger(cursor)
