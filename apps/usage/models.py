@@ -1,4 +1,4 @@
-"""Usage as it was reported: who spent (identity), on what (series), how much in each hour, and bills at their own width."""
+"""Usage as it was reported: who spent (identity), on what (series), how much an hour, and bills at their own width."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -109,7 +109,9 @@ class Charge(models.Model):
     category = models.CharField(max_length=40)
     charge_class = models.CharField(max_length=40, db_column="class", blank=True)
     identity = models.ForeignKey(Identity, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
-    offering = models.ForeignKey(Offering, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    offering = models.ForeignKey(
+        Offering, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
     provider = models.TextField()
     service_category = models.TextField()
     meter = models.TextField()
