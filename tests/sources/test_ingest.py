@@ -248,7 +248,7 @@ def test_the_first_command_makes_organisation_and_source_and_says_so(
     [
         (["--column=time"], "field=value"),
         (["--zone=Mars/Olympus"], "no time zone"),
-        (["--engine=spark"], "PySpark"),
+        (["--engine=spark"], "spark cannot be used yet"),
         (["--time-origin=soon"], "no date and time"),
         (["--column=prompt=x"], "no field"),
         (["--column=time=x"], "no column"),

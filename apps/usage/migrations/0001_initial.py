@@ -8,113 +8,174 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalog', '0001_initial'),
-        ('sources', '0001_initial'),
+        ("catalog", "0001_initial"),
+        ("sources", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Charge',
+            name="Charge",
             fields=[
-                ('pk', models.CompositePrimaryKey('part_id', 'charge_start', 'row_digest', 'occurrence', 'revision', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('charge_start', models.DateTimeField()),
-                ('charge_end', models.DateTimeField()),
-                ('row_digest', models.CharField(max_length=64)),
-                ('occurrence', models.IntegerField()),
-                ('revision', models.SmallIntegerField(default=0)),
-                ('pull_id', models.BigIntegerField()),
-                ('billing_month', models.DateField(null=True)),
-                ('category', models.CharField(max_length=40)),
-                ('charge_class', models.CharField(blank=True, db_column='class', max_length=40)),
-                ('provider', models.TextField()),
-                ('service_category', models.TextField()),
-                ('meter', models.TextField()),
-                ('quantity', apps.core.money.MoneyField(null=True)),
-                ('unit', models.TextField()),
-                ('billed', apps.core.money.MoneyField()),
-                ('effective', apps.core.money.MoneyField(help_text="None where the file's EffectiveCost cannot be used: billed is taken.", null=True)),
-                ('list', apps.core.money.MoneyField(null=True)),
-                ('currency', models.CharField(max_length=3)),
-                ('in_scope', models.BooleanField()),
-                ('accrued', models.BooleanField(help_text='Longer than a month: effective cost is accrued by day.')),
-                ('extra', models.JSONField(default=dict)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "part_id",
+                        "charge_start",
+                        "row_digest",
+                        "occurrence",
+                        "revision",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("charge_start", models.DateTimeField()),
+                ("charge_end", models.DateTimeField()),
+                ("row_digest", models.CharField(max_length=64)),
+                ("occurrence", models.IntegerField()),
+                ("revision", models.SmallIntegerField(default=0)),
+                ("pull_id", models.BigIntegerField()),
+                ("billing_month", models.DateField(null=True)),
+                ("category", models.CharField(max_length=40)),
+                ("charge_class", models.CharField(blank=True, db_column="class", max_length=40)),
+                ("provider", models.TextField()),
+                ("service_category", models.TextField()),
+                ("meter", models.TextField()),
+                ("quantity", apps.core.money.MoneyField(null=True)),
+                ("unit", models.TextField()),
+                ("billed", apps.core.money.MoneyField()),
+                (
+                    "effective",
+                    apps.core.money.MoneyField(
+                        help_text="None where the file's EffectiveCost cannot be used: billed is taken.", null=True
+                    ),
+                ),
+                ("list", apps.core.money.MoneyField(null=True)),
+                ("currency", models.CharField(max_length=3)),
+                ("in_scope", models.BooleanField()),
+                ("accrued", models.BooleanField(help_text="Longer than a month: effective cost is accrued by day.")),
+                ("extra", models.JSONField(default=dict)),
             ],
             options={
-                'db_table': 'usage_charge',
-                'managed': False,
+                "db_table": "usage_charge",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Hour',
+            name="Hour",
             fields=[
-                ('pk', models.CompositePrimaryKey('series_id', 'hour', 'revision', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('series_id', models.BigIntegerField()),
-                ('hour', models.DateTimeField()),
-                ('revision', models.SmallIntegerField(default=0)),
-                ('pull_id', models.BigIntegerField()),
-                ('requests', models.BigIntegerField(null=True)),
-                ('input', models.BigIntegerField(null=True)),
-                ('cached', models.BigIntegerField(null=True)),
-                ('cache_write', models.BigIntegerField(null=True)),
-                ('cache_write_1h', models.BigIntegerField(null=True)),
-                ('output', models.BigIntegerField(null=True)),
-                ('reasoning', models.BigIntegerField(null=True)),
-                ('gpu_seconds', apps.core.money.MoneyField(null=True)),
-                ('gpu_busy_seconds', apps.core.money.MoneyField(null=True)),
-                ('reported_cost', apps.core.money.MoneyField(null=True)),
-                ('currency', models.CharField(max_length=3, null=True)),
-                ('latency_counts', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), null=True, size=None)),
-                ('latency_sum_ms', apps.core.money.MoneyField(null=True)),
-                ('ttft_counts', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), null=True, size=None)),
-                ('flags', models.IntegerField(default=0)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "series_id", "hour", "revision", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("series_id", models.BigIntegerField()),
+                ("hour", models.DateTimeField()),
+                ("revision", models.SmallIntegerField(default=0)),
+                ("pull_id", models.BigIntegerField()),
+                ("requests", models.BigIntegerField(null=True)),
+                ("input", models.BigIntegerField(null=True)),
+                ("cached", models.BigIntegerField(null=True)),
+                ("cache_write", models.BigIntegerField(null=True)),
+                ("cache_write_1h", models.BigIntegerField(null=True)),
+                ("output", models.BigIntegerField(null=True)),
+                ("reasoning", models.BigIntegerField(null=True)),
+                ("gpu_seconds", apps.core.money.MoneyField(null=True)),
+                ("gpu_busy_seconds", apps.core.money.MoneyField(null=True)),
+                ("reported_cost", apps.core.money.MoneyField(null=True)),
+                ("currency", models.CharField(max_length=3, null=True)),
+                (
+                    "latency_counts",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), null=True, size=None
+                    ),
+                ),
+                ("latency_sum_ms", apps.core.money.MoneyField(null=True)),
+                (
+                    "ttft_counts",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), null=True, size=None
+                    ),
+                ),
+                ("flags", models.IntegerField(default=0)),
             ],
             options={
-                'db_table': 'usage_hour',
-                'managed': False,
+                "db_table": "usage_hour",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Identity',
+            name="Identity",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pairs', models.JSONField()),
-                ('digest', models.CharField(max_length=64)),
-                ('first_seen', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='identities', to='sources.source')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("pairs", models.JSONField()),
+                ("digest", models.CharField(max_length=64)),
+                ("first_seen", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="identities", to="sources.source"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'usage_identity',
+                "db_table": "usage_identity",
             },
         ),
         migrations.CreateModel(
-            name='Series',
+            name="Series",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('call_kind', models.CharField(choices=[('token', 'delivered'), ('retry_failed', 'failed attempt'), ('fallback', 'fallback')], max_length=12)),
-                ('service_tier', models.CharField(max_length=10)),
-                ('prompt_band', models.SmallIntegerField()),
-                ('identity', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='series', to='usage.identity')),
-                ('offering', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.offering')),
-                ('part', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='series', to='sources.part')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "call_kind",
+                    models.CharField(
+                        choices=[("token", "delivered"), ("retry_failed", "failed attempt"), ("fallback", "fallback")],
+                        max_length=12,
+                    ),
+                ),
+                ("service_tier", models.CharField(max_length=10)),
+                ("prompt_band", models.SmallIntegerField()),
+                (
+                    "identity",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="series", to="usage.identity"
+                    ),
+                ),
+                (
+                    "offering",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="catalog.offering"
+                    ),
+                ),
+                (
+                    "part",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="series", to="sources.part"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'usage_series',
+                "db_table": "usage_series",
             },
         ),
         migrations.AddConstraint(
-            model_name='identity',
-            constraint=models.UniqueConstraint(fields=('source', 'digest'), name='usage_identity_digest'),
+            model_name="identity",
+            constraint=models.UniqueConstraint(fields=("source", "digest"), name="usage_identity_digest"),
         ),
         migrations.AddIndex(
-            model_name='series',
-            index=models.Index(fields=['identity'], name='usage_series_identity'),
+            model_name="series",
+            index=models.Index(fields=["identity"], name="usage_series_identity"),
         ),
         migrations.AddConstraint(
-            model_name='series',
-            constraint=models.UniqueConstraint(fields=('part', 'identity', 'offering', 'call_kind', 'service_tier', 'prompt_band'), name='usage_series_key'),
+            model_name="series",
+            constraint=models.UniqueConstraint(
+                fields=("part", "identity", "offering", "call_kind", "service_tier", "prompt_band"),
+                name="usage_series_key",
+            ),
         ),
     ]
