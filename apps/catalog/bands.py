@@ -8,6 +8,20 @@ from typing import Final
 
 from django.db import models
 
+from apps.catalog.edges import LATENCY_EDGES_MS, PROMPT_BAND_EDGES, UNKNOWN_BAND
+
+__all__ = (
+    "ALL_PROMPT_BANDS",
+    "LATENCY_EDGES_MS",
+    "PROMPT_BANDS",
+    "PROMPT_BAND_EDGES",
+    "UNKNOWN_BAND",
+    "ServiceTier",
+    "band_label",
+    "prompt_band",
+    "service_tier",
+)
+
 
 class ServiceTier(models.TextChoices):
     """How the provider was asked to serve a call; `unknown` is priced at the standard rate and marked."""
@@ -19,17 +33,8 @@ class ServiceTier(models.TextChoices):
     UNKNOWN = "unknown", "unknown"
 
 
-# Above an edge (not at it) *all* tokens of the call take the next price: a cliff, counted on input incl. cache.
-PROMPT_BAND_EDGES: Final = (128_000, 200_000, 272_000, 512_000)
-UNKNOWN_BAND: Final = -1
 PROMPT_BANDS: Final = tuple(range(len(PROMPT_BAND_EDGES) + 1))
 ALL_PROMPT_BANDS: Final = (UNKNOWN_BAND, *PROMPT_BANDS)
-
-# The last bucket has no upper edge, so a histogram has one count more than this has edges. Milliseconds.
-LATENCY_EDGES_MS: Final = (
-    50, 100, 200, 300, 500, 800, 1_000, 1_500, 2_000, 2_500, 5_000, 10_000, 15_000, 20_000, 30_000, 40_000, 50_000,
-    60_000, 120_000, 240_000, 480_000, 600_000, 960_000, 1_920_000, 7_680_000,
-)  # fmt: skip
 
 _REPORTED_TIERS: Final = {
     "default": ServiceTier.STANDARD,

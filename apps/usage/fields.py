@@ -1,4 +1,4 @@
-"""The words of a usage file: fields, call kinds, tiers, edges, flags. Plain constants; nothing here imports Django."""
+"""The words of a usage file: fields, call kinds, tiers, flags. Plain constants; nothing here imports Django."""
 
 from collections.abc import Collection
 from enum import IntFlag
@@ -74,16 +74,6 @@ SERVICE_TIERS: Final = ("standard", "batch", "flex", "priority")
 UNKNOWN: Final = "unknown"
 # What providers call their tiers. 'auto' names a wish and not what was served, so it stays unknown.
 STANDARD_WORDS: Final = ("default", "standard", "on_demand", "standard_only")
-
-# A call is in the band whose number is the count of edges its input (cached tokens included) is over.
-PROMPT_BAND_EDGES: Final = (128_000, 200_000, 272_000, 512_000)
-UNKNOWN_BAND: Final = -1
-
-# Upper edges, inclusive, in ms; the last bucket has none, so there is one count more than edges.
-LATENCY_EDGES_MS: Final = (
-    50, 100, 200, 300, 500, 800, 1_000, 1_500, 2_000, 2_500, 5_000, 10_000, 15_000, 20_000, 30_000, 40_000, 50_000,
-    60_000, 120_000, 240_000, 480_000, 600_000, 960_000, 1_920_000, 7_680_000,
-)  # fmt: skip
 
 # Columns of FOCUS 1.0 to 1.3 and of its token-billing draft. All are optional when a file is read.
 FOCUS_COLUMNS: Final = (

@@ -11,6 +11,7 @@ from operator import and_
 import ibis
 import ibis.expr.types as ir
 
+from apps.catalog import edges
 from apps.usage import fields
 from apps.usage.fields import Flag
 from apps.usage.parsing import (
@@ -153,7 +154,7 @@ def usage_to_hours(checked: Checked, clock: Clock) -> ir.Table:
 def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
     keyed = rows.mutate(
         **_key(rows),
-        prompt_band=ibis.literal(fields.UNKNOWN_BAND, "int8"),
+        prompt_band=ibis.literal(edges.UNKNOWN_BAND, "int8"),
         hour=rows.at.truncate("h"),
         money=_currency(rows),
     )
@@ -316,23 +317,23 @@ def _service_tier(raw: ir.Table) -> ir.IntegerValue:
 
 
 def _prompt_band(tokens: ir.IntegerValue) -> ir.IntegerValue:
-    bands = [(tokens <= edge, band) for band, edge in enumerate(fields.PROMPT_BAND_EDGES)]
-    over_all = (tokens.notnull(), len(fields.PROMPT_BAND_EDGES))
-    return ibis.cases(*bands, over_all, else_=fields.UNKNOWN_BAND).cast("int8")
+    bands = [(tokens <= edge, band) for band, edge in enumerate(edges.PROMPT_BAND_EDGES)]
+    over_all = (tokens.notnull(), len(edges.PROMPT_BAND_EDGES))
+    return ibis.cases(*bands, over_all, else_=edges.UNKNOWN_BAND).cast("int8")
 
 
 def _bucket(rows: ir.Table, name: str) -> ir.IntegerValue:
     if name not in rows.columns:
         return ibis.null("int8")
-    edges = [(rows[name] <= edge, number) for number, edge in enumerate(fields.LATENCY_EDGES_MS)]
-    return ibis.cases(*edges, (rows[name].notnull(), len(edges))).cast("int8")
+    buckets = [(rows[name] <= edge, number) for number, edge in enumerate(edges.LATENCY_EDGES_MS)]
+    return ibis.cases(*buckets, (rows[name].notnull(), len(buckets))).cast("int8")
 
 
 def _histogram(rows: ir.Table, bucket: str, measured: str) -> ir.ArrayValue:
     """Counts by bucket; NULL for an hour without any. Counting under a condition is four times as fast as summing."""
     if measured not in rows.columns:
         return ibis.null("array<int64>")
-    numbers = range(len(fields.LATENCY_EDGES_MS) + 1)
+    numbers = range(len(edges.LATENCY_EDGES_MS) + 1)
     counts = ibis.array([rows.count(where=rows[bucket] == ibis.literal(number, "int8")) for number in numbers])
     return ibis.cases((rows[measured].sum().notnull(), counts))
 

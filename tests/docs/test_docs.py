@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command, get_commands
 
 from apps.sources.connector import registry
+from apps.usage.fields import FIELDS
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -50,6 +51,12 @@ def test_paths_that_are_named_exist(path: Path) -> None:
     named = re.findall(r"`((?:apps|workers|tests|templates|docs|static)/[\w./-]+)`", read(path))
 
     assert not [name for name in named if not (PROJECT / name).exists()]
+
+
+def test_every_field_of_a_file_is_written_down() -> None:
+    told = read(PROJECT / "docs/ingest.md")
+
+    assert not [field for fields in FIELDS.values() for field in fields if f"`{field}`" not in told]
 
 
 def test_every_variable_is_written_down() -> None:
