@@ -56,7 +56,7 @@ lint: setup
 	ruff format --check .
 	mypy
 	lint-imports
-	djlint --check --lint --quiet templates
+	djlint --lint --quiet templates
 	PYTHONWARNINGS=ignore::RuntimeWarning $(PY) manage.py makemigrations --check --dry-run
 	TOLLGATE_PUBLIC_URL=https://tollgate.example $(PY) manage.py check --deploy --fail-level WARNING
 
