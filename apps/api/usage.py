@@ -29,10 +29,10 @@ from apps.sources import selectors
 from apps.sources import services as sources
 from apps.sources.models import Receipt
 from apps.sources.services import Received, UsageEvent
+from apps.usage.fields import LARGEST
 
 MOST_EVENTS = 1_000
 MOST_BYTES = 2 * 1024 * 1024
-LARGEST = 10**18
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 FUTURE_TOLERANCE = timedelta(hours=24)
 COUNTS = (

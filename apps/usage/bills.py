@@ -13,7 +13,6 @@ from ibis.backends.duckdb import Backend
 from apps.usage import fields, rejects
 from apps.usage.job import Reduction, Reject, plain
 from apps.usage.parsing import (
-    LARGEST,
     LARGEST_SIZE,
     Checked,
     Clock,
@@ -106,7 +105,7 @@ def check_bill(raw: ir.Table, clock: Clock) -> Checked:
     problems.add("ChargeCategory: empty", raw.ChargeCategory.isnull())
     problems.add("ChargeCategory: not one of FOCUS", ~raw.ChargeCategory.isin(fields.CHARGE_CATEGORIES))
     for name in numbers:
-        largest = LARGEST_SIZE if name in QUANTITIES else LARGEST
+        largest = LARGEST_SIZE if name in QUANTITIES else fields.LARGEST
         check_number(problems, name, raw[name], rows[f"{name}_"], negative=True, largest=largest)
     problems.add("BilledCost: empty", rows.BilledCost_.isnull())
     _check_signs(problems, raw, rows)

@@ -9,6 +9,10 @@ USAGE: Final = "usage"
 FOCUS: Final = "focus"
 FORMATS: Final = (REQUESTS, USAGE, FOCUS)
 
+# Beyond what all the world uses in an hour, and far below what the ledger's 64 bits hold: one absurd cell must not
+# make the sum of a month overflow. Counts, amounts of money and durations in ms alike, at every door.
+LARGEST: Final = 10**13
+
 TOKEN_FIELDS: Final = (
     "input_tokens",
     "cached_input_tokens",

@@ -13,14 +13,12 @@ from operator import or_
 import ibis
 import ibis.expr.types as ir
 
+from apps.usage.fields import LARGEST
 from apps.usage.zones import Change, changes
 
 NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 PLAIN_DIGITS = r"^[0-9]{1,18}$"
 EXACT = "decimal(38, 18)"
-# Beyond what all the world uses in an hour, and far below what the ledger's 64 bits hold: one absurd cell must not
-# make the sum of a month overflow. Counts, amounts of money and durations in ms alike.
-LARGEST = 10**13
 LARGEST_SIZE = 10**16  # bytes of a bill run to larger numbers
 PLAINLY_SMALL = 2**43 - 1  # the largest number of ones in a row below it
 LARGEST_EXACT_FLOAT = 2**53

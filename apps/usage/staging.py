@@ -12,15 +12,13 @@ import pyarrow as pa
 from django.db import connection
 
 from apps.core.errors import BadInput
+from apps.usage.fields import LARGEST
 
 CHUNK_BYTES = 1 << 20
 HOUR_COLUMNS = (
     "series_id, hour, revision, pull_id, requests, input, cached, cache_write, cache_write_1h, output, reasoning, "
     "gpu_seconds, gpu_busy_seconds, reported_cost, currency, latency_counts, latency_sum_ms, ttft_counts, flags"
 )
-# Beyond what all the world uses in an hour, and so far below what the ledger's numbers hold that no month's sum gets
-# there: one absurd cell would otherwise make the rating of everybody fail.
-LARGEST = 10**13
 SIZES, LARGEST_SIZE = ("quantity", "latency_sum_ms"), 10**16  # bytes and milliseconds run to larger numbers
 SUMMED = (
     "requests", "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "gpu_seconds",
