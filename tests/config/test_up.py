@@ -81,6 +81,7 @@ def test_a_command_that_outlives_up_keeps_its_database(tollgate: Tollgate) -> No
 
 
 KEEPS_WORKING = """
+import time
 from django.db import connection
 print("in", flush=True)
 time.sleep(6)
