@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -32,7 +32,7 @@ READY_SECONDS = 60
 STOP_SECONDS = 10
 ORPHAN_SECONDS = 10
 LOOK_EVERY = 0.5
-QUICK_DEATH_SECONDS = 10
+QUICK_DEATH_SECONDS = 3
 QUICK_DEATHS = 5
 
 
@@ -151,12 +151,15 @@ class Child:
     log: Path
     environment: dict[str, str]
     process: "subprocess.Popen[bytes] | None" = None
-    started: list[float] = field(default_factory=list)
+    started_at: float = 0
+    quick_deaths: int = 0  # in a row: what was killed in the middle of its work is no hopeless case
 
     def start(self) -> None:
-        self.started.append(time.monotonic())
-        recent = [moment for moment in self.started if moment > time.monotonic() - QUICK_DEATH_SECONDS * QUICK_DEATHS]
-        if len(recent) > QUICK_DEATHS:
+        now = time.monotonic()
+        died_at_once = self.process is not None and now - self.started_at < QUICK_DEATH_SECONDS
+        self.quick_deaths = self.quick_deaths + 1 if died_at_once else 0
+        self.started_at = now
+        if self.quick_deaths >= QUICK_DEATHS:
             raise SetupError(f"The {self.name} ends again and again: {last_line(self.log)}")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
