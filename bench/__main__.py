@@ -28,7 +28,7 @@ PARTS = {"reading": reading.measure, "rating": rating.measure, "pages": pages.me
 
 
 def main(wanted: list[str]) -> int:
-    """Run the named parts, or all. A ratio over its limit is said and fails nothing: machines differ, and tests decide."""
+    """Run the named parts, or all. A ratio over its limit is said and fails nothing: machines differ."""
     results: list[Measured] = []
     try:
         with embedded.attached():

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +29,15 @@ def measure(home: Path) -> list[Measured]:
     organisation.get()
     rows = scaled(ROWS)
     log = write_log(folder / "log.parquet", rows)
-    results = [compare("requests_parquet", **_pair(folder, log), limit=1.5)]
+    results = [
+        compare(
+            "requests_parquet",
+            subject=lambda: _load(folder, log),
+            floor=lambda: _bare_sums(folder, log),
+            between=_empty_hours,
+            limit=1.5,
+        )
+    ]
     results += _memory(folder, log, rows)
     zipped = write_csv(log, folder / "log.csv.gz")
     results.append(
@@ -70,14 +77,6 @@ def write_log(target: Path, rows: int) -> Path:
 def write_csv(log: Path, target: Path) -> Path:
     duckdb.connect().execute(f"COPY (FROM '{log}') TO '{target}' (FORMAT csv, HEADER, COMPRESSION gzip)")
     return target
-
-
-def _pair(folder: Path, log: Path) -> dict[str, Callable[[], object]]:
-    return {
-        "subject": lambda: _load(folder, log),
-        "floor": lambda: _bare_sums(folder, log),
-        "between": _empty_hours,
-    }
 
 
 def _load(folder: Path, log: Path) -> int:
@@ -130,6 +129,7 @@ def _bare_sums(folder: Path, log: Path) -> None:
 
 def _memory(folder: Path, log: Path, rows: int) -> list[Measured]:
     """Peak memory of the reading process, as a share of 2 GiB, and of three times the rows against one."""
+    _empty_hours()
     peak = _load(folder, log)
     _empty_hours()
     larger = write_log(folder / "larger.parquet", 3 * rows)
