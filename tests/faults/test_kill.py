@@ -99,7 +99,7 @@ class Watched:
             self.tollgate.kill(victim)
 
     def wait_until_settled(self, pull: int) -> None:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while not self.is_so(f"id = {pull} AND {SETTLED}"):
             assert time.monotonic() < deadline, self.ask(
                 f"SELECT state, attempt, error, progress FROM sources_pull WHERE id = {pull}"
