@@ -1,6 +1,5 @@
 """Building Larkfield Group in the current database, step by step, through the services that real data takes."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from apps.accounts.models import Account, CostCentre, Person, Role
 from apps.catalog import services as catalog
 from apps.catalog.models import EffectiveRate, LatencyBand, ValueTier
 from apps.config.demo import company, files, story
-from apps.config.demo.company import STRAYS, USES, Models, Use
+from apps.config.demo.company import STRAYS, USES, Use
 from apps.config.demo.traffic import Flow, Price, calls_for, one_call, write_hours
 from apps.core import organisation, periods
 from apps.core.actor import Actor
@@ -347,10 +346,3 @@ def logins() -> list[dict[str, str]]:
         for name, role, _ in company.PEOPLE
         if role
     ]
-
-
-def logins_as_json() -> str:
-    return json.dumps(logins(), indent=2)
-
-
-__all__ = ("Calendar", "Models", "build", "exists", "logins", "logins_as_json")
