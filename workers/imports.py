@@ -9,9 +9,9 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ from apps.core.errors import BadInput, TollgateError
 from apps.costs import services as costs
 from apps.sources import files
 from apps.sources import services as sources
-from apps.sources.connector import RowConnector, connector_of
+from apps.sources.connector import Row, RowConnector, connector_of
 from apps.sources.models import Pull
 from apps.usage import services as usage
-from apps.usage.job import Job
+from apps.usage.job import Job, Reduction
 from apps.usage.overlaps import overlaps_of
 from workers.app import app
 
@@ -43,6 +43,7 @@ SETTLE_AFTER = timedelta(seconds=settings.IMPORT_LEASE_SECONDS)
 PATIENCE_SECONDS = 30  # how long a database may be away before an attempt is left to the sweep
 FULL = ("No space left", "Disk quota exceeded", "File too large")  # in the words of the system, DuckDB and PostgreSQL
 AWAY = (OperationalError, InterfaceError)  # what Django raises when the database is not there
+CANCELLED = "Cancelled before anything was written."
 REFUSED = 1  # exit code of the reading process for a file that its owner must mend
 FROM_RESULT = (
     "rows_read", "rows_rejected", "requests", "input_tokens", "cached_input_tokens", "output_tokens",
@@ -176,9 +177,10 @@ def _attempt(lease: sources.Lease, work: Path, on_progress: OnProgress) -> None:
     connector = connector_of(pull.part.source)
     files.fresh_folder(work)
     rows_of = connector if isinstance(connector, RowConnector) else None
-    inputs = _fetch(pull, rows_of, work) if rows_of and not pull.file_path else files.expand(pull.file_path)
-    result = _reduce(lease, pull, inputs, work, on_progress)
+    inputs = _fetch(lease, pull, rows_of, work) if rows_of and not pull.file_path else files.expand(pull.file_path)
+    result = _reduce(lease, pull, inputs, work, on_progress) if inputs else asdict(Reduction(0, 0))
     _refuse_where_no_row_is_usable(lease, Read(work, result))
+    _refuse_rows_outside(pull, result)
     on_progress({"stage": "writing"})
     sources.beat(lease, {"stage": "writing", "rows_total": result["rows_read"]})
     _make_room(result)
@@ -201,12 +203,25 @@ def _refuse_where_no_row_is_usable(lease: sources.Lease, read_: Read) -> None:
     )
 
 
+def _refuse_rows_outside(pull: Pull, result: Mapping[str, Any]) -> None:
+    """A window replaces its own hours and no others: rows beside it would be added again by every further window."""
+    first, last = result["first_hour"], result["last_hour"]
+    if pull.since is None or pull.until is None or first is None:
+        return
+    if _instant(first) < pull.since or _instant(last) >= pull.until:
+        raise BadInput(
+            f"The source gave hours from {first} to {last} when asked for {pull.since:%Y-%m-%dT%H:%MZ} "
+            f"to {pull.until:%Y-%m-%dT%H:%MZ}; nothing was changed."
+        )
+
+
 def _publish(lease: sources.Lease, read_: Read, rows_of: RowConnector | None) -> dict[str, Any]:
     """The one transaction: hours or charges, the days to price again, the pull's row last."""
     rejected = _keep_rejected(lease, read_)
     with transaction.atomic():
         held = sources.hold(lease)
-        published = usage.publish(pull=held, work_dir=read_.folder)
+        publish = usage.publish if read_.result["rows_read"] else usage.publish_nothing
+        published = publish(pull=held, work_dir=read_.folder)
         costs.mark_dirty_touched("import")
         totals = _totals(read_.result, rejected)
         totals |= {
@@ -221,15 +236,32 @@ def _publish(lease: sources.Lease, read_: Read, rows_of: RowConnector | None) ->
     return totals
 
 
-def _fetch(pull: Pull, connector: RowConnector, work: Path) -> list[Path]:
-    """The rows of a window as a file, so that they are checked and read exactly like an uploaded one."""
+def _fetch(lease: sources.Lease, pull: Pull, connector: RowConnector, work: Path) -> list[Path]:
+    """The rows of a window as a file, so that they are checked and read exactly like an uploaded one.
+
+    No file where the source says that its window is empty. A source that breaks off raises, and changes nothing.
+    """
     if pull.since is None or pull.until is None:
         raise BadInput(f"Source {pull.part.source.slug} is asked for windows, and this pull names none.")
     target = work / "rows.jsonl"
-    with target.open("w", encoding="utf-8") as handle:
-        for row in connector.rows(pull.since, pull.until):
-            handle.write(json.dumps(row, default=str) + "\n")
-    return [target]
+    try:
+        with target.open("w", encoding="utf-8") as handle:
+            for row in _alive(lease, connector.rows(pull.since, pull.until)):
+                handle.write(json.dumps(row, default=str) + "\n")
+    except (ConnectionError, TimeoutError) as error:
+        raise Interrupted(f"The source broke off: {str(error) or type(error).__name__}.") from error
+    return [target] if target.stat().st_size else []
+
+
+def _alive(lease: sources.Lease, rows: Iterable[Row]) -> Iterator[Row]:
+    """Pass rows on, keep the lease of a slow source, and stop when somebody cancels."""
+    told = time.monotonic()
+    for number, row in enumerate(rows, start=1):
+        if time.monotonic() > told + TICK_SECONDS:
+            told = time.monotonic()
+            if sources.beat(lease, {"stage": "reading", "label": "asking the source", "rows_done": number}):
+                raise Cancelled(CANCELLED)
+        yield row
 
 
 def _reduce(
@@ -243,7 +275,7 @@ def _reduce(
             progress = _progress_in(work)
             on_progress(progress)
             if sources.beat(lease, progress):
-                raise Cancelled("Cancelled before anything was written.")
+                raise Cancelled(CANCELLED)
             _wait(process)
     result = _result_of(process.returncode, work)
     if len(inputs) == 1 and pull.digest and result["sha256"] != pull.digest:

@@ -111,7 +111,12 @@ class RowConnector(Connector):
 
     @abstractmethod
     def rows(self, since: datetime, until: datetime) -> Iterator[Row]:
-        """Everything that the source says about the window, in the fields of `format`."""
+        """Everything that the source says about the window, in the fields of `format`; no row of another hour.
+
+        To end without a row says that nothing was used, and empties the window. So whatever is no clear answer must
+        raise: an empty body, a page of HTML, an object without its list. `TollgateError` says what is wrong,
+        `ConnectionError` and `TimeoutError` are tried again.
+        """
 
     def published(self) -> None:
         """Called in the transaction that publishes the window whose rows this object gave last."""

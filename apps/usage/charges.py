@@ -22,18 +22,23 @@ LONGEST_UNACCRUED_DAYS = 31
 
 
 def publish(*, pull: Pull, rows_file: Path, work_dir: Path) -> Published:
-    """Replace the charges of the pull's part; same contract as `services.publish`."""
+    """Replace the charges of the pull's window of its part; same contract as `services.publish`."""
     usable = bool(json.loads((work_dir / "result.json").read_text())["effective_cost_usable"])
     with staging.staged(work_dir) as db:
         db.execute(f"CREATE VIEW charges AS SELECT * FROM read_parquet('{rows_file}')")
         staging.refuse_what_no_ledger_holds(db, "charges", ("billed", "effective", "list", "quantity"))
         _number(db, pull)
         _write(db, work_dir / "charges.csv", pull, effective_is_usable=usable)
+    return replace(pull, work_dir / "charges.csv")
+
+
+def replace(pull: Pull, rows: Path) -> Published:
+    """Remove what the source no longer says of the window, add what is new, leave alone what is the same."""
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.usage_staged_charge")
         cursor.execute("CREATE TEMP TABLE usage_staged_charge (LIKE usage_charge) ON COMMIT DROP")
-        staged = staging.copy_in("usage_staged_charge", staging.CHARGE_COLUMNS, work_dir / "charges.csv")
-        cursor.execute(_REMOVE, [pull.part_id, pull.pk])
+        staged = staging.copy_in("usage_staged_charge", staging.CHARGE_COLUMNS, rows)
+        cursor.execute(_REMOVE, [pull.part_id, pull.since, pull.until, pull.pk])
         removed = cursor.rowcount
         cursor.execute(_ADD)
         written = cursor.rowcount
@@ -123,6 +128,8 @@ _SAME = f"{_SAME_KEY} AND t.effective IS NOT DISTINCT FROM c.effective AND t.in_
 _REMOVE = f"""
 WITH gone AS (
     DELETE FROM usage_charge c WHERE c.part_id = %s AND c.revision = 0
+      AND c.charge_start >= coalesce(%s, '-infinity'::timestamptz)
+      AND c.charge_start < coalesce(%s, 'infinity'::timestamptz)
       AND NOT EXISTS (SELECT 1 FROM usage_staged_charge t WHERE {_SAME})
     RETURNING c.*
 )

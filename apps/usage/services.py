@@ -35,14 +35,20 @@ def make_room(*, first: datetime, last: datetime) -> None:
 
 def publish(*, pull: Pull, work_dir: Path) -> Published:
     """Replace the pull's window of its part by what it read. Inside the caller's transaction; see the module."""
-    if not connection.in_atomic_block:
-        raise RuntimeError("publish() belongs into the transaction that marks the days and finishes the pull.")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PART_LOCK, pull.part_id])
-        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS usage_touched (identity_id bigint, day date) ON COMMIT DROP")
+    _begin(pull)
     if pull.format == Pull.Format.FOCUS:
         return charges.publish(pull=pull, rows_file=work_dir / "charges.parquet", work_dir=work_dir)
     return _publish_hours(pull=pull, hours=work_dir / "hours.parquet", work_dir=work_dir)
+
+
+def publish_nothing(*, pull: Pull, work_dir: Path) -> Published:
+    """Empty the pull's window: its source says that nothing was used in it. Same contract as `publish`."""
+    if pull.since is None or pull.until is None:
+        raise RuntimeError("Only a window can be empty; a whole part without rows is a file without data.")
+    _begin(pull)
+    nothing = work_dir / "nothing.csv"
+    nothing.touch()
+    return charges.replace(pull, nothing) if pull.format == Pull.Format.FOCUS else _replace_part(pull, nothing)
 
 
 @transaction.atomic
@@ -75,6 +81,15 @@ def _refuse_older(pull: Pull) -> None:
             "Only the newest import of a part can be undone.",
             hint=f"Undo {newest.part.name} of {newest.finished_at:%d %b %Y} first." if newest else "",
         )
+
+
+def _begin(pull: Pull) -> None:
+    """One publication of a part at a time; the days that it touches are gathered until the transaction ends."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("publish() belongs into the transaction that marks the days and finishes the pull.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PART_LOCK, pull.part_id])
+        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS usage_touched (identity_id bigint, day date) ON COMMIT DROP")
 
 
 def _publish_hours(*, pull: Pull, hours: Path, work_dir: Path) -> Published:
