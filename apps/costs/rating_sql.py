@@ -302,6 +302,13 @@ _OWNER_MONTH = """
         requests = r.requests + excluded.requests, lines = r.lines + excluded.lines
 """
 
+# For those above this app: what rests on a workload's day is to be looked at again. Rows are only ever added here, so
+# that taking some away can never lose a change which commits a moment later.
+_CHANGED_DAYS = """
+    INSERT INTO costs_changed_day (workload_id, day)
+    SELECT DISTINCT workload_id, day FROM costs_delta WHERE workload_id IS NOT NULL
+"""
+
 ROLL_UP = (
     _roll_up("costs_month", _MONTH_KEY, _MONTH_KEY),
     "DELETE FROM costs_month WHERE charge_month = %(month)s AND lines = 0",
@@ -309,6 +316,7 @@ ROLL_UP = (
     "DELETE FROM costs_day WHERE day BETWEEN %(first)s AND %(last)s AND lines = 0",
     _OWNER_MONTH,
     "DELETE FROM costs_owner_month WHERE charge_month = %(month)s AND lines = 0",
+    _CHANGED_DAYS,
 )
 
 CLAIM_PART = """
