@@ -60,6 +60,19 @@ def change(
     return organisation
 
 
+@transaction.atomic
+def set_setting(*, actor: Actor, name: str, value: str) -> Organisation:
+    """Keep a choice of the organisation's under a name; what it means, and who may choose, is its feature's to say."""
+    organisation = Organisation.objects.select_for_update().get()
+    before = organisation.settings.get(name)
+    if before != value:
+        organisation.settings[name] = value
+        organisation.save(update_fields=("settings",))
+        data = {"setting": name, "before": before, "after": value}
+        audit.record(actor=actor, verb="changed setting", subject=organisation, data=data)
+    return organisation
+
+
 def _check(*, currency: str, zone: str) -> None:
     if len(currency) != 3 or not currency.isascii() or not currency.isalpha() or not currency.isupper():
         raise BadInput(f"'{currency}' is no currency code.", hint="Use three capital letters of ISO 4217, such as USD.")

@@ -27,6 +27,7 @@ from apps.costs.selectors.tables import NO_COST_CENTRE, NOBODY
 from apps.sources.models import Source
 from apps.web.period import PeriodChoice
 from apps.workloads.models import Workload
+from apps.workloads.selectors import sees_any_money
 
 NAMES: Final = ("workload", "allocated", "model", "provider", "component", "centre", "below", "source", "basis")
 BASIS_WORDS: Final = {
@@ -69,7 +70,7 @@ def asked_scope(actor: Actor, values: Mapping[str, str], period: PeriodChoice) -
 
 def require_money(actor: Actor) -> None:
     """Some money to see: by a role, or because one owns a workload."""
-    if not rights.rights_of(actor).may(Right.SEE_MONEY) and not _owns_any(actor):
+    if not sees_any_money(actor):
         raise NotAllowed("You may not see cost and usage.", hint=rights.who_can_give(Right.SEE_MONEY))
 
 
@@ -99,10 +100,6 @@ _NAME_OF: Final = {
     Grouping.COMPONENT: "component",
     Grouping.SOURCE: "source",
 }
-
-
-def _owns_any(actor: Actor) -> bool:
-    return actor.person_id is not None and Workload.objects.money_visible_to(actor).exists()
 
 
 def _with(asked: AskedScope, name: str, words: str, **narrowed: object) -> AskedScope:

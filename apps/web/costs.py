@@ -20,6 +20,7 @@ from apps.core import organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput
 from apps.costs import selectors
+from apps.costs.limits import unallocated_limit
 from apps.costs.models import Component
 from apps.costs.selectors import CostOverTime, CostRow, CostTotals, Grouping, Measures, Order
 from apps.web import figures, hooks
@@ -31,7 +32,6 @@ from apps.web.parts import Chip, Choice, Column, Kpi
 from apps.web.period import PeriodChoice, period_of
 
 PAGE: Final = 25
-UNALLOCATED_LIMIT: Final = Decimal("0.03")
 GROUP_WORDS: Final = {
     Grouping.WORKLOAD: "Workload",
     Grouping.MODEL: "Model",
@@ -406,11 +406,12 @@ def _workloads(asked: Asked, totals: CostTotals, currency: str) -> Kpi:
 
 def _unallocated(asked: Asked, totals: CostTotals, currency: str) -> Kpi:
     share = _ratio(totals.unallocated.cost, totals.now.cost)
-    is_over = share is not None and share > UNALLOCATED_LIMIT
+    limit = unallocated_limit()
+    is_over = share is not None and share > limit
     return Kpi(
         "Unallocated",
         _money(totals.unallocated, currency),
-        context=f"of full cost, limit {figures.percent(UNALLOCATED_LIMIT, digits=0)}",
+        context=f"of full cost, limit {figures.percent_short(limit)}",
         strong=figures.percent(share),
         tone="warn" if is_over else "",
         why=asked.why(allocated="no"),

@@ -15,7 +15,7 @@ UNKNOWN = "–"
 MINUS = "\u2212"
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 WITHOUT_CENTS = frozenset({"JPY", "KRW", "CLP", "VND", "ISK"})
-SCALES = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "k"))
+SCALES = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "k"))
 CENT = Decimal("0.01")
 # The ledger keeps 38 digits; Python's own context would round to 28 on the way to the screen.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -90,6 +90,12 @@ def percent(ratio: Number | None, digits: int = 1) -> str:
     is_tiny = digits > 0 and 0 < size < Decimal(1).scaleb(-digits)
     rounded = _significant(size, 1) if is_tiny else _rounded(size, digits)
     return _signed(share if rounded else Decimal(0), f"{rounded:,f}%")
+
+
+def percent_short(ratio: Number | None) -> str:
+    """3%, 2.5%: a limit that somebody chose, as they wrote it."""
+    share = exact(ratio)
+    return UNKNOWN if share is None else f"{_trimmed(share * 100)}%"
 
 
 def delta(ratio: Number | None) -> str:
@@ -181,7 +187,7 @@ def _signed(number: Decimal, text: str) -> str:
 
 
 def _scaled(size: Decimal) -> str:
-    """Three significant digits with k, M or B; 999,950 becomes 1.00M, not 1000k."""
+    """Three significant digits with k, M, B or T; 999,950 becomes 1.00M, not 1000k."""
     rounded = _significant(size, 3)
     for scale, letter in SCALES:
         if rounded >= scale:

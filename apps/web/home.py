@@ -18,13 +18,14 @@ from apps.accounts.rights import Right, Rights, rights_of
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.costs import selectors
+from apps.costs.limits import unallocated_limit
 from apps.costs.selectors import BilledMonth, CostRow, CostScope, CostTotals, Grouping
 from apps.costs.selectors.waiting import unclaimed_keys, unpriced_models
 from apps.sources.models import Pull, Source
 from apps.sources.selectors import SourceRow, source_rows
 from apps.web import figures
 from apps.web.cost_scope import why_address
-from apps.web.costs import UNALLOCATED_LIMIT, change
+from apps.web.costs import change
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.period import PeriodChoice, period_of
 from apps.workloads.models import Workload
@@ -213,8 +214,8 @@ def _sources(looker: Looker) -> Iterator[Task]:
 
 def _unallocated(looker: Looker) -> Iterator[Task]:
     """Keys that nobody claims, once they are over the limit of the full cost."""
-    share = _unallocated_share(looker.totals)
-    if not looker.rights.may(Right.ALLOCATE) or share is None or share <= UNALLOCATED_LIMIT:
+    share, most = _unallocated_share(looker.totals), unallocated_limit()
+    if not looker.rights.may(Right.ALLOCATE) or share is None or share <= most:
         return
     keys = unclaimed_keys(actor=looker.actor, first=looker.period.start, end=looker.period.end)
     title = (
@@ -224,7 +225,7 @@ def _unallocated(looker: Looker) -> Iterator[Task]:
     )
     before = _ratio(looker.totals.unallocated_before, looker.totals.before)
     moved = f", {'up' if before < share else 'down'} from {figures.percent(before)}" if before else ""
-    limit = figures.percent(UNALLOCATED_LIMIT, digits=0)
+    limit = figures.percent_short(most)
     yield Task(
         "This week",
         "help-hexagon",
@@ -358,7 +359,7 @@ def _checks(looker: Looker, sources: Sequence[SourceRow], bills: Sequence[Billed
     running = Pull.objects.visible_to(looker.actor).unfinished().count()
     unpriced = totals.now.unpriced_tokens
     residual = sum((bill.residual for bill in bills), Decimal(0))
-    is_within = share is None or share <= UNALLOCATED_LIMIT
+    is_within = share is None or share <= unallocated_limit()
     return [
         Check(
             _said(not broken, "Every source has delivered", f"{_number(len(broken), 'source')} to look at"), not broken

@@ -9,6 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from apps.accounts.rights import Right, Rights
 from apps.core.actor import Actor
 from apps.web import hooks
+from apps.workloads.selectors import sees_any_money
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,13 @@ class Entry:
     url_name: str
     right: Right | None = None
     in_bottom_bar: bool = False
+    # Whoever owns a workload sees its money without any role, and so the way to it.
+    is_for_owners: bool = False
+
+    def is_for(self, actor: Actor, rights: Rights) -> bool:
+        if self.right is None or rights.may(self.right):
+            return True
+        return self.is_for_owners and sees_any_money(actor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,15 @@ NAVIGATION = (
     Group(
         "Money",
         (
-            Entry("costs", "Full cost", "receipt-dollar", "costs:overview", Right.SEE_MONEY, in_bottom_bar=True),
+            Entry(
+                "costs",
+                "Full cost",
+                "receipt-dollar",
+                "costs:overview",
+                Right.SEE_MONEY,
+                in_bottom_bar=True,
+                is_for_owners=True,
+            ),
             Entry(
                 "unallocated",
                 "Unallocated",
@@ -109,7 +125,7 @@ def _is_below(path: str, address: str) -> bool:
 def _links(group: Group, actor: Actor, rights: Rights, current: str, query: str) -> Iterator[Link]:
     for entry in group.entries:
         address = _address(entry.url_name)
-        if not address or (entry.right and not rights.may(entry.right)):
+        if not address or not entry.is_for(actor, rights):
             continue
         counter = hooks.counters.get(entry.key)
         yield Link(

@@ -1,12 +1,14 @@
 """Settings: the organisation for those who manage it, and for everybody what they are here."""
 
 import calendar
+from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
@@ -18,7 +20,9 @@ from apps.accounts.rights import Right, rights_of
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.models import Organisation
+from apps.costs.limits import set_unallocated_limit, unallocated_limit
 from apps.usage.models import Series
+from apps.web import figures
 from apps.web.forms import errors_into, posted
 from apps.web.pages import PageRequest
 from apps.web.parts import Tab
@@ -67,6 +71,33 @@ class OrganisationForm(forms.Form):
         self.fields[name].initial = chosen
 
 
+class SettingsForm(OrganisationForm):
+    """The organisation, and the limits by which its figures are judged."""
+
+    unallocated_limit = forms.DecimalField(
+        label="Unallocated, at most",
+        required=False,
+        min_value=Decimal(0),
+        max_value=Decimal(100),
+        max_digits=5,
+        decimal_places=2,
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+        help_text="Per cent of the full cost. Above it Home and the workbench ask for somebody to bind the keys.",
+    )
+
+    def __init__(self, *args: Any, current: Organisation, **kwargs: Any) -> None:
+        super().__init__(*args, current=current, **kwargs)
+        self.fields["unallocated_limit"].initial = figures.percent_short(unallocated_limit(current)).removesuffix("%")
+
+    def save(self, actor: Actor) -> None:
+        """Both or neither: the caller's transaction holds them together. An empty limit stays as it is."""
+        values = dict(self.cleaned_data)
+        limit = values.pop("unallocated_limit")
+        organisation.change(actor=actor, usage_is_loaded=usage_is_loaded(), **values)
+        if limit is not None:
+            set_unallocated_limit(actor=actor, share=limit / 100)
+
+
 def usage_is_loaded() -> bool:
     return Series.objects.exists()
 
@@ -87,12 +118,12 @@ def settings_tabs(actor: Actor, current: str) -> list[Tab]:
 @require_http_methods(["GET", "POST"])
 def overview(request: PageRequest) -> HttpResponse:
     current, is_fixed = organisation.get(), usage_is_loaded()
-    form = OrganisationForm(posted(request), current=current, is_fixed=is_fixed)
+    form = SettingsForm(posted(request), current=current, is_fixed=is_fixed)
     if request.method == "POST":
         rights.require(request.actor, Right.MANAGE_SETTINGS)
         if form.is_valid():
-            with errors_into(form):
-                organisation.change(actor=request.actor, usage_is_loaded=is_fixed, **form.cleaned_data)
+            with errors_into(form), transaction.atomic():
+                form.save(request.actor)
                 messages.success(request, "Settings saved.")
                 return redirect("settings:overview")
     context = {
@@ -104,6 +135,7 @@ def overview(request: PageRequest) -> HttpResponse:
         "my_grants": RoleGrant.objects.in_force()
         .filter(person_id=request.actor.person_id or 0)
         .select_related("cost_centre", "granted_by"),
+        "unallocated_limit": figures.percent_short(unallocated_limit(current)),
         "month_name": MONTHS[current.fiscal_start - 1],
     }
     return render(request, "settings/overview.html", context, status=400 if form.errors else 200)

@@ -20,6 +20,7 @@ from apps.catalog.models import Offering
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.costs.attribution import bind as bind_usage
+from apps.costs.limits import unallocated_limit
 from apps.costs.selectors import CostScope
 from apps.costs.selectors.portfolio import months_before
 from apps.costs.selectors.unallocated import (
@@ -45,7 +46,6 @@ from apps.web.pages import PageRequest, page_or_part, wants_part
 from apps.web.parts import Chip, Choice, Column, Crumb
 from apps.web.period import PeriodChoice, period_of
 from apps.web.queries import page_number, query_with
-from apps.web.workloads import unallocated_limit
 from apps.workloads.models import Workload
 from workers import imports as worker
 from workers.app import ring
@@ -116,7 +116,7 @@ def _list_context(request: PageRequest, chosen: Identity | None = None) -> dict[
     company = organisation.get()
     months = months_before(period.end)
     shares = shares_by_month(actor=request.actor, months=months)
-    limit = Decimal(str(unallocated_limit(company)))
+    limit = unallocated_limit(company)
     may_bind = rights.rights_of(request.actor).may(Right.ALLOCATE)
     return {
         "found": found,
@@ -129,7 +129,7 @@ def _list_context(request: PageRequest, chosen: Identity | None = None) -> dict[
         "words": filters.words,
         "bars": _bars(shares, limit),
         "limit_y": _limit_y(shares, limit),
-        "limit": limit,
+        "limit_text": figures.percent_short(limit),
         "now": _share_now(shares, period),
         "is_over": _is_over(_share_now(shares, period), limit),
         "may_bind": may_bind,

@@ -13,14 +13,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.accounts import rights
 from apps.accounts import services as accounts
 from apps.accounts.models import CostCentre, SavedView
-from apps.accounts.rights import Right
 from apps.catalog.models import LatencyBand, ValueTier
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.models import Organisation
+from apps.costs.limits import unallocated_limit
 from apps.costs.selectors import CostScope, CostTotals, cost_totals, may_see_unallocated
 from apps.costs.selectors.portfolio import SORTS, Portfolio, PortfolioRow, change_of, months_before, portfolio
 from apps.costs.selectors.scope import rows_of
@@ -54,7 +53,8 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
     if "col" in request.GET:
         return HttpResponseRedirect(query_with(request, col=None, page=None, cols=",".join(request.GET.getlist("col"))))
     period, filters, company = period_of(request), _filters(request), organisation.get()
-    columns = chosen_columns(request.GET.get("cols", ""), sees_money=_sees_money(request.actor))
+    sees_money = selectors.sees_any_money(request.actor)
+    columns = chosen_columns(request.GET.get("cols", ""), sees_money=sees_money)
     if request.GET.get("format"):
         return _file(request, period, filters, columns, company.currency)
     number = page_number(request)
@@ -69,12 +69,12 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
         "sort": _sort(request),
         "chips": _chips(request, filters),
         "filters": filters,
-        "kpis": _kpis(request.actor, period, company) if _sees_money(request.actor) else [],
+        "kpis": _kpis(request.actor, period, company) if sees_money else [],
         "views": _views(request),
         "view_query": _view_query(request),
         "hidden": _hidden(request, ("cols",)),
         "search_hidden": _hidden(request, ("q",)),
-        "all_columns": _choosable(columns, sees_money=_sees_money(request.actor)),
+        "all_columns": _choosable(columns, sees_money=sees_money),
         "is_dense": request.GET.get("density") == "dense",
         "density_href": query_with(request, density=None if request.GET.get("density") == "dense" else "dense"),
         "file_href": query_with(request, page=None),
@@ -200,13 +200,6 @@ def _heads(columns: list[ListColumn]) -> list[Any]:
     return [first, *(column.head for column in columns)]
 
 
-def _sees_money(actor: Actor) -> bool:
-    """Whether any figure can be shown: by a role, or because one owns something."""
-    if rights.rights_of(actor).may(Right.SEE_MONEY):
-        return True
-    return Workload.objects.money_visible_to(actor).active().exists()
-
-
 # --- Figures at the top -----------------------------------------------------------------------------------------------
 
 
@@ -240,13 +233,8 @@ def _unallocated(totals: CostTotals, period: PeriodChoice, company: Organisation
     return Kpi(
         "Unallocated", amount, strong=figures.percent(share), tone="warn" if is_over else "",
         why=why_address("cost", period, allocated="no"),
-        context=f"of the full cost, limit {figures.percent(limit, digits=0)}",
+        context=f"of the full cost, limit {figures.percent_short(limit)}",
     )  # fmt: skip
-
-
-def unallocated_limit(company: Organisation) -> float:
-    """The share of the full cost that may be nobody's: a setting of the organisation, 3 % unless it says otherwise."""
-    return float(company.settings.get("unallocated_limit", 0.03))
 
 
 def _calls(totals: CostTotals) -> Kpi:

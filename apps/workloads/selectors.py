@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
+from apps.accounts import rights
+from apps.accounts.rights import Right
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
 from apps.workloads.models import Binding, Workload, WorkloadRevision
@@ -63,6 +65,13 @@ def listed(actor: Actor, filters: Filters) -> QuerySet[Workload]:
         if value:
             found = found.filter(**{field: value})
     return _with_promise(found, {"value_tier": filters.tier, "latency_band": filters.band})
+
+
+def sees_any_money(actor: Actor) -> bool:
+    """Whether any cost can be shown: by a role, or because one owns something that is more than a draft."""
+    if rights.rights_of(actor).may(Right.SEE_MONEY):
+        return True
+    return actor.person_id is not None and Workload.objects.money_visible_to(actor).active().exists()
 
 
 def promise_of(workload: Workload) -> WorkloadRevision:
