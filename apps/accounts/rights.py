@@ -30,6 +30,7 @@ class Right(StrEnum):
     SEE_RATES = "see prices"
     EDIT_RATES = "edit prices"
     MANAGE_TOKENS = "make API tokens"
+    SET_BUDGETS = "set budgets"
     DECIDE = "decide requests"
     SEE_REVIEWS = "read the monthly review"
     PREPARE_REVIEWS = "prepare the monthly review"
@@ -60,6 +61,7 @@ _MANAGE = frozenset(
         Right.ALLOCATE,
         Right.SEE_RATES,
         Right.EDIT_RATES,
+        Right.SET_BUDGETS,
         Right.MANAGE_TOKENS,
         Right.SEE_GRADES,
     }

@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "apps.sources",
     "apps.usage",
     "apps.costs",
+    "apps.budgets",
     "apps.web",
     "apps.api",
     "django.contrib.auth",

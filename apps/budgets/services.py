@@ -1,0 +1,421 @@
+"""Setting budgets, and telling their owners when a month comes near to one or goes over it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, localcontext
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from django.db import connection, transaction
+
+from apps.accounts import rights
+from apps.accounts.models import CostCentre
+from apps.accounts.rights import Right
+from apps.budgets import mails
+from apps.budgets.models import HARD, MOST_SHARE, SOFT, Budget, Notice
+from apps.budgets.selectors import burns, centre_rows_of, row_at, rows_after
+from apps.core import audit, organisation, periods
+from apps.core.actor import Actor
+from apps.core.errors import BadInput, Conflict, NotAllowed
+from apps.core.models import Period
+from apps.core.money import DECIMAL_PLACES, TOO_LARGE, UNIT, plain
+from apps.workloads.models import Workload
+
+SWEEP_LOCK: Final = 7_306_001
+LONGEST_REASON: Final = 300
+FIRST, LAST = date(2015, 1, 1), date(2099, 12, 1)
+SYSTEM: Final = Actor.system("budgets")
+AS_REGISTERED: Final = "What it may spend, as registered."
+Owner = Workload | CostCentre
+
+
+def may_set(actor: Actor, owner: Owner) -> bool:
+    """A workload's budget owner; analysts and administrators within the cost centres whose money they see."""
+    if actor.is_machine:
+        return True
+    held = rights.rights_of(actor)
+    centre = owner if isinstance(owner, CostCentre) else owner.cost_centre
+    if held.may(Right.SET_BUDGETS) and held.sees_money_of(centre):
+        return True
+    return held.is_member and isinstance(owner, Workload) and owner.budget_owner_id == actor.person_id
+
+
+def may_tighten(actor: Actor, owner: Owner) -> bool:
+    """Who decides the monthly review may lower and suspend budgets there: a disposition keeps or tightens."""
+    held = rights.rights_of(actor)
+    centre = owner if isinstance(owner, CostCentre) else owner.cost_centre
+    return may_set(actor, owner) or (held.may(Right.REVIEW) and held.sees_money_of(centre))
+
+
+@transaction.atomic
+def set_budget(
+    *,
+    actor: Actor,
+    owner: Owner,
+    month: date,
+    amount: Decimal,
+    soft: Decimal | None = None,
+    hard: Decimal | None = None,
+    on_hard: str = "",
+    reason: str = "",
+    expected_id: int | None = None,
+) -> Budget:
+    """From `month` on, until a newer one begins, `owner` may spend `amount` a month. Less than is spent is allowed.
+
+    `expected_id` is the row that the page showed (0: none); Conflict where another one holds by now. The same values
+    again change nothing. BadInput for an amount or thresholds that are none, and where a signed month would change.
+    Thresholds that are not given stay what they are. A reviewer may only lower it.
+    """
+    owner, month = _locked(actor, owner), _month(month)
+    standing = row_at(owner, month)
+    kept = _Values.of(standing) if standing else _Values(Decimal(0), SOFT, HARD, Budget.OnHard.TELL, "")
+    shares = _thresholds(kept.soft if soft is None else soft, kept.hard if hard is None else hard)
+    wanted = _Values(_amount(amount), *shares, Budget.OnHard(on_hard or kept.on_hard), Budget.State.ACTIVE)
+    if not may_set(actor, owner):
+        _require_tighter(kept, wanted)
+    return _write(actor, owner, month, wanted, reason=_reason(reason), expected_id=expected_id)
+
+
+@transaction.atomic
+def suspend(*, actor: Actor, owner: Owner, month: date, reason: str = "", expected_id: int | None = None) -> Budget:
+    """From `month` on nothing may be spent until it is resumed; also what was set for later months waits."""
+    return _turn(actor, owner, month, Budget.State.SUSPENDED, reason, expected_id)
+
+
+@transaction.atomic
+def resume(*, actor: Actor, owner: Owner, month: date, reason: str = "", expected_id: int | None = None) -> Budget:
+    """The amount of the suspended budget holds again, from `month` on."""
+    return _turn(actor, owner, month, Budget.State.ACTIVE, reason, expected_id)
+
+
+@transaction.atomic
+def end(*, actor: Actor, owner: Owner, month: date, reason: str = "", expected_id: int | None = None) -> Budget:
+    """From `month` on there is no budget, which is another thing than a budget of 0."""
+    return _turn(actor, owner, month, Budget.State.ENDED, reason, expected_id)
+
+
+@transaction.atomic
+def adopt_registered(*, actor: Actor) -> int:
+    """Workloads that have never had a budget get what their registration said they may spend; returns how many.
+
+    From the month of their registration on, or the first one that is not signed. From then on the budget is the one
+    truth, and the registration's answer is what it was: an answer of that day.
+    """
+    rows = Workload.objects.active().filter(monthly_spend_expected__isnull=False, budgets__isnull=True)
+    waiting = list(rows.select_for_update(of=("self",), skip_locked=True).order_by("pk"))
+    zone, signed = organisation.zone(), _last_signed()
+    for workload in waiting:
+        wanted = _Values(workload.monthly_spend_expected or Decimal(0), SOFT, HARD, Budget.OnHard.TELL, "active")
+        _write(actor, workload, _first_month(workload, zone, signed), wanted, reason=AS_REGISTERED)
+    return len(waiting)
+
+
+# --- Versions ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """What a version says."""
+
+    amount: Decimal
+    soft: Decimal
+    hard: Decimal
+    on_hard: str
+    state: str
+
+    @classmethod
+    def of(cls, row: Budget) -> "_Values":
+        return cls(row.amount, row.soft, row.hard, row.on_hard, row.state)
+
+    def as_evidence(self) -> dict[str, str | None]:
+        return {
+            "amount": plain(self.amount),
+            "soft": plain(self.soft),
+            "hard": plain(self.hard),
+            "on_hard": str(self.on_hard),
+            "state": str(self.state),
+        }
+
+
+def _turn(actor: Actor, owner: Owner, month: date, state: str, reason: str, expected_id: int | None) -> Budget:
+    """The same amount in another state, and likewise for what was set for later months."""
+    owner, month = _locked(actor, owner), _month(month)
+    if state != Budget.State.SUSPENDED and not may_set(actor, owner):
+        raise _not_allowed(owner)
+    standing = row_at(owner, month)
+    if standing is None or standing.state == Budget.State.ENDED:
+        raise Conflict(f"{owner} has no budget in {month:%B %Y}.", hint="Set one first.")
+    text = _reason(reason)
+    for later in rows_after(owner, month):
+        if later.state != Budget.State.ENDED:
+            _write(actor, owner, later.month, _in_state(later, state), reason=text)
+    return _write(actor, owner, month, _in_state(standing, state), reason=text, expected_id=expected_id)
+
+
+def _in_state(row: Budget, state: str) -> _Values:
+    return _Values(row.amount, row.soft, row.hard, row.on_hard, state)
+
+
+def _write(
+    actor: Actor, owner: Owner, month: date, wanted: _Values, *, reason: str = "", expected_id: int | None = None
+) -> Budget:
+    """The next version from the month on. The caller holds the owner's row, so versions are counted without a race."""
+    standing = row_at(owner, month)
+    _refuse_stale(standing, expected_id)
+    if standing is not None and _Values.of(standing) == wanted:
+        return standing
+    _refuse_signed(owner, month)
+    mine = _owner_field(owner)
+    same_month = Budget.objects.filter(month=month, **mine)
+    version = same_month.count() + 1
+    same_month.current().update(state=Budget.State.SUPERSEDED)
+    row = Budget.objects.create(
+        **mine,
+        month=month,
+        version=version,
+        amount=wanted.amount,
+        soft=wanted.soft,
+        hard=wanted.hard,
+        on_hard=wanted.on_hard,
+        state=wanted.state,
+        reason=reason,
+        recorded_by_id=actor.person_id,
+    )
+    before = _Values.of(standing).as_evidence() if standing else None
+    data = {"month": f"{month:%Y-%m}", "version": version, "reason": reason, "before": before}
+    audit.record(actor=actor, verb=_verb(wanted.state), subject=owner, data={**data, "after": wanted.as_evidence()})
+    return row
+
+
+def _verb(state: str) -> str:
+    verbs = {
+        Budget.State.ACTIVE: "set budget",
+        Budget.State.SUSPENDED: "suspended budget",
+        Budget.State.ENDED: "ended budget",
+    }
+    return verbs[Budget.State(state)]
+
+
+def _refuse_stale(standing: Budget | None, expected_id: int | None) -> None:
+    if expected_id is not None and expected_id != (standing.pk if standing else 0):
+        raise Conflict("Somebody changed this budget in the meantime.", hint="Look at it once more, then decide.")
+
+
+def _refuse_signed(owner: Owner, month: date) -> None:
+    """A signed month keeps the budget by which it was judged."""
+    later = rows_after(owner, month)
+    signed = Period.objects.filter(state=Period.State.SIGNED, month__gte=month).order_by("month")
+    if later:
+        signed = signed.filter(month__lt=later[0].month)
+    first = signed.first()
+    if first is not None:
+        raise BadInput(
+            f"The budget of {first.month:%B %Y} would change, and that month is signed.",
+            hint=f"Choose a month from {periods.next_month(_last_signed() or first.month):%B %Y} on.",
+        )
+
+
+def _locked(actor: Actor, owner: Owner) -> Owner:
+    """The owner, held until the transaction ends, for an actor who may set its budget."""
+    if isinstance(owner, Workload):
+        current: Owner = Workload.objects.select_for_update(of=("self",)).select_related("cost_centre").get(pk=owner.pk)
+    else:
+        current = CostCentre.objects.select_for_update(of=("self",)).get(pk=owner.pk)
+    if not may_tighten(actor, current):
+        raise _not_allowed(current)
+    if isinstance(current, Workload) and current.state == Workload.State.DRAFT:
+        raise Conflict(f"{current.name} is still a draft.", hint="Register it first: the form asks what it may spend.")
+    return current
+
+
+def _not_allowed(owner: Owner) -> NotAllowed:
+    who = "Its budget owner and the FinOps analysts may." if isinstance(owner, Workload) else "The FinOps analysts may."
+    return NotAllowed(f"You may not set the budget of {owner}.", hint=who)
+
+
+def _require_tighter(kept: _Values, wanted: _Values) -> None:
+    """A reviewer lowers an amount, or sets one where none was; a suspended budget stays suspended for them."""
+    was_limited = kept.state in (Budget.State.ACTIVE, Budget.State.SUSPENDED)
+    is_looser = was_limited and (wanted.amount > kept.amount or kept.state == Budget.State.SUSPENDED)
+    if is_looser or wanted.soft > kept.soft or wanted.hard > kept.hard:
+        raise NotAllowed(
+            "A review may only lower a budget.", hint="Its budget owner and the FinOps analysts may raise it."
+        )
+
+
+def _owner_field(owner: Owner) -> dict[str, Owner]:
+    return {"workload": owner} if isinstance(owner, Workload) else {"cost_centre": owner}
+
+
+def _amount(amount: Decimal) -> Decimal:
+    if not amount.is_finite() or not 0 <= amount < TOO_LARGE:
+        raise BadInput("A budget is an amount of 0 or more.", hint="0 means that nothing may be spent.")
+    if amount != amount.quantize(UNIT):
+        raise BadInput(f"A budget has at most {DECIMAL_PLACES} decimal places.")
+    return amount
+
+
+def _thresholds(soft: Decimal, hard: Decimal) -> tuple[Decimal, Decimal]:
+    if not (soft.is_finite() and hard.is_finite() and 0 < soft <= hard <= MOST_SHARE):
+        raise BadInput(
+            "The soft threshold lies above 0 and not above the hard one, and that at most at 1,000 %.",
+            hint="Usual are 80 and 100 %.",
+        )
+    return soft.quantize(Decimal("0.0001")), hard.quantize(Decimal("0.0001"))
+
+
+def _month(month: date) -> date:
+    if not FIRST <= month <= LAST:
+        raise BadInput(f"A budget begins in a month from {FIRST:%Y} to {LAST:%Y}.")
+    return month.replace(day=1)
+
+
+def _reason(text: str) -> str:
+    reason = " ".join(text.split())
+    if len(reason) > LONGEST_REASON or not (reason.isprintable() or not reason):
+        raise BadInput(f"A reason has at most {LONGEST_REASON} printable characters.")
+    return reason
+
+
+def _last_signed() -> date | None:
+    newest = Period.objects.filter(state=Period.State.SIGNED).order_by("-month").first()
+    return newest.month if newest else None
+
+
+def _first_month(workload: Workload, zone: ZoneInfo, signed: date | None) -> date:
+    registered = periods.month_of(workload.activated_at or workload.created_at, zone)
+    return max(registered, periods.next_month(signed)) if signed else registered
+
+
+# --- Thresholds -------------------------------------------------------------------------------------------------------
+
+
+def limits_of(budget: Budget) -> list[tuple[Notice.Level, Decimal]]:
+    """The amounts at which somebody is told, lowest first; thresholds at the same amount are one.
+
+    Of a budget of 0 only the whole is left: the first cent is over it.
+    """
+    if budget.amount == 0:
+        return [(Notice.Level.FULL, Decimal(0))]
+    stated = [
+        (Notice.Level.HARD, _exact(budget.amount, budget.hard)),
+        (Notice.Level.FULL, budget.amount),
+        (Notice.Level.SOFT, _exact(budget.amount, budget.soft)),
+    ]
+    by_amount: dict[Decimal, Notice.Level] = {}
+    for level, limit in stated:
+        by_amount.setdefault(limit, level)
+    return [(level, limit) for limit, level in sorted(by_amount.items())]
+
+
+def is_passed(limit: Decimal, spent: Decimal) -> bool:
+    """At the threshold is passed; a limit of 0 is passed by the first cent."""
+    return spent >= limit if limit else spent > 0
+
+
+def sweep(*, now: datetime) -> list[Notice]:
+    """Note every threshold that was newly passed, and corrections below one; returns the new notices.
+
+    Looks at the month that runs and the one before it, as far as they are not signed. One sweep at a time: the second
+    finds nothing to do.
+    """
+    adopt_registered(actor=SYSTEM)
+    with transaction.atomic():
+        if not _is_alone():
+            return []
+        month = periods.month_of(now, organisation.zone())
+        signed = set(Period.objects.filter(state=Period.State.SIGNED).values_list("month", flat=True))
+        months = [each for each in (periods.previous_month(month), month) if each not in signed]
+        return [notice for each in months for notice in _sweep_month(each, now)]
+
+
+def send_notices(*, limit: int = 200) -> int:
+    """Mail what has not been mailed, one message a budget and month; returns how many were sent.
+
+    A notice is marked in the transaction that sends it: should the process die in between, it is sent once more rather
+    than never.
+    """
+    sent = 0
+    with transaction.atomic():
+        due = Notice.objects.filter(mailed_at__isnull=True).select_for_update(skip_locked=True, of=("self",))
+        told: dict[tuple[int, date], list[Notice]] = {}
+        for notice in due.select_related(*mails.NEEDS).order_by("pk")[:limit]:
+            told.setdefault((notice.budget_id, notice.month), []).append(notice)
+        for notices in told.values():
+            sent += mails.send(notices)
+            Notice.objects.filter(pk__in=[each.pk for each in notices]).update(mailed_at=mails.now())
+    return sent
+
+
+def _is_alone() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SWEEP_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def _sweep_month(month: date, now: datetime) -> list[Notice]:
+    known: dict[tuple[str, str, Decimal], Notice] = {
+        (each.owner_key, each.level, each.limit_amount): each for each in Notice.objects.filter(month=month)
+    }
+    new: list[Notice] = []
+    for budget, spent in _spent_of_budgets(month):
+        for level, limit in limits_of(budget):
+            notice = known.get((budget.owner_key, level, limit))
+            if notice is not None:
+                _note_correction(notice, spent, is_passed(limit, spent), now)
+            elif is_passed(limit, spent):
+                new.append(_passed(budget, month, level, limit, spent, now))
+    return new
+
+
+def _spent_of_budgets(month: date) -> Iterable[tuple[Budget, Decimal]]:
+    """Every budget of the month with what is burned of it. Unknown cost passes no threshold."""
+    for burn in burns(month=month).values():
+        if burn.budget is not None:
+            yield burn.budget, burn.direct or Decimal(0)
+    for row in centre_rows_of(list(CostCentre.objects.all()), month=month, with_forecast=False):
+        if row.burn.budget is not None:
+            yield row.burn.budget, row.burn.direct or Decimal(0)
+
+
+def _passed(budget: Budget, month: date, level: Notice.Level, limit: Decimal, spent: Decimal, now: datetime) -> Notice:
+    notice = Notice.objects.create(
+        budget=budget,
+        owner_key=budget.owner_key,
+        month=month,
+        level=level,
+        limit_amount=limit,
+        spent=spent,
+        crossed_at=now,
+    )
+    _record("passed budget threshold", notice, spent)
+    return notice
+
+
+def _note_correction(notice: Notice, spent: Decimal, is_over: bool, now: datetime) -> None:
+    """Below again, or above again after that: noted, and told to nobody a second time."""
+    if is_over == notice.is_over_now:
+        return
+    if is_over:
+        notice.again_at = now
+    else:
+        notice.corrected_at, notice.corrected_spent, notice.again_at = now, spent, None
+    notice.save(update_fields=["corrected_at", "corrected_spent", "again_at"])
+    _record("passed budget threshold again" if is_over else "corrected below budget threshold", notice, spent)
+
+
+def _record(verb: str, notice: Notice, spent: Decimal) -> None:
+    data: Mapping[str, str | None] = {
+        "month": f"{notice.month:%Y-%m}",
+        "level": notice.level,
+        "limit": plain(notice.limit_amount),
+        "spent": plain(spent),
+    }
+    audit.record(actor=SYSTEM, verb=verb, subject=notice.budget.owner, data=dict(data))
+
+
+def _exact(amount: Decimal, share: Decimal) -> Decimal:
+    """A share of an amount to the ledger's last digit; Python's own context would round at 28 of 38."""
+    with localcontext(prec=60):
+        return (amount * share).quantize(UNIT)

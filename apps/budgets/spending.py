@@ -1,0 +1,135 @@
+"""What budgets burn: direct cost by booked month. The only place of this app that reads the books.
+
+Direct are tokens, failed retries, fallbacks, GPU time used and GPU time held idle: what the workload's own calls cause.
+Shared cost (guardrails, retrieval, a pool's idle time, ...) and internal cost stand beside it and burn nothing.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import connection
+
+from apps.costs.models import Component
+
+ZERO: Final = Decimal(0)
+DIRECT: Final = (
+    Component.TOKEN,
+    Component.RETRY_FAILED,
+    Component.FALLBACK,
+    Component.GPU_USED,
+    Component.GPU_IDLE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """One workload's month in the organisation's currency. None is unknown: no usage, or nothing of it has a price.
+
+    `restated` was used in earlier months and booked in this one; it is part of `direct`.
+    """
+
+    direct: Decimal | None = None
+    shared: Decimal | None = None
+    restated: Decimal = ZERO
+    unpriced_tokens: int = 0
+
+
+def spending(month: date, workload_ids: Collection[int] | None = None) -> dict[int, Spending]:
+    """Every workload with cost booked in the month, or those of `workload_ids`: one statement."""
+    only, values = _only("t.workload_id", workload_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_MONTH.format(only=only), [month, _direct(), month, *values])
+        return {row[0]: _spending(row) for row in cursor.fetchall()}
+
+
+def daily(first: date, end: date, workload_ids: Collection[int]) -> dict[int, dict[date, Decimal]]:
+    """Direct cost by the day it was used on, without what was booked in a later month: one statement."""
+    found: dict[int, dict[date, Decimal]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_DAYS, [list(workload_ids), first, end, _direct()])
+        for workload, day, cost in cursor.fetchall():
+            found.setdefault(workload, {})[day] = cost
+    return found
+
+
+def daily_by_centre(first: date, end: date, centre_ids: Collection[int]) -> dict[int, dict[date, Decimal]]:
+    """The same by the cost centre that each workload itself belongs to: thousands of workloads, few rows."""
+    found: dict[int, dict[date, Decimal]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_DAYS_OF_CENTRES, [list(centre_ids), first, end, _direct()])
+        for centre, day, cost in cursor.fetchall():
+            found.setdefault(centre, {})[day] = cost
+    return found
+
+
+def newest_day(today: date) -> date | None:
+    """The newest day that any source has told of: days after it are not yet known, rather than free."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(day) FROM costs_day WHERE day <= %s", [today])
+        found: date | None = cursor.fetchone()[0]
+    return found
+
+
+def added(parts: Sequence[Spending]) -> Spending:
+    """The sum of several; unknown only where all are."""
+    return Spending(
+        _sum([part.direct for part in parts]),
+        _sum([part.shared for part in parts]),
+        sum((part.restated for part in parts), ZERO),
+        sum(part.unpriced_tokens for part in parts),
+    )
+
+
+def added_days(parts: Sequence[Mapping[date, Decimal]]) -> dict[date, Decimal]:
+    found: dict[date, Decimal] = {}
+    for part in parts:
+        for day, cost in part.items():
+            found[day] = found.get(day, ZERO) + cost
+    return found
+
+
+def _spending(row: Sequence[Any]) -> Spending:
+    _, direct, lines, unknown, shared, restated, unpriced = row
+    is_known = bool(lines) and (direct != 0 or unknown < lines)
+    return Spending(direct if is_known else None, shared, restated, int(unpriced))
+
+
+def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, ZERO) if known else None
+
+
+def _only(column: str, ids: Collection[int] | None) -> tuple[str, list[Any]]:
+    return ("", []) if ids is None else (f"AND {column} = ANY(%s)", [list(ids)])
+
+
+def _direct() -> list[str]:
+    return [component.value for component in DIRECT]
+
+
+_MONTH = """
+SELECT workload_id, coalesce(sum(amount_org) FILTER (WHERE direct), 0), coalesce(sum(lines) FILTER (WHERE direct), 0),
+    coalesce(sum(unpriced_lines + unconverted_lines) FILTER (WHERE direct), 0),
+    sum(amount_org) FILTER (WHERE NOT direct), coalesce(sum(amount_org) FILTER (WHERE direct AND charge_month < %s), 0),
+    coalesce(sum(unpriced_tokens), 0)
+FROM (
+    SELECT t.*, t.component = ANY(%s) AS direct FROM costs_month t
+    WHERE t.charge_month = %s AND t.role = 'counts' AND t.basis <> 'billed' AND t.workload_id IS NOT NULL {only}
+) x GROUP BY workload_id
+"""
+_COUNTED = """
+t.day >= %s AND t.day < %s AND t.component = ANY(%s) AND t.role = 'counts' AND t.basis <> 'billed'
+AND t.booked_month = t.charge_month AND t.allocation_run_id IS NULL AND t.amount_org IS NOT NULL
+"""
+_DAYS = f"""
+SELECT t.workload_id, t.day, sum(t.amount_org) FROM costs_line t
+WHERE t.workload_id = ANY(%s) AND {_COUNTED} GROUP BY 1, 2
+"""
+_DAYS_OF_CENTRES = f"""
+SELECT w.cost_centre_id, t.day, sum(t.amount_org)
+FROM costs_line t JOIN workloads_workload w ON w.id = t.workload_id
+WHERE w.cost_centre_id = ANY(%s) AND {_COUNTED} GROUP BY 1, 2
+"""
