@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "apps.sources",
     "apps.usage",
     "apps.costs",
+    "apps.economics",
     "apps.budgets",
     "apps.web",
     "apps.api",

@@ -1,0 +1,31 @@
+"""Every write of this app: what came out, why it is worth something, what an hour costs, and the months themselves."""
+
+from apps.economics.cases import add_evidence, expire_case, mark_attested, write_case
+from apps.economics.grades import add_grade, set_grade_rate
+from apps.economics.months import freeze, mark_month, recompute_dirty
+from apps.economics.outcomes import (
+    Effect,
+    OutcomeEntry,
+    OutcomesRefused,
+    declare_outcomes,
+    record_outcomes,
+    withdraw_outcomes,
+)
+
+__all__ = (
+    "Effect",
+    "OutcomeEntry",
+    "OutcomesRefused",
+    "add_evidence",
+    "add_grade",
+    "declare_outcomes",
+    "expire_case",
+    "freeze",
+    "mark_attested",
+    "mark_month",
+    "recompute_dirty",
+    "record_outcomes",
+    "set_grade_rate",
+    "withdraw_outcomes",
+    "write_case",
+)
