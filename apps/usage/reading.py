@@ -24,7 +24,8 @@ from ibis.backends.duckdb import Backend
 CSV, JSON, PARQUET = "csv", "json", "parquet"
 HEAD_BYTES = 1 << 20
 COPY_BYTES = 1 << 20
-JSON_SAMPLE = 1000
+# A control character, which JSON never holds, keeps DuckDB from splitting the line.
+JSON_QUOTING = "delim = chr(1), quote = '', escape = '', skip = 0"
 DELIMITERS = ",;\t|"
 MIB = 1 << 20
 
@@ -127,6 +128,12 @@ def raw_sql(layouts: Sequence[Layout], columns: dict[str, str], constants: dict[
     return " UNION ALL BY NAME ".join(parts)
 
 
+def json_lines(layout: Layout, guards: Guards) -> str:
+    """A source of the single column `line`: the objects of a JSON file as they are written."""
+    files = f"[{literal(str(layout.path))}]"
+    return _lines(files, layout, ["line"], JSON_QUOTING, guards)
+
+
 def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
@@ -162,8 +169,8 @@ def _source(layouts: list[Layout], columns: dict[str, str], guards: Guards) -> t
 
 
 def _json_source(files: str, first: Layout, present: dict[str, str], guards: Guards) -> tuple[str, dict[str, str]]:
-    """One object a line. A control character, which JSON never holds, keeps DuckDB from splitting the line."""
-    lines = _lines(files, first, ["line"], "delim = chr(1), quote = '', escape = '', skip = 0", guards)
+    """One object a line."""
+    lines = _lines(files, first, ["line"], JSON_QUOTING, guards)
     pointers = ", ".join(literal(_pointer(column)) for column in present.values()) or "'/'"
     read = f"TRY(json_extract_string(line, [{pointers}])) AS got, TRY(json_type(line)) AS kind"
     chosen = {name: f"got[{place}]" for place, name in enumerate(present, start=1)}
@@ -288,9 +295,9 @@ def _about_rows(path: Path, start: str, *, packed: bool) -> int:
 
 
 def _json_columns(name: str, start: str) -> tuple[str, ...]:
-    """The keys of the first objects, those of objects inside as 'outer.inner'."""
+    """The keys of the objects in the file's head, those of objects inside as 'outer.inner'."""
     seen: dict[str, None] = {}
-    for line in start.splitlines()[:JSON_SAMPLE]:
+    for line in start.splitlines():
         try:
             found = json.loads(line)
         except ValueError:

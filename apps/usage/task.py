@@ -1,6 +1,7 @@
 """A job with all that is found out before its rows are read: how files are written, which column is which field."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -8,7 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from apps.usage import fields
 from apps.usage.job import Job, Progress, Watch
 from apps.usage.parsing import SECONDS, Clock
-from apps.usage.reading import FileError, Layout, look_at, raw_sql
+from apps.usage.reading import HEAD_BYTES, JSON, FileError, Layout, engine, json_lines, literal, look_at, raw_sql
+from apps.usage.running import run
 
 FUTURE_TOLERANCE = timedelta(hours=24)
 ORIGIN_HINT = (
@@ -44,8 +46,29 @@ def prepare(job: Job, work_dir: Path, watch: Watch) -> Task:
     layouts = [look_at(Path(path), work_dir, job.guards) for path in job.paths]
     if not layouts:
         raise FileError("There is no file to read.", "Give a file, a folder with files, or a pattern.")
+    layouts = [_with_late_keys(job, layout, work_dir, watch) for layout in layouts]
     columns = _mapping(job, layouts)
     return Task(job, layouts, columns, _clock(job), work_dir, watch)
+
+
+def _with_late_keys(job: Job, layout: Layout, work_dir: Path, watch: Watch) -> Layout:
+    """A JSON file with the fields that only later objects have.
+
+    Objects leave out what does not apply (`fallback_from`, cached tokens), so the head of a file proves nothing; a
+    field that went unseen would count as unknown in all rows.
+    """
+    wanted = dict.fromkeys((*fields.FIELDS.get(job.format, fields.FOCUS_COLUMNS), *job.columns.values()))
+    names = [name for name in wanted if name and name not in layout.columns and name not in job.constants]
+    all_seen = not layout.gzip and layout.path.stat().st_size <= HEAD_BYTES
+    if layout.kind != JSON or all_seen or not names:
+        return layout
+    looked_for = ", ".join(f"bool_or(contains(line, {literal(json.dumps(name))}))" for name in names)
+    with engine(work_dir, [layout], memory_mb=job.max_memory_mb) as db:
+        source = json_lines(layout, job.guards)
+        run(db.con, f"CREATE TABLE late AS SELECT [{looked_for}] AS found FROM {source}", watch, lambda _: None)
+        row = db.con.execute("SELECT found FROM late").fetchone()
+    late = [name for name, found in zip(names, row[0], strict=True) if found]
+    return replace(layout, columns=(*layout.columns, *late))
 
 
 def _mapping(job: Job, layouts: list[Layout]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Request logs to hours: figures, call kinds, bands, latencies, and what is said about them."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,25 @@ def test_json_lines_with_objects_inside(tmp_path: Path) -> None:
         ("input_tokens: not a number", 5, 1),
     ]
     assert hours(tmp_path, "usage_key") == [('a"b',)]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_field_that_only_late_objects_have_is_read(tmp_path: Path, packed: bool) -> None:
+    """Objects leave out what does not apply: the first megabyte says nothing about the rest."""
+    call = {"time": "2026-10-24T08:15:00Z", "model": "m", "input_tokens": 100, "output_tokens": 10, "usage_key": "a"}
+    first = json.dumps({**call, "note": "x" * 2000}) + "\n"
+    late = json.dumps({**call, "cached_input_tokens": 60, "fallback_from": "n"}) + "\n"
+    text = (first * 1000 + late * 3).encode()
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(gzip.compress(text, compresslevel=1) if packed else text)
+    result = reduce_path(path, tmp_path)
+    assert (result.rows_read, result.rows_rejected, result.cached_input_tokens) == (1003, 0, 180)
+    assert {"cached_input_tokens", "fallback_from"}.isdisjoint(result.missing_fields)
+    assert "status" in result.missing_fields
+    assert hours(tmp_path, "call_kind, requests, input, cached") == [
+        ("fallback", 3, 120, 180),
+        ("token", 1000, 100_000, None),
+    ]
 
 
 def test_several_files_of_different_shape_are_read_as_one(tmp_path: Path) -> None:
