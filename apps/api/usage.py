@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,12 +24,15 @@ from apps.accounts.models import ApiToken, TokenScope
 from apps.accounts.rights import Right, require
 from apps.api.auth import actor_of, require_source, scope
 from apps.api.errors import problem
+from apps.api.fields import Amount, Moment, WholeNumber
+from apps.api.parsers import StrictJSONParser
 from apps.core.errors import BadInput, Conflict
 from apps.sources import selectors
 from apps.sources import services as sources
-from apps.sources.models import Receipt
+from apps.sources.models import Receipt, Source
 from apps.sources.services import Received, UsageEvent
-from apps.usage.fields import LARGEST
+from apps.usage.fields import LARGEST, LONGEST_PERIOD_DAYS
+from apps.usage.pushed import refuse_what_no_hour_holds
 
 MOST_EVENTS = 1_000
 MOST_BYTES = 2 * 1024 * 1024
@@ -64,11 +67,11 @@ EXAMPLE = {
 }
 
 
-class CloudEventParser(JSONParser):
+class CloudEventParser(StrictJSONParser):
     media_type = "application/cloudevents+json"
 
 
-class CloudEventBatchParser(JSONParser):
+class CloudEventBatchParser(StrictJSONParser):
     media_type = "application/cloudevents-batch+json"
 
 
@@ -83,21 +86,19 @@ class _Known(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-def _count() -> serializers.IntegerField:
-    return serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=LARGEST)
+def _count() -> WholeNumber:
+    return WholeNumber(required=False, allow_null=True, min_value=0, max_value=LARGEST)
 
 
-def _amount(**more: Any) -> serializers.DecimalField:
-    return serializers.DecimalField(max_digits=38, decimal_places=18, required=False, allow_null=True, **more)
+def _amount() -> Amount:
+    return Amount(required=False, allow_null=True, min_value=Decimal(0), max_value=Decimal(LARGEST))
 
 
 class UsageData(_Known):
     """Usage of one spender in one hour; token figures are inclusive, what is left out is unknown and not zero."""
 
-    period_start = serializers.DateTimeField(
-        required=False, help_text="A full hour; the hour of the event's time if left out."
-    )
-    period_end = serializers.DateTimeField(required=False, help_text="An hour later if left out.")
+    period_start = Moment(required=False, help_text="A full hour; the hour of the event's time if left out.")
+    period_end = Moment(required=False, help_text="An hour later if left out.")
     usage_key = serializers.CharField(max_length=255)
     provider = serializers.CharField(max_length=200, required=False, allow_blank=True)
     model = serializers.CharField(max_length=200)
@@ -110,9 +111,9 @@ class UsageData(_Known):
     cache_write_1h_tokens = _count()
     output_tokens = _count()
     reasoning_tokens = _count()
-    gpu_seconds = _amount(min_value=Decimal(0))
-    gpu_busy_seconds = _amount(min_value=Decimal(0))
-    cost = _amount(min_value=Decimal(0))
+    gpu_seconds = _amount()
+    gpu_busy_seconds = _amount()
+    cost = _amount()
     currency = serializers.RegexField(r"^[A-Z]{3}$", required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +125,7 @@ class UsageData(_Known):
             known["cached_input_tokens"] + known["cache_write_tokens"],
             "cached and cache-write tokens",
         )
+        _at_most(attrs, "cache_write_tokens", known["cache_write_1h_tokens"], "one-hour cache-write tokens")
         _at_most(attrs, "output_tokens", known["reasoning_tokens"], "reasoning tokens")
         _at_most(attrs, "requests", known["failed_requests"], "failed requests")
         _at_most(attrs, "gpu_seconds", attrs.get("gpu_busy_seconds") or 0, "busy GPU-seconds")
@@ -139,7 +141,7 @@ class CloudEvent(serializers.Serializer[Any]):
     type = serializers.CharField(max_length=255)
     source = serializers.SlugField(max_length=80, help_text="Short name of the Tollgate source.")  # type: ignore[assignment]
     id = serializers.CharField(max_length=255)
-    time = serializers.DateTimeField(required=False)
+    time = Moment(required=False, help_text="Without a zone it is read in that of the source.")
     datacontenttype = serializers.CharField(max_length=255, required=False)
     subject = serializers.CharField(max_length=255, required=False)
     data = UsageData()  # type: ignore[assignment]
@@ -148,8 +150,8 @@ class CloudEvent(serializers.Serializer[Any]):
         start = attrs["data"].get("period_start") or _hour(attrs.get("time"))
         if start is None:
             raise serializers.ValidationError({"data": {"period_start": ["Give this, or the event's time."]}})
-        _check_start(start)
-        attrs["data"]["period_start"] = start.astimezone(UTC)
+        _check_period(start, attrs["data"].get("period_end"))
+        attrs["data"]["period_start"] = start
         return attrs
 
 
@@ -175,7 +177,7 @@ class UsageView(APIView):
     """Send usage events."""
 
     permission_classes = (scope(TokenScope.USAGE_WRITE),)
-    parser_classes = (JSONParser, CloudEventParser, CloudEventBatchParser)
+    parser_classes = (StrictJSONParser, CloudEventParser, CloudEventBatchParser)
 
     @extend_schema(
         operation_id="send_usage",
@@ -204,7 +206,7 @@ class UsageView(APIView):
         examples=[OpenApiExample("One hour of one key", value=EXAMPLE, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        if len(request.body) > MOST_BYTES:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
             return problem(413, f"The body is larger than {MOST_BYTES // 1024**2} MB.", hint="Send smaller batches.")
         key = request.headers.get("Idempotency-Key", "")
         return _once(request, key) if key else _receive(request)
@@ -246,7 +248,9 @@ def _receive(request: Request) -> Response:
     actor = actor_of(request)
     require(actor, Right.MANAGE_SOURCES)
     source = selectors.get_source_for(actor=actor, slug=slug)
-    received = sources.record_events(actor=actor, source=source, events=[_usage_event(event) for event in events])
+    with transaction.atomic():
+        received = sources.record_events(actor=actor, source=source, events=[_usage_event(event) for event in events])
+        refuse_what_no_hour_holds(source=source, hours={event["data"]["period_start"] for event in events})
     return _answer(received)
 
 
@@ -268,10 +272,17 @@ def _events(body: Any) -> list[dict[str, Any]]:
         raise BadInput("The batch is empty.")
     if many and len(body) > MOST_EVENTS:
         raise BadInput(f"A batch holds at most {MOST_EVENTS:,} events.", hint="Send smaller batches.")
-    serializer = CloudEvent(data=body, many=many)
+    serializer = CloudEvent(data=body, many=many, context={"zone": _zone_of(body[0] if many else body)})
     serializer.is_valid(raise_exception=True)
     checked: list[dict[str, Any]] = serializer.validated_data if many else [serializer.validated_data]
     return checked
+
+
+def _zone_of(event: Any) -> ZoneInfo:
+    """The zone in which the source's times without one are read; whether it may be used is asked later."""
+    slug = event.get("source") if isinstance(event, Mapping) else None
+    found = Source.objects.filter(slug=slug).first() if isinstance(slug, str) and slug.isprintable() else None
+    return ZoneInfo(found.zone if found else "UTC")
 
 
 def _usage_event(event: dict[str, Any]) -> UsageEvent:
@@ -282,19 +293,22 @@ def _usage_event(event: dict[str, Any]) -> UsageEvent:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return value.isoformat().replace("+00:00", "Z")
     return format(value.normalize(), "f") if isinstance(value, Decimal) else value
 
 
 def _hour(instant: datetime | None) -> datetime | None:
-    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0) if instant else None
+    return instant.replace(minute=0, second=0, microsecond=0) if instant else None
 
 
-def _check_start(start: datetime) -> None:
+def _check_period(start: datetime, end: datetime | None) -> None:
     if start.minute or start.second or start.microsecond:
         raise serializers.ValidationError({"data": {"period_start": ["It must be a full hour."]}})
     if not EARLIEST <= start <= timezone.now() + FUTURE_TOLERANCE:
         raise serializers.ValidationError({"data": {"period_start": ["It lies before 2015 or in the future."]}})
+    if end is not None and not start < end <= start + timedelta(days=LONGEST_PERIOD_DAYS):
+        words = f"It lies after period_start, by {LONGEST_PERIOD_DAYS} days at most."
+        raise serializers.ValidationError({"data": {"period_end": [words]}})
 
 
 def _at_most(attrs: dict[str, Any], whole: str, part: Any, words: str) -> None:

@@ -12,6 +12,7 @@ FORMATS: Final = (REQUESTS, USAGE, FOCUS)
 # Beyond what all the world uses in an hour, and far below what the ledger's 64 bits hold: one absurd cell must not
 # make the sum of a month overflow. Counts, amounts of money and durations in ms alike, at every door.
 LARGEST: Final = 10**13
+LONGEST_PERIOD_DAYS: Final = 31  # of one row of ready usage
 
 TOKEN_FIELDS: Final = (
     "input_tokens",

@@ -39,7 +39,6 @@ CALL_KINDS = (fields.TOKEN, fields.RETRY_FAILED, fields.FALLBACK)
 TIERS = (*fields.SERVICE_TIERS, fields.UNKNOWN)
 AMOUNTS = ("gpu_seconds", "gpu_busy_seconds", "cost")
 COUNT = "decimal(38, 0)"  # a sum of counts may go beyond 64 bits
-LONGEST_PERIOD_DAYS = 31
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
@@ -237,8 +236,9 @@ def _check_period(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:
     problems.add("period_end: not after period_start", rows.until <= rows.at)
     coarse = _is_coarse(rows)
     problems.add("period_start: not at a full hour", coarse & (rows["at"] != rows["at"].truncate("h")))
-    longest = ibis.interval(days=LONGEST_PERIOD_DAYS)
-    problems.add(f"period_end: more than {LONGEST_PERIOD_DAYS} days after period_start", rows.until > rows.at + longest)
+    longest = ibis.interval(days=fields.LONGEST_PERIOD_DAYS)
+    reason = f"period_end: more than {fields.LONGEST_PERIOD_DAYS} days after period_start"
+    problems.add(reason, rows.until > rows.at + longest)
 
 
 def _check_currency(problems: Problems, raw: ir.Table, rows: ir.Table) -> None:

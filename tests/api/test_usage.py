@@ -1,6 +1,7 @@
 """Programs send usage as CloudEvents: once is once, whatever the network does."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts import services as accounts
+from apps.accounts.models import ApiToken
 from apps.core.models import AuditEvent
 from apps.sources import services as sources
 from apps.sources.models import Event, Receipt, Source
@@ -134,6 +136,42 @@ def test_a_refused_request_leaves_no_receipt(bot: Source, token: str) -> None:
         ({"period_start": "1970-01-01T00:00:00Z"}, "period_start"),
         ({"period_start": "2999-01-01T00:00:00Z"}, "period_start"),
         ({"usage_key": ""}, "usage_key"),
+        ({"usage_key": " \t"}, "usage_key"),
+        ({"usage_key": ["a"]}, "usage_key"),
+        ({"model": None}, "model"),
+        ({"model": {"name": "gpt-4o"}}, "model"),
+        ({"input_tokens": "１００"}, "input_tokens"),
+        ({"input_tokens": "٣"}, "input_tokens"),
+        ({"input_tokens": "1_000"}, "input_tokens"),
+        ({"input_tokens": "1,000"}, "input_tokens"),
+        ({"input_tokens": "1.234,56"}, "input_tokens"),
+        ({"input_tokens": " 5"}, "input_tokens"),
+        ({"input_tokens": "NaN"}, "input_tokens"),
+        ({"input_tokens": "Infinity"}, "input_tokens"),
+        ({"input_tokens": "1e999"}, "input_tokens"),
+        ({"input_tokens": 10**18}, "input_tokens"),
+        ({"input_tokens": "9" * 400}, "input_tokens"),
+        ({"input_tokens": True}, "input_tokens"),
+        ({"input_tokens": ""}, "input_tokens"),
+        ({"input_tokens": [5]}, "input_tokens"),
+        ({"cost": "-0.01", "currency": "USD"}, "cost"),
+        ({"cost": "NaN", "currency": "USD"}, "cost"),
+        ({"cost": "１", "currency": "USD"}, "cost"),
+        ({"cost": "1_0", "currency": "USD"}, "cost"),
+        ({"cost": True, "currency": "USD"}, "cost"),
+        ({"cost": "1e14", "currency": "USD"}, "cost"),
+        ({"cost": "0.0000000000000000001", "currency": "USD"}, "cost"),
+        ({"cost": "1", "currency": "usd"}, "currency"),
+        ({"cost": "1", "currency": "Bitcoin"}, "currency"),
+        ({"gpu_seconds": 5, "gpu_busy_seconds": 6}, "gpu_seconds"),
+        ({"cache_write_1h_tokens": 5}, "cache_write_tokens"),
+        ({"cache_write_1h_tokens": 5, "cache_write_tokens": 4}, "cache_write_tokens"),
+        ({"period_start": "２０２６-10-24T08:00:00Z"}, "period_start"),
+        ({"period_start": 1_792_828_800}, "period_start"),
+        ({"period_start": "0001-01-01T00:00:00+14:00"}, "period_start"),
+        ({"period_start": "9999-12-31T23:00:00-14:00"}, "period_start"),
+        ({"period_start": "2026-10-24T08:00:00Z", "period_end": "2026-10-24T08:00:00Z"}, "period_end"),
+        ({"period_start": "2026-10-24T08:00:00Z", "period_end": "2026-12-24T08:00:00Z"}, "period_end"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_named(bot: Source, token: str, data: dict[str, Any], field: str) -> None:
@@ -141,6 +179,81 @@ def test_what_cannot_be_used_is_refused_and_named(bot: Source, token: str, data:
     assert answer.status_code == 400
     assert field in json.dumps(answer.json()["errors"])
     assert Event.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("2026-10-24T08:15:00", "2026-10-24T06:00:00Z"),
+        ("2026-10-24T08:15:00Z", "2026-10-24T08:00:00Z"),
+        ("2026-10-24T08:15:00+05:30", "2026-10-24T02:00:00Z"),
+        ("2026-06-30T23:59:60Z", "2026-06-30T23:00:00Z"),
+    ],
+)
+def test_a_time_without_a_zone_is_read_in_that_of_the_source(
+    bot: Source, token: str, written: str, stored: str
+) -> None:
+    Source.objects.update(zone="Europe/Berlin")
+    assert send(token, event(time=written)).status_code == 201
+    assert Event.objects.get().data["period_start"] == stored
+
+
+@pytest.mark.parametrize("number", ["3e2", "300", "300.0", '"300"', '"3E+2"'])
+def test_a_count_in_another_spelling_is_the_same_content(bot: Source, token: str, number: str) -> None:
+    send(token, event(input_tokens=300))
+    body = json.dumps(event(input_tokens="here")).replace('"here"', number)
+    assert (send(token, body).status_code, Event.objects.get().data["input_tokens"]) == (200, 300)
+
+
+def test_money_is_exact_also_as_a_number(bot: Source, token: str) -> None:
+    body = json.dumps(event(cost="here", currency="USD")).replace('"here"', "1234567890.123456789012345678")
+    assert send(token, body).status_code == 201
+    assert Event.objects.get().data["cost"] == "1234567890.123456789012345678"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1", "1000000000000000000", "9" * 5000])
+@pytest.mark.parametrize("field", ["input_tokens", "cost"])
+def test_a_number_that_no_ledger_holds_is_refused(bot: Source, token: str, field: str, number: str) -> None:
+    body = json.dumps(event(currency="USD", **{field: "here"})).replace('"here"', number)
+    assert send(token, body).status_code == 400
+    assert Event.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        json.dumps(event()).replace('"id": "1"', '"id": "1", "id": "2"'),
+        json.dumps(event()).replace('"requests": 3', '"requests": 3, "requests": 4'),
+        json.dumps(event()).replace('"search"', '"\\u0000"'),
+        json.dumps(event()).encode("utf-16").decode("latin-1"),
+    ],
+)
+def test_json_that_two_readers_would_read_in_two_ways_is_refused(bot: Source, token: str, body: str) -> None:
+    assert send(token, body).status_code == 400
+    assert Event.objects.count() == 0
+
+
+def test_a_half_good_batch_is_refused_whole_and_says_which_event(bot: Source, token: str) -> None:
+    answer = send(token, [event("1"), event("2", input_tokens=-1), event("3")], content_type="application/json")
+    assert answer.status_code == 400
+    errors = answer.json()["errors"]
+    assert (list(errors), list(errors["1"]["data"])) == (["1"], ["input_tokens"])  # counted from 0
+    assert Event.objects.count() == 0
+
+
+def test_events_that_no_hour_of_the_ledger_could_hold_are_refused_at_the_door(bot: Source, token: str) -> None:
+    """An event never changes, so taking it would keep the hour out of the books for ever."""
+    assert send(token, event("1", input_tokens=9 * 10**12)).status_code == 201
+    refused = send(token, event("2", input_tokens=9 * 10**12))
+    assert refused.status_code == 400
+    assert "would reach more than 10,000,000,000,000 in the hour 2026-10-24T08:00Z" in refused.json()["detail"]
+    assert send(token, event("2", input_tokens=9 * 10**12, usage_key="other")).status_code == 201
+    assert send(token, event("3", cost="1", currency="USD", usage_key="c")).status_code == 201
+    refused = send(token, event("4", cost="1", currency="EUR", usage_key="c"))
+    assert "costs in two currencies" in refused.json()["detail"]
+    assert sorted(Event.objects.values_list("event_id", flat=True)) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("body", [NAN_BODY, "{", "[]", "7", '"x"', "null", '{"id": "1"}', "[[]]", "[1]"])
@@ -152,8 +265,15 @@ def test_another_content_type_is_refused(bot: Source, token: str) -> None:
     assert send(token, "a=1", content_type="application/x-www-form-urlencoded").status_code == 415
 
 
-def test_a_body_that_is_too_large_is_refused(bot: Source, token: str) -> None:
-    assert send(token, json.dumps(event()) + " " * (2 * 1024**2)).status_code == 413
+@pytest.mark.parametrize("megabytes", [2, 12])
+def test_a_body_that_is_too_large_is_refused(bot: Source, token: str, megabytes: int) -> None:
+    answer = send(token, json.dumps(event()) + " " * (megabytes * 1024**2))
+    assert (answer.status_code, answer["Content-Type"]) == (413, "application/problem+json")
+
+
+def test_a_million_events_are_refused(bot: Source, token: str) -> None:
+    assert send(token, "[" + ",".join(["{}"] * 1_000_000) + "]").status_code == 413
+    assert send(token, "[" + ",".join(["{}"] * 500_000) + "]").status_code == 400
 
 
 def test_a_batch_that_is_too_long_is_refused(bot: Source, token: str) -> None:
@@ -172,6 +292,18 @@ def test_a_token_needs_the_scope(world: World, bot: Source) -> None:
 
 def test_a_token_is_for_its_source_only(world: World, bot: Source) -> None:
     assert send(make_token(world, source="other"), event()).status_code == 403
+
+
+def test_a_revoked_or_expired_token_is_nobody(world: World, bot: Source, token: str) -> None:
+    now = timezone.now()
+    ApiToken.objects.update(created_at=now - timedelta(days=2), expires_at=now - timedelta(seconds=1))
+    assert send(token, event()).status_code == 401
+    ApiToken.objects.update(expires_at=now + timedelta(days=1))
+    assert send(token, event()).status_code == 201
+    accounts.revoke_token(actor=actor(world.dan), token=ApiToken.objects.get())
+    assert send(token, event("2")).status_code == 401
+    assert send(token.upper(), event("2")).status_code == 401
+    assert Event.objects.count() == 1
 
 
 def test_a_token_may_do_no_more_than_its_person(world: World, bot: Source, token: str) -> None:
