@@ -10,17 +10,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts import rights
 from apps.accounts.models import TokenScope
-from apps.accounts.rights import Right
 from apps.api.auth import actor_of, scope
+from apps.api.money import require_money, workload_named
 from apps.api.usage import Problem
 from apps.core import organisation
 from apps.core.actor import Actor
-from apps.core.errors import NotAllowed, NotFound
 from apps.costs import selectors
 from apps.costs.selectors import CostRow, CostScope, Grouping, Measures
-from apps.workloads.models import Workload
 
 LONGEST_DAYS: Final = 1_100
 MOST_ROWS: Final = 1_000
@@ -98,8 +95,9 @@ class CostsView(APIView):
         query = CostQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked, actor = query.validated_data, actor_of(request)
-        _require_money(actor)
-        about = CostScope(asked["from"], asked["to"], workload_id=_workload(actor, asked.get("workload")))
+        require_money(actor)
+        workload = workload_named(actor, asked.get("workload"))
+        about = CostScope(asked["from"], asked["to"], workload_id=workload.pk if workload else None)
         grouping = Grouping(asked["group"])
         return Response(_answer(actor, about, grouping, limit=asked["limit"], offset=asked["offset"]))
 
@@ -135,19 +133,3 @@ def _sums(measures: Measures) -> dict[str, Any]:
 def _text(amount: Decimal | None) -> str | None:
     """Every digit and no trailing zero, never an exponent."""
     return None if amount is None else format(amount.normalize(), "f")
-
-
-def _require_money(actor: Actor) -> None:
-    """Some money to see: by a role, or because one owns a workload."""
-    if rights.rights_of(actor).may(Right.SEE_MONEY) or Workload.objects.money_visible_to(actor).exists():
-        return
-    raise NotAllowed("You may not see cost and usage.", hint=rights.who_can_give(Right.SEE_MONEY))
-
-
-def _workload(actor: Actor, slug: str | None) -> int | None:
-    if not slug:
-        return None
-    found = Workload.objects.money_visible_to(actor).filter(slug=slug).first()
-    if found is None:
-        raise NotFound("There is no such workload.")
-    return found.pk

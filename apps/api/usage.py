@@ -4,7 +4,6 @@ The same source and id with the same content is answered 200, with other content
 whole or not at all. Events become hours within a minute, by the schedule of live sources.
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,23 +12,24 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts.models import ApiToken, TokenScope
+from apps.accounts.models import TokenScope
 from apps.accounts.rights import Right, require
+from apps.api import idempotency
 from apps.api.auth import actor_of, require_source, scope
 from apps.api.errors import problem
 from apps.api.fields import Amount, Moment, WholeNumber
+from apps.api.known import Known
 from apps.api.parsers import StrictJSONParser
 from apps.core.errors import BadInput, Conflict
 from apps.sources import selectors
 from apps.sources import services as sources
-from apps.sources.models import Receipt, Source
+from apps.sources.models import Source
 from apps.sources.services import Received, UsageEvent
 from apps.usage.fields import LARGEST, LONGEST_PERIOD_DAYS
 from apps.usage.pushed import refuse_what_no_hour_holds
@@ -75,17 +75,6 @@ class CloudEventBatchParser(StrictJSONParser):
     media_type = "application/cloudevents-batch+json"
 
 
-class _Known(serializers.Serializer[Any]):
-    """Refuses fields that it does not know: a misspelt one would silently count as unknown usage."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            unknown = sorted(set(map(str, data)) - set(self.fields))
-            if unknown:
-                raise serializers.ValidationError({name: ["There is no such field."] for name in unknown[:20]})
-        return super().to_internal_value(data)
-
-
 def _count() -> WholeNumber:
     return WholeNumber(required=False, allow_null=True, min_value=0, max_value=LARGEST)
 
@@ -94,7 +83,7 @@ def _amount() -> Amount:
     return Amount(required=False, allow_null=True, min_value=Decimal(0), max_value=Decimal(LARGEST))
 
 
-class UsageData(_Known):
+class UsageData(Known):
     """Usage of one spender in one hour; token figures are inclusive, what is left out is unknown and not zero."""
 
     period_start = Moment(required=False, help_text="A full hour; the hour of the event's time if left out.")
@@ -183,14 +172,7 @@ class UsageView(APIView):
         operation_id="send_usage",
         summary="Send usage events",
         description="One CloudEvent, or a list of up to 1,000 of one source. A list is taken whole or not at all.",
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                OpenApiTypes.STR,
-                OpenApiParameter.HEADER,
-                description="The same key with the same body gets the same answer, without doing it again.",
-            )
-        ],
+        parameters=[idempotency.PARAMETER],
         request={
             "application/cloudevents+json": CloudEvent,
             "application/cloudevents-batch+json": CloudEvent(many=True),
@@ -208,34 +190,7 @@ class UsageView(APIView):
     def post(self, request: Request) -> Response:
         if int(request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
             return problem(413, f"The body is larger than {MOST_BYTES // 1024**2} MB.", hint="Send smaller batches.")
-        key = request.headers.get("Idempotency-Key", "")
-        return _once(request, key) if key else _receive(request)
-
-
-def _once(request: Request, key: str) -> Response:
-    """Answer from the receipt where there is one. A second call at the same moment waits for the first one's commit."""
-    if len(key) > 255:
-        raise BadInput("An Idempotency-Key has at most 255 characters.")
-    digest = hashlib.sha256(request.path.encode() + b"\n" + request.body).hexdigest()
-    token = request.auth
-    token_id = token.pk if isinstance(token, ApiToken) else 0
-    with transaction.atomic():
-        receipt, made = Receipt.objects.get_or_create(
-            token_id=token_id, key=key, defaults={"digest": digest, "status": 0, "body": {}}
-        )
-        if not made:
-            return _from_receipt(receipt, digest)
-        response = _receive(request)
-        Receipt.objects.filter(pk=receipt.pk).update(status=response.status_code, body=response.data)
-    return response
-
-
-def _from_receipt(receipt: Receipt, digest: str) -> Response:
-    if receipt.digest != digest:
-        return problem(
-            422, "This Idempotency-Key came with another body before.", hint="Use a new key for a new request."
-        )
-    return Response(receipt.body, status=receipt.status)
+        return idempotency.once(request, _receive)
 
 
 def _receive(request: Request) -> Response:

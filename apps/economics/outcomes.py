@@ -239,12 +239,12 @@ def _fault(entry: OutcomeEntry, today: date) -> BadInput | None:
 
 def _check_period(entry: OutcomeEntry, today: date) -> None:
     start, end = entry.period_start, entry.period_end
+    if not EARLIEST <= start <= today:
+        raise BadInput("The period lies before 2015 or in the future.")
     if (start, end) not in (day(start), month(start)):
         raise BadInput(
             "Outcomes cover a day or a whole month.", hint="Send one entry for each day, or one for the month."
         )
-    if start < EARLIEST or start > today:
-        raise BadInput("The period lies before 2015 or in the future.")
 
 
 def _check_counts(entry: OutcomeEntry) -> None:

@@ -1,0 +1,226 @@
+"""All workloads of a month at once: sums by verdict, one page of rows, points for the chart; all of it summed in SQL.
+
+A workload of which nothing is known in the month is there too, as unproven: it is counted, and never put at zero.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from apps.core import periods
+from apps.core.actor import Actor
+from apps.economics.verdict import Word
+from apps.workloads.models import Workload
+
+SORTS: Final = {
+    "name": "lower(w.name)",
+    "cost": "e.cost",
+    "value": "e.value_base",
+    "net": "e.net_base",
+    "useful": "e.useful",
+    "verdict": "array_position('{stop,fix,unproven,keep,scale}'::text[], coalesce(e.verdict, 'unproven')::text)",
+    "stake": "greatest(abs(coalesce(e.net_base, 0)), coalesce(e.cost, 0))",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SparkPoint:
+    """A month of a sparkline; None is unknown."""
+
+    month: date
+    cost: Decimal | None
+    value: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioRow:
+    """One workload in a month, as it is known now; `signed_net` and `signed_cost` where somebody signed it."""
+
+    workload_id: int
+    slug: str
+    name: str
+    output_unit: str
+    cost_centre: str
+    verdict: Word
+    sentence: str
+    cost: Decimal | None
+    useful: Decimal | None
+    value: Decimal | None
+    net_low: Decimal | None
+    net: Decimal | None
+    net_high: Decimal | None
+    state: str
+    signed_cost: Decimal | None
+    signed_net: Decimal | None
+    months: tuple[SparkPoint, ...] = ()
+
+    @property
+    def cost_per_useful(self) -> Decimal | None:
+        return self.cost / self.useful if self.cost is not None and self.useful else None
+
+    @property
+    def value_per_useful(self) -> Decimal | None:
+        return self.value / self.useful if self.value is not None and self.useful else None
+
+    @property
+    def roi(self) -> Decimal | None:
+        return self.net / self.cost if self.net is not None and self.cost else None
+
+    @property
+    def is_restated(self) -> bool:
+        return self.state == "restated"
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictSum:
+    """What all workloads with one word come to. `value` and `net` are of those of which they are known."""
+
+    count: int = 0
+    cost: Decimal = Decimal(0)
+    value: Decimal = Decimal(0)
+    net: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """A page of rows, and the sums of all. `cost` plus what is unallocated is what the cost pages show."""
+
+    rows: tuple[PortfolioRow, ...]
+    count: int
+    by_verdict: Mapping[Word, VerdictSum]
+
+    @property
+    def cost(self) -> Decimal:
+        return sum((one.cost for one in self.by_verdict.values()), Decimal(0))
+
+    @property
+    def value(self) -> Decimal:
+        return sum((one.value for one in self.by_verdict.values()), Decimal(0))
+
+    @property
+    def net(self) -> Decimal:
+        return sum((one.net for one in self.by_verdict.values()), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A workload in the chart: cost and value of a useful output, area by full cost."""
+
+    workload_id: int
+    slug: str
+    name: str
+    verdict: Word
+    cost: Decimal
+    useful: Decimal
+    value: Decimal
+
+
+def portfolio(
+    *,
+    actor: Actor,
+    month: date,
+    workloads: QuerySet[Workload] | None = None,
+    verdict: str = "",
+    sort: str = "-cost",
+    limit: int | None = None,
+    offset: int = 0,
+    with_months: bool = True,
+) -> Portfolio:
+    """The workloads that the actor may see the money of; three statements, whatever their number.
+
+    `workloads` narrows them first; `verdict` narrows the rows and leaves the sums by verdict whole.
+    """
+    listed, values = _listed(actor, workloads)
+    sums = {
+        Word(word): VerdictSum(*figures)
+        for word, *figures in _fetch(_SUMS.replace("{listed}", listed), [*values, month])
+    }
+    rows = _fetch(
+        _ROWS.replace("{listed}", listed).replace("{order}", _order(sort)),
+        [*values, month, month, verdict, verdict, limit, offset],
+    )
+    months = _sparklines([row[0] for row in rows], month) if with_months and rows else {}
+    count = sums.get(Word(verdict), VerdictSum()).count if verdict else sum(one.count for one in sums.values())
+    return Portfolio(tuple(_row(row, months) for row in rows), count, sums)
+
+
+def points(*, actor: Actor, month: date, workloads: QuerySet[Workload] | None = None, most: int = 500) -> list[Point]:
+    """Workloads whose cost and value of a useful output are known, the largest costs first."""
+    listed, values = _listed(actor, workloads)
+    rows = _fetch(_POINTS.replace("{listed}", listed), [*values, month, most])
+    return [Point(pk, slug, name, Word(word), *figures) for pk, slug, name, word, *figures in rows]
+
+
+def _listed(actor: Actor, workloads: QuerySet[Workload] | None) -> tuple[str, list[Any]]:
+    """The ids as a subquery. The rights are asked for in SQL, not one workload at a time."""
+    found = Workload.objects.money_visible_to(actor).active()
+    if workloads is not None:
+        found = found.filter(pk__in=workloads.order_by().values("pk"))
+    text, values = found.order_by().values("pk").query.sql_with_params()
+    return str(text), list(values)
+
+
+def _sparklines(ids: Sequence[int], month: date) -> dict[int, tuple[SparkPoint, ...]]:
+    months = [month]
+    while len(months) < 12:
+        months.append(periods.previous_month(months[-1]))
+    found: dict[int, dict[date, SparkPoint]] = {}
+    for workload, when, cost, value in _fetch(_MONTHS, [list(ids), months]):
+        found.setdefault(workload, {})[when] = SparkPoint(when, cost, value)
+    return {
+        pk: tuple(found.get(pk, {}).get(when) or SparkPoint(when, None, None) for when in reversed(months))
+        for pk in ids
+    }
+
+
+def _row(row: Sequence[Any], months: Mapping[int, tuple[SparkPoint, ...]]) -> PortfolioRow:
+    pk, slug, name, unit, centre, word, sentence, *figures = row
+    text = sentence or "Whether this pays is unproven: no usage of it is known in this month."
+    values = (pk, slug, name, unit, centre, Word(word), text, *figures, months.get(pk, ()))
+    return PortfolioRow(*values)
+
+
+def _order(sort: str) -> str:
+    """What is unknown comes last in either direction."""
+    return f"{SORTS[sort.lstrip('-')]} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST, lower(w.name), w.id"
+
+
+def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
+
+
+_SUMS = """
+SELECT coalesce(e.verdict, 'unproven'), count(*), coalesce(sum(e.cost), 0), coalesce(sum(e.value_base), 0),
+    coalesce(sum(e.net_base), 0)
+FROM ({listed}) l LEFT JOIN economics_month e ON e.workload_id = l.id AND e.month = %s AND e.is_current
+GROUP BY 1
+"""
+_ROWS = """
+SELECT w.id, w.slug, w.name, w.output_unit, coalesce(c.name, ''), coalesce(e.verdict, 'unproven'),
+    e.reasons ->> 'sentence', e.cost, e.useful, e.value_base, e.net_low, e.net_base, e.net_high, coalesce(e.state, ''),
+    g.cost, g.net_base
+FROM ({listed}) l JOIN workloads_workload w ON w.id = l.id
+LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
+LEFT JOIN economics_month e ON e.workload_id = w.id AND e.month = %s AND e.is_current
+LEFT JOIN economics_month g ON g.workload_id = w.id AND g.month = %s AND g.is_signed_now
+WHERE %s = '' OR coalesce(e.verdict, 'unproven') = %s
+ORDER BY {order} LIMIT %s OFFSET %s
+"""
+_MONTHS = """
+SELECT workload_id, month, cost, value_base FROM economics_month
+WHERE is_current AND workload_id = ANY(%s) AND month = ANY(%s)
+"""
+_POINTS = """
+SELECT w.id, w.slug, w.name, e.verdict, e.cost, e.useful, e.value_base
+FROM ({listed}) l JOIN workloads_workload w ON w.id = l.id
+JOIN economics_month e ON e.workload_id = w.id AND e.month = %s AND e.is_current
+WHERE e.useful > 0 AND e.cost IS NOT NULL AND e.value_base IS NOT NULL
+ORDER BY e.cost DESC, w.id LIMIT %s
+"""
