@@ -92,10 +92,10 @@ class Guesser:
 
     def _by_models_only(self, spender: Spender) -> Suggestion | None:
         """Models alone fit many; they count only when they fit one."""
-        fitting = [
-            c for known, found in self._by_models.items() if _models_shared(spender.models, known) for c in found
-        ]
-        return Suggestion(fitting[0].workload_id, Strength.WEAK, ("models",)) if len(fitting) == 1 else None
+        fitting = [found for known, found in self._by_models.items() if _models_shared(spender.models, known)]
+        if len(fitting) != 1 or len(fitting[0]) != 1:
+            return None
+        return Suggestion(fitting[0][0].workload_id, Strength.WEAK, ("models",))
 
 
 def _evidence(spender: Spender, candidate: Candidate) -> tuple[float, tuple[str, ...]]:

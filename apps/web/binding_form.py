@@ -1,16 +1,14 @@
 """Binding a key in two sights: first what moves, then one click. Shared by the workbench and a workload's own page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from django import forms
-from django.forms.utils import flatatt
+from django.db.models import Case, Q, QuerySet, When
+from django.urls import reverse_lazy
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from apps.core.actor import Actor
 from apps.core.errors import TollgateError
@@ -18,41 +16,86 @@ from apps.costs.attribution import BindPreview, MonthMove, preview_bind
 from apps.sources.models import Source
 from apps.web.forms import DayInput
 from apps.workloads.models import BEGINNING, END, Workload
+from apps.workloads.selectors import REFERENCE
+
+MOST_CANDIDATES: Final = 12
+# The browser completes from a list that the server narrows while one types; without scripts the form asks back.
+PICKER: Final = {
+    "autocomplete": "off",
+    "spellcheck": "false",
+    "placeholder": "Name or WL-007",
+    "list": "workload-options",
+    "hx-get": reverse_lazy("unallocated:workloads"),
+    "hx-trigger": "input changed delay:150ms",
+    "hx-target": "#workload-options",
+    "hx-swap": "innerHTML",
+    "hx-params": "workload",
+}
 
 
-class LongSelect(forms.Select):
-    """A list of thousands, drawn at once: Django draws each option by a template of its own."""
+@dataclass(frozen=True, slots=True)
+class Bindable:
+    """A workload as the list of choices needs it."""
 
-    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        del renderer
-        chosen = str(value or "")
-        options = format_html_join(
-            "\n",
-            '<option value="{}"{}>{}</option>',
-            ((key, SafeString(" selected") if str(key) == chosen else "", label) for key, label in self.choices),
-        )
-        own = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
-        return format_html("<select{}>{}</select>", flatatt(own), options)
+    slug: str
+    name: str
+    pk: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} · WL-{self.pk:03d}"
+
+
+class WorkloadField(forms.CharField):
+    """A workload by its name, its reference or its slug: thousands do not fit into a list of choices.
+
+    What fits several is asked back with `candidates`, the closest first; the page offers them to click.
+    """
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "nothing": "No workload has such a name.",
+        "several": "Several workloads fit. Pick one of them, or write more of the name.",
+    }
+
+    def __init__(self, *, actor: Actor, **kwargs: Any) -> None:
+        super().__init__(**{"label": "To workload", "max_length": 200, **kwargs})
+        self.actor = actor
+        self.candidates: list[Bindable] = []
+
+    def clean(self, value: Any) -> Workload:
+        text = " ".join(str(super().clean(value)).split())
+        found = exactly(self.actor, text)
+        if found is not None:
+            return found
+        self.candidates = candidates(self.actor, text)
+        if len(self.candidates) == 1:
+            return bindable(self.actor).get(pk=self.candidates[0].pk)
+        code = "several" if self.candidates else "nothing"
+        raise forms.ValidationError(self.error_messages[code], code=code)
+
+    def prepare_value(self, value: Any) -> str:
+        """A slug in the address is shown as its name."""
+        text = str(value or "")
+        found = exactly(self.actor, text) if text else None
+        return Bindable(found.slug, found.name, found.pk).label if found else text
 
 
 class BindForm(forms.Form):
     """To which workload, from which day, until which (that day included); an empty day leaves the end open."""
 
-    workload = forms.ModelChoiceField(
-        Workload.objects.none(),
-        label="To workload",
-        to_field_name="slug",
-        empty_label="Pick a workload",
-        widget=LongSelect,
-    )
     first_day = forms.DateField(label="From", required=False, widget=DayInput())
     last_day = forms.DateField(label="Until", required=False, widget=DayInput())
 
-    def __init__(self, *args: Any, workloads: Sequence["Bindable"], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
-        field: Any = self.fields["workload"]
-        field.queryset = Workload.objects.active()
-        field.choices = [("", "Pick a workload"), *((each.slug, each.label) for each in workloads)]
+        self.fields["workload"] = WorkloadField(actor=actor, widget=forms.TextInput(attrs=PICKER))
+        self.order_fields(["workload"])
+
+    @property
+    def candidates(self) -> list["Bindable"]:
+        """What the written words may have meant, when they fit no one workload."""
+        field = self.fields["workload"]
+        return field.candidates if isinstance(field, WorkloadField) else []
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -71,23 +114,27 @@ class BindForm(forms.Form):
         return first_hour_of(last + timedelta(days=1) if last else None) or END
 
 
-@dataclass(frozen=True, slots=True)
-class Bindable:
-    """A workload as the list of choices needs it."""
-
-    slug: str
-    name: str
-    pk: int
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} · WL-{self.pk:03d}"
+def bindable(actor: Actor) -> QuerySet[Workload]:
+    """Workloads to which usage can be bound."""
+    return Workload.objects.visible_to(actor).active().exclude(state=Workload.State.CLOSED)
 
 
-def bindable(actor: Actor) -> list[Bindable]:
-    """Workloads to which usage can be bound, by name."""
-    found = Workload.objects.visible_to(actor).active().exclude(state=Workload.State.CLOSED)
-    return [Bindable(*words) for words in found.order_by("name").values_list("slug", "name", "pk")]
+def exactly(actor: Actor, text: str) -> Workload | None:
+    """The one workload that a slug, a reference (WL-007) or a whole label names."""
+    cited = REFERENCE.fullmatch(text.rpartition(" · ")[2])
+    wanted = Q(pk=int(cited[1])) if cited else Q(slug=text)
+    return bindable(actor).filter(wanted).first()
+
+
+def candidates(actor: Actor, text: str) -> list[Bindable]:
+    """The closest of those that have every word; names that begin with them first."""
+    words = text.split()[:8]
+    found = bindable(actor)
+    for word in words:
+        found = found.filter(Q(name__icontains=word) | Q(slug__icontains=word))
+    place = Case(When(name__iexact=text, then=0), When(name__istartswith=text, then=1), default=2)
+    rows = found.order_by(place, "name", "pk").values_list("slug", "name", "pk")[:MOST_CANDIDATES]
+    return [Bindable(*row) for row in rows]
 
 
 def first_hour_of(day: date | None) -> datetime | None:

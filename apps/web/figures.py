@@ -12,6 +12,7 @@ from django.utils import timezone
 Number = Decimal | int | float
 
 UNKNOWN = "–"
+LONGEST_SENTENCE = 120
 MINUS = "\u2212"
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 WITHOUT_CENTS = frozenset({"JPY", "KRW", "CLP", "VND", "ISK"})
@@ -158,6 +159,14 @@ def ago(value: datetime | None, now: datetime | None = None) -> str:
     if minutes < 48 * 60:
         return f"{minutes // 60} h ago"
     return f"{minutes // (24 * 60)} days ago"
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a reason, cut where it is long: what an overview has room for."""
+    first = text.partition(". ")[0].rstrip(".")
+    if len(first) >= LONGEST_SENTENCE:
+        return f"{first[:LONGEST_SENTENCE]} …"
+    return f"{first}." if first else ""
 
 
 def month_name(value: date | None) -> str:

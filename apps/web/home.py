@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.accounts.rights import Right, Rights, rights_of
+from apps.approvals.selectors import waiting_for
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.costs import selectors
@@ -37,12 +38,11 @@ MOST_OF_A_KIND: Final = 5
 REJECTED_FOR: Final = timedelta(days=14)
 SOURCES_SHOWN: Final = 6
 OWN_SHOWN: Final = 8
-LONGEST_REASON: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A row of the list: icon, verb and object, why me, money, due, one button."""
+    """A row of the list: icon, verb and object, why me, money, due, one button. `code` and `after` end the why."""
 
     group: Group
     icon: str
@@ -55,6 +55,7 @@ class Task:
     due: str = ""
     due_tone: str = ""
     code: str = ""
+    after: str = "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def _failed_import(pull: Pull) -> Task:
         "Today",
         "file-alert",
         f"Import failed: {pull.part.name}",
-        _in_short(pull.error) or "It stopped without a reason.",
+        figures.first_sentence(pull.error) or "It stopped without a reason.",
         reverse("imports:show", args=[pull.pk]),
         "See why",
         money_note="nothing was read",
@@ -173,19 +174,14 @@ def _rejected_rows(pull: Pull) -> Task:
         "This week",
         "file-broken",
         "Import finished with rejected rows",
-        f"{figures.count(rejected)} of {figures.count(read)} rows were not read:",
+        f"{figures.count(rejected)} of {figures.count(read)} rows of",
         reverse("imports:show", args=[pull.pk]),
         "See rows",
         money_note="not counted",
-        due=figures.day(pull.finished_at),
+        due=figures.ago(pull.finished_at),
         code=pull.part.name,
+        after=" were not read.",
     )
-
-
-def _in_short(text: str) -> str:
-    """The first sentence; the page of the import has the rest."""
-    first = text.partition(". ")[0].rstrip(".")
-    return f"{first}." if first and len(first) < LONGEST_REASON else f"{first[:LONGEST_REASON]} …" if first else ""
 
 
 def _sources(looker: Looker) -> Iterator[Task]:
@@ -203,7 +199,7 @@ def _sources(looker: Looker) -> Iterator[Task]:
             "Today",
             "plug-connected-x",
             f"{source.name} cannot be read",
-            _in_short(source.state_reason) or "It does not answer.",
+            figures.first_sentence(source.state_reason) or "It does not answer.",
             reverse("sources:detail", args=[source.slug]),
             "Look into it",
             money_note="figures are missing",
@@ -274,7 +270,29 @@ def _drafts(looker: Looker) -> Iterator[Task]:
         )
 
 
-_KINDS: Final[tuple[Callable[[Looker], Iterator[Task]], ...]] = (_sources, _imports, _unallocated, _unpriced, _drafts)
+def _to_confirm(looker: Looker) -> Iterator[Task]:
+    """Changes that wait for this person's decision."""
+    for proposal in waiting_for(looker.actor, limit=MOST_OF_A_KIND):
+        waiting = proposal.confirmation
+        yield Task(
+            "Today",
+            proposal.icon,
+            f"Decide: {proposal.title}",
+            f"{proposal.name}. {waiting.asked_by.name} asks: {_in_short(waiting.reason)}",
+            reverse("inbox:detail", args=[waiting.pk]),
+            "Decide",
+            due=f"asked {figures.ago(waiting.asked_at)}",
+        )
+
+
+_KINDS: Final[tuple[Callable[[Looker], Iterator[Task]], ...]] = (
+    _to_confirm,
+    _sources,
+    _imports,
+    _unallocated,
+    _unpriced,
+    _drafts,
+)
 
 
 def _next_step(looker: Looker) -> NextStep:

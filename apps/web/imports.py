@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -359,10 +359,26 @@ def _result_page(request: PageRequest, pull: Pull) -> HttpResponse:
         "may_manage": _may_manage(request.actor),
         "may_undo": is_done and _may_manage(request.actor),
         "sees_money": sees_money,
+        "facts": _facts(pull),
         "is_pricing": pull.progress.get("stage") == "pricing",
         "has_rejected_file": bool(pull.rejected_path) and Path(pull.rejected_path).exists(),
     }
     return page_or_part(request, "imports/result.html", "figures", context)
+
+
+def _facts(pull: Pull) -> list[tuple[str, str]]:
+    """What the file told of itself, to the last digit."""
+    totals = pull.totals
+    facts = []
+    if totals.get("first_hour"):
+        first, last = (datetime.fromisoformat(totals[name]).astimezone(UTC) for name in ("first_hour", "last_hour"))
+        facts.append(("Hours, UTC", f"{first.day} {first:%b %Y, %H:%M} to {last.day} {last:%b %Y, %H:%M}"))
+    for name, label in (("billed_cost", "Billed cost"), ("effective_cost", "Effective cost")):
+        if totals.get(name) and totals.get("currency"):
+            facts.append((label, figures.money_exact(Decimal(totals[name]), totals["currency"])))
+    if totals.get("focus_version"):
+        facts.append(("FOCUS version", totals["focus_version"]))
+    return facts
 
 
 PROBLEMS = {
@@ -445,7 +461,7 @@ def _bill_kpi(totals: Mapping[str, Any]) -> Kpi:
         return Kpi("Billed cost", figures.UNKNOWN, context="in several currencies")
     return Kpi(
         "Billed cost",
-        figures.money_exact(Decimal(totals["billed_cost"]), currency),
+        _amount(totals["billed_cost"], currency),
         context=f"{totals['rows_read']:,} rows of the bill",
     )
 

@@ -92,11 +92,13 @@ class PeriodChoice:
 
     @property
     def compare_label(self) -> str:
-        """September, or the days before: what a change is measured against."""
+        """September, all of September while the month runs, or the days before: what a change is measured against."""
         before = self.before
         if not before.is_month or not self.is_month:
             return f"the {self.days} days before"
-        return f"{before.start:%B}" if before.start.year == self.start.year else f"{before.start:%B %Y}"
+        name = f"{before.start:%B}" if before.start.year == self.start.year else f"{before.start:%B %Y}"
+        # A month that still runs is measured against a whole one, which must be said or it looks like a saving.
+        return f"all of {name}" if self.is_incomplete else name
 
     @property
     def query(self) -> str:

@@ -39,7 +39,7 @@ from apps.costs.suggestions import Suggestion, grounds_in_words
 from apps.sources.models import Source
 from apps.usage.models import Identity
 from apps.web import figures, hooks
-from apps.web.binding_form import BindForm, Moving, bindable, first_hour_of, look_ahead
+from apps.web.binding_form import BindForm, Moving, candidates, first_hour_of, look_ahead
 from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_into
 from apps.web.pages import PageRequest, page_or_part, wants_part
@@ -298,16 +298,25 @@ def bind(request: PageRequest, pk: int) -> HttpResponse:
 
 def _form(request: PageRequest, period: PeriodChoice, guess: Guess) -> BindForm:
     """Filled by what was sent; at first sight by the guess, from the first day of the period on."""
-    workloads = bindable(request.actor)
     if request.method == "POST":
-        return BindForm(request.POST, workloads=workloads)
+        return BindForm(request.POST, actor=request.actor)
     values = {name: request.GET[name] for name in ("workload", "first_day", "last_day") if name in request.GET}
     if "workload" not in values and guess:
         values["workload"] = guess[1].slug
     values.setdefault("first_day", period.start.isoformat())
     if not values.get("workload"):
-        return BindForm(initial=values, workloads=workloads)
-    return BindForm(values, workloads=workloads)
+        return BindForm(initial=values, actor=request.actor)
+    return BindForm(values, actor=request.actor)
+
+
+@login_required
+@require_GET
+def workload_options(request: PageRequest) -> HttpResponse:
+    """What the written letters may mean, as the options of a list that the browser completes from."""
+    rights.require(request.actor, Right.ALLOCATE)
+    text = " ".join(request.GET.get("workload", "").replace("\x00", "").split())[:100]
+    options = candidates(request.actor, text)
+    return render(request, "unallocated/_options.html", {"options": options})
 
 
 def _bound(request: PageRequest, form: BindForm, identity: Identity) -> bool:
@@ -330,6 +339,7 @@ def _bind_page(
     context = {
         "identity": identity,
         "form": form,
+        "options": candidates(request.actor, ""),
         "moving": moving,
         "guess": guess[0] if guess else None,
         "guessed": guess[1] if guess else None,
@@ -364,5 +374,6 @@ def find(actor: Actor, words: str) -> Iterator[hooks.Found]:
 app_name = "unallocated"
 urlpatterns = [
     path("", key_list, name="list"),
+    path("workloads/", workload_options, name="workloads"),
     path("<int:pk>/bind/", bind, name="bind"),
 ]

@@ -176,7 +176,8 @@ def _sentence(subject: Subject, totals: CostTotals, usage: UsageMonth | None, ba
     if not totals.now.lines:
         return f"No usage of {subject.period.label} is known to be its own yet. Bind a usage key to see what it costs."
     cost = figures.money(totals.now.cost, subject.company.currency)
-    parts = [f"It cost {cost} in {subject.period.label}{_compared(subject, totals)}."]
+    spent = "It has cost {} so far in" if subject.period.is_incomplete else "It cost {} in"
+    parts = [f"{spent.format(cost)} {subject.period.label}{_compared(subject, totals)}."]
     kept = usage.latency.keeps(band.limit_ms) if usage and band and band.limit_ms else None
     if kept is False:
         parts.append(f"Its answers are slower than the {band.name.lower() if band else ''} band allows.")

@@ -1,5 +1,6 @@
 """Changing a registered use case: its card, its promise, and the bindings that say which usage is its own."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts import rights
 from apps.accounts.rights import Right
+from apps.approvals.proposing import propose_promise
+from apps.approvals.selectors import waiting_about
 from apps.core.errors import NotAllowed
 from apps.costs.attribution import bind, unbind
 from apps.sources.models import Source
@@ -21,7 +24,15 @@ from apps.web.forms import DayInput, errors_into, errors_said
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb
 from apps.web.period import period_of
-from apps.web.register_forms import AUDIENCE_TEXTS, BENEFIT_TEXTS, STAGE_TEXTS, CardForm, PromiseForm, initial_of
+from apps.web.register_forms import (
+    AUDIENCE_TEXTS,
+    BENEFIT_TEXTS,
+    STAGE_TEXTS,
+    CardForm,
+    MandateForm,
+    PromiseForm,
+    initial_of,
+)
 from apps.workloads import selectors, services
 from apps.workloads.models import Workload
 from apps.workloads.services import StaleEdit
@@ -62,23 +73,56 @@ def _edited(request: PageRequest, workload: Workload, form: CardForm, context: d
 @login_required
 @require_http_methods(["GET", "POST"])
 def promise(request: PageRequest, slug: str) -> HttpResponse:
-    """A new tier, speed or failure cost; what stood before is kept and listed below."""
+    """Propose a new tier, speed or failure cost; what stands until somebody else confirms is listed below."""
     workload = _editable(request, slug)
-    latest = selectors.promise_of(workload)
     if request.method == "POST":
         form = PromiseForm(request.POST)
-        if form.is_valid():
-            with errors_into(form):
-                services.change_revision(
-                    actor=request.actor, workload=workload, reason=form.cleaned_data["reason"], **form.values()
-                )
-            if not form.errors:
-                messages.success(request, f"What {workload.name} promises is changed; the former words are kept.")
-                return HttpResponseRedirect(reverse("workloads:detail", args=[workload.slug]))
+        if form.is_valid() and _proposed(request, workload, form, form.values()):
+            return HttpResponseRedirect(reverse("workloads:promise", args=[workload.slug]))
     else:
-        form = PromiseForm(initial=initial_of(workload, latest, PromiseForm.answers))
-    history = workload.revisions.select_related("value_tier", "latency_band", "recorded_by").order_by("-version")
-    return _page(request, "workloads/promise.html", workload, form, "Change what it promises", history=history)
+        form = PromiseForm(initial=initial_of(workload, selectors.promise_of(workload), PromiseForm.answers))
+    return _promise_page(request, workload, form)
+
+
+@login_required
+@require_POST
+def mandate(request: PageRequest, slug: str) -> HttpResponse:
+    """Propose that it must run whatever it is worth, or that this ends."""
+    workload = _editable(request, slug)
+    form = MandateForm(request.POST)
+    if form.is_valid() and _proposed(request, workload, form, form.values()):
+        return HttpResponseRedirect(reverse("workloads:promise", args=[workload.slug]))
+    initial = initial_of(workload, selectors.promise_of(workload), PromiseForm.answers)
+    return _promise_page(request, workload, PromiseForm(initial=initial), form)
+
+
+def _proposed(request: PageRequest, workload: Workload, form: forms.Form, values: Mapping[str, Any]) -> bool:
+    with errors_into(form):
+        reason = form.cleaned_data["reason"]
+        asked = propose_promise(actor=request.actor, workload=workload, reason=reason, values=values)
+        if asked:
+            messages.success(
+                request, "Proposed. It counts once somebody else has confirmed it; until then nothing changes."
+            )
+        else:
+            messages.info(request, "Nothing would change.")
+    return not form.errors
+
+
+def _promise_page(
+    request: PageRequest, workload: Workload, form: forms.Form, mandate_form: forms.Form | None = None
+) -> HttpResponse:
+    stands = selectors.promise_of(workload)
+    people = ("value_tier", "latency_band", "recorded_by", "mandated_by")
+    context = {
+        "history": workload.revisions.select_related(*people).order_by("-version"),
+        "stands": stands,
+        "waiting": waiting_about(workload),
+        "mandate_form": mandate_form or MandateForm(initial=initial_of(workload, stands, MandateForm.answers)),
+    }
+    refused = bool(mandate_form and mandate_form.errors)
+    title = "Change what it promises"
+    return _page(request, "workloads/promise.html", workload, form, title, is_refused=refused, **context)
 
 
 # --- Bindings ---------------------------------------------------------------------------------------------------------
@@ -132,7 +176,7 @@ def bindings(request: PageRequest, slug: str) -> HttpResponse:
 def add_binding(request: PageRequest, slug: str) -> HttpResponse:
     workload = selectors.get_workload_for(actor=request.actor, ref=slug)
     rights.require(request.actor, Right.ALLOCATE)
-    form = PairsForm({**request.POST.dict(), "workload": workload.slug}, workloads=[])
+    form = PairsForm({**request.POST.dict(), "workload": workload.slug}, actor=request.actor)
     if form.is_valid():
         with errors_into(form):
             binding = bind(
@@ -169,8 +213,8 @@ def end_binding(request: PageRequest, slug: str, pk: int) -> HttpResponse:
 def _pairs_form(request: PageRequest, workload: Workload) -> tuple[PairsForm, Moving | None]:
     asked = {name: request.GET[name] for name in ("keys", "source", "first_day", "last_day") if name in request.GET}
     if not asked.get("keys") or not rights.rights_of(request.actor).may(Right.ALLOCATE):
-        return PairsForm(initial=asked, workloads=[]), None
-    form = PairsForm({**asked, "workload": workload.slug}, workloads=[])
+        return PairsForm(initial=asked, actor=request.actor), None
+    form = PairsForm({**asked, "workload": workload.slug}, actor=request.actor)
     if not form.is_valid():
         return form, None
     period = period_of(request)
@@ -212,6 +256,6 @@ def _page(
         Crumb(workload.name, reverse("workloads:detail", args=[workload.slug])),
         Crumb(title),
     ]
-    is_refused = request.method == "POST" and bool(form.errors or more.get("clashes"))
+    is_refused = request.method == "POST" and bool(form.errors or more.get("clashes") or more.get("is_refused"))
     context = {"workload": workload, "form": form, "title": title, "crumbs": crumbs, **more}
     return render(request, template, context, status=422 if is_refused else 200)

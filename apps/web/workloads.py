@@ -272,9 +272,14 @@ def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
         _chip(request, "tier", "Tier", filters.tier, tiers),
         _chip(request, "cc", "Cost centre", filters.cost_centre, centres),
         _chip(request, "audience", "Audience", filters.audience, audiences),
-        _chip(request, "band", "Speed", filters.band, bands),
+        *([_chip(request, "band", "Speed", filters.band, bands)] if filters.band else []),
     ]
-    return [*chips, *_draft_chip(request, filters), *_words_chip(request, filters)]
+    return [
+        *chips,
+        *_draft_chip(request, filters),
+        *_words_chip(request, filters),
+        *_more_chip(request, filters, bands),
+    ]
 
 
 def _chip(request: HttpRequest, key: str, label: str, chosen: str, choices: list[tuple[str, str]]) -> Chip:
@@ -289,11 +294,20 @@ def _first_letter_large(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def _more_chip(request: PageRequest, filters: Filters, bands: list[tuple[str, str]]) -> Iterator[Chip]:
+    """Filters that are wanted now and then, behind one chip: the row above the table stays one row."""
+    choices = [] if filters.band else [(name, query_with(request, band=code, page=None)) for code, name in bands]
+    found = [Choice(f"Speed is {name.lower()}", href) for name, href in choices]
+    drafts = 0 if filters.drafts else selectors.listed(request.actor, Filters(drafts=True)).count()
+    if drafts:
+        found.append(Choice("Drafts", query_with(request, drafts="1", page=None), count=drafts))
+    if found:
+        yield Chip("Filter", choices=found, is_add=True)
+
+
 def _draft_chip(request: PageRequest, filters: Filters) -> Iterator[Chip]:
     if filters.drafts:
         yield Chip("Drafts", href=query_with(request, drafts=None, page=None), is_on=True)
-    elif number := selectors.listed(request.actor, Filters(drafts=True)).count():
-        yield Chip(f"Drafts ({number})", href=query_with(request, drafts="1", page=None))
 
 
 def _words_chip(request: HttpRequest, filters: Filters) -> Iterator[Chip]:
@@ -388,6 +402,7 @@ urlpatterns = [
     path("<slug:slug>/registered/", register.registered, name="registered"),
     path("<slug:slug>/edit/", workload_edit.edit, name="edit"),
     path("<slug:slug>/promise/", workload_edit.promise, name="promise"),
+    path("<slug:slug>/mandate/", workload_edit.mandate, name="mandate"),
     path("<slug:slug>/bindings/", workload_edit.bindings, name="bindings"),
     path("<slug:slug>/bindings/add/", workload_edit.add_binding, name="add_binding"),
     path("<slug:slug>/bindings/<int:pk>/end/", workload_edit.end_binding, name="end_binding"),

@@ -54,6 +54,17 @@
     window.dispatchEvent(new Event("resize"));
   });
 
+  // --- Choosing a row whose form opens beside the table ---------------------------------------------------------
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const link = event.detail.requestConfig?.elt;
+    if (!link?.matches?.("[data-tg-choose]")) return;
+    const old = link.closest("table").querySelector("tr.is-chosen");
+    old?.classList.remove("is-chosen");
+    old?.querySelector("[data-tg-choose]")?.removeAttribute("aria-current");
+    link.closest("tr").classList.add("is-chosen");
+    link.setAttribute("aria-current", "true");
+  });
+
   // --- Palette -------------------------------------------------------------------------------------------------
   function openPalette() {
     const dialog = byId("palette");

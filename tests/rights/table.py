@@ -139,6 +139,7 @@ TABLE: dict[str, Address] = {
         get=Answer(200, SEES_ANY_MONEY), arguments={"name": "cost"}, files=("csv", "xlsx"), query="month=2026-10"
     ),
     "unallocated:list": page(SEES_UNALLOCATED, files=("csv", "xlsx"), query="month=2026-10"),
+    "unallocated:workloads": page(ALLOCATES, query="workload=care"),
     "unallocated:bind": Address(
         get=of(ALLOCATES, auditor=403), post=deed(ALLOCATES, 422, also=NOT_THE_AUDITOR), arguments={"pk": "identity"}
     ),

@@ -13,6 +13,7 @@ from apps.core import errors
 from apps.web import hooks
 from apps.web.middleware import BEGAN, ErrorMiddleware
 from apps.web.pages import page_or_part
+from tests.books import make_workload
 from tests.world import World, actor, log_in
 
 HTMX = {"headers": {"HX-Request": "true"}}
@@ -40,6 +41,13 @@ def test_the_side_bar_links_only_to_pages_that_open(world: World, name: str):
 
 def test_a_member_sees_no_entry_of_money_or_data(world: World):
     assert not {"Full cost", "Unallocated", "Prices", "Sources", "Imports"} & set(entries(log_in(world.eve)))
+
+
+def test_whoever_owns_a_workload_sees_the_way_to_its_cost(world: World):
+    assert "Full cost" not in entries(log_in(world.ben))
+    make_workload("Ticket summaries", world)
+    assert "Full cost" in entries(log_in(world.ben))
+    assert log_in(world.ben).get("/costs/").status_code == 200
 
 
 def test_the_period_stands_in_the_url_and_is_kept_by_every_entry(world: World):

@@ -68,7 +68,7 @@ def test_imports_and_sources_wait_for_the_platform_engineer(company: Company, wo
         "Check the columns of november.csv",
     ]
     assert found["This week"] == ["Import finished with rejected rows"]
-    assert "1,204 of 2,113,880 rows were not read" in log_in(world.dan).get(HOME).content.decode()
+    assert "1,204 of 2,113,880 rows of <code" in log_in(world.dan).get(HOME).content.decode()
     assert waiting(world.ben) == {}
 
 

@@ -1,6 +1,7 @@
 """People pages: administrators let people in and out; auditors look; nobody else."""
 
 import re
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth.hashers import get_hasher
@@ -14,6 +15,7 @@ from apps.accounts import services as accounts
 from apps.accounts.models import Account, ApiToken, CostCentre, Person, Role, RoleGrant
 from apps.core import organisation
 from apps.core.models import AuditEvent
+from apps.costs.limits import unallocated_limit
 from tests.world import MACHINE, PASSWORD, World, actor, give, log_in, make_member
 
 WRONG = "wrong wrong wrong"
@@ -418,6 +420,21 @@ def test_everybody_sees_the_organisation_and_only_administrators_change_it(world
         "Europe/Berlin",
         4,
     )
+
+
+def test_the_limit_of_the_unallocated_share_is_a_setting_with_a_trace(world: World) -> None:
+    company = organisation.make(actor=MACHINE, name="Larch")
+    form = {"name": "Larch", "currency": "USD", "zone": "UTC", "fiscal_start": "1"}
+    address = reverse("settings:overview")
+    assert 'value="3"' in log_in(world.ada).get(address).content.decode()
+    assert log_in(world.ada).post(address, {**form, "unallocated_limit": "2.5"}).status_code == 302
+    assert unallocated_limit() == Decimal("0.025")
+    assert AuditEvent.objects.get(verb="changed setting").data["after"] == "0.025"
+    log_in(world.ada).post(address, form)
+    assert unallocated_limit() == Decimal("0.025"), "an empty field leaves the limit as it is"
+    for nonsense in ("-1", "101", "NaN", "1e3"):
+        assert log_in(world.ada).post(address, {**form, "unallocated_limit": nonsense}).status_code == 400, nonsense
+    assert company.pk == organisation.get().pk
 
 
 def test_a_token_is_shown_once_on_the_page_that_makes_it(world: World) -> None:

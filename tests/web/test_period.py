@@ -23,6 +23,11 @@ def test_a_month_is_half_open_and_knows_its_neighbours():
     assert october.compare_label == "September"
 
 
+def test_a_running_month_is_compared_with_all_of_the_one_before():
+    running = read({"month": "2026-11"})
+    assert running.compare_label == "all of October"
+
+
 def test_january_is_compared_with_december_of_the_year_before():
     assert read({"month": "2026-01"}).compare_label == "December 2025"
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
@@ -81,6 +82,29 @@ def test_a_key_is_bound_in_one_click_after_the_preview(
     assert "All 2 keys" in client.get(f"/unallocated/?{MONTH}").content.decode()
 
 
+def test_words_that_fit_several_workloads_are_asked_back_and_one_is_taken(
+    keys: dict[str, Identity], email: Workload, world: World
+) -> None:
+    make_workload("Growth radar", world)
+    client, address = log_in(world.cleo), f"/unallocated/{keys['proj_scratch'].pk}/bind/?{MONTH}"
+    several = client.get(f"{address}&workload=growth").content.decode()
+    assert "Several workloads fit" in several
+    assert f'name="workload" value="{email.slug}">Growth e-mail</button>' in several
+    for words in ("growth e-m", "Growth e-mail", f"WL-{email.pk}", f"Growth e-mail · WL-{email.pk:03d}", email.slug):
+        page = client.get(address, {"workload": words, "month": "2026-10"}).content.decode()
+        assert f'value="Growth e-mail · WL-{email.pk:03d}"' in page, words
+        assert "What this moves" in page, words
+    assert "No workload has such a name" in client.get(f"{address}&workload=zzz").content.decode()
+
+
+def test_the_list_that_the_browser_completes_from_follows_what_is_written(email: Workload, world: World) -> None:
+    make_workload("Mail sorting", world)
+    options = log_in(world.cleo).get("/unallocated/workloads/", {"workload": "mail"}).content.decode()
+    names = re.findall(r'value="(.+?) · WL', options)
+    assert names == ["Mail sorting", "Growth e-mail"]
+    assert log_in(world.dan).get("/unallocated/workloads/?workload=mail").status_code == 403
+
+
 def test_the_part_of_the_panel_is_the_same_as_on_the_page(keys: dict[str, Identity], world: World) -> None:
     address = f"/unallocated/{keys['team-growth-exp'].pk}/bind/?{MONTH}"
     part = log_in(world.cleo).get(address, headers={"HX-Request": "true"}).content.decode()
@@ -149,11 +173,13 @@ def test_queries_do_not_grow_with_the_number_of_keys(
     client.get(f"/unallocated/?{MONTH}")
     with django_assert_max_num_queries(40) as few:
         client.get(f"/unallocated/?{MONTH}")
+    queries = len(few)
     source = keys["dark"].source
     pull = make_pull(source, "more.csv")
     for number in range(20):
         series = make_series(pull, make_identity(source, f"more-{number}"), make_offering("own", "plain"))
         add_hour(pull, series, at(4), requests=1, input=10)
     rate_all()
-    with django_assert_num_queries(len(few)):
+    client.get(f"/unallocated/?{MONTH}")  # new usage: what guesses are made from is read again, once
+    with django_assert_num_queries(queries):
         client.get(f"/unallocated/?{MONTH}")

@@ -10,9 +10,10 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from apps.accounts import rights
+from apps.accounts.models import CostCentre, Person
 from apps.core import periods
 from apps.core.actor import Actor
-from apps.costs.selectors.scope import CostScope, Measures, Sql, measures_of, rows_of, sums
+from apps.costs.selectors.scope import MEASURES, CostScope, Measures, Sql, measures_of, rows_of
 from apps.costs.selectors.tables import month_costs
 from apps.workloads.models import Workload
 
@@ -29,6 +30,8 @@ SORTS: Final = {
     "since": "w.activated_at",
 }
 NOTHING: Final = Measures()
+# What a row of the list says; the other measures are left unread, since thousands of workloads are summed for a page.
+_SAID: Final = ("cost", "requests", "failed", "unpriced_lines", "unconverted_lines", "lines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +132,18 @@ def _page(
 ) -> tuple[list[int], dict[str, Any]]:  # fmt: skip
     """The ids of the page in their order, and what all rows together come to: one statement."""
     register, values = workloads.order_by().values("pk").query.sql_with_params()
-    rows = _both(actor, scope, before)
+    now, then = (rows_of(actor, each, by_owner=True) for each in (scope, scope.over(*before)))
     seen = Sql("true") if _sees_all(actor) else Sql(*_money_visible(actor))
     statement = f"""
         WITH listed AS (SELECT id FROM workloads_workload WHERE id IN ({register})),
-        money AS (
-            SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before) AS cost_before, {sums("NOT x.is_before")}
-            FROM ({rows.text}) x WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
+        now AS (
+            SELECT x.workload_id, {_sums()} FROM ({now.text}) x
+            WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
+        ), earlier AS (
+            SELECT x.workload_id, sum(x.cost) AS cost_before FROM ({then.text}) x
+            WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
+        ), money AS (
+            SELECT workload_id, e.cost_before, {_OR_NOTHING} FROM now n FULL JOIN earlier e USING (workload_id)
         ), chosen AS (
             SELECT w.id, row_number() OVER (ORDER BY {_order(sort)}, lower(w.name), w.id) AS place
             FROM listed JOIN workloads_workload w USING (id) LEFT JOIN money m ON m.workload_id = w.id
@@ -144,12 +152,12 @@ def _page(
         )
         SELECT ARRAY(SELECT id FROM chosen WHERE place > %s AND (%s::bigint IS NULL OR place <= %s) ORDER BY place),
             (SELECT count(*) FROM listed), (SELECT count(*) FROM listed w WHERE NOT ({seen.text})),
-            (SELECT max(cost) FROM money), sum(x.cost_before), {sums()}
+            (SELECT max(cost) FROM money), sum(x.cost_before), {_sums()}
         FROM money x
     """
     last = None if limit is None else offset + limit
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*values, *rows.values, offset, last, last, *seen.values])
+        cursor.execute(statement, [*values, *now.values, *then.values, offset, last, last, *seen.values])
         ids, count, unseen, largest, cost_before, *totals = cursor.fetchone()
     summary = {
         "count": count,
@@ -159,6 +167,13 @@ def _page(
         "totals": measures_of(totals),
     }
     return list(ids), summary
+
+
+def _sums(condition: str = "") -> str:
+    """Like `sums`, with nothing where the list says nothing."""
+    only = f" FILTER (WHERE {condition})" if condition else ""
+    said = {name: f"coalesce(sum(x.{name}){only}, 0)" for name in _SAID}
+    return ", ".join(f"{said.get(name, '0')} AS {name}" for name in ("cost", *MEASURES))
 
 
 def _both(actor: Actor, scope: CostScope, before: tuple[date, date], only: Sql | None = None) -> Sql:
@@ -172,7 +187,7 @@ def _money(
 ) -> dict[int, tuple[Measures, Decimal | None]]:
     rows = _both(actor, scope, before, Sql("t.workload_id = ANY(%s)", (list(ids),)))
     statement = f"""
-        SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before), {sums("NOT x.is_before")}
+        SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before), {_sums("NOT x.is_before")}
         FROM ({rows.text}) x GROUP BY 1
     """
     with connection.cursor() as cursor:
@@ -183,19 +198,29 @@ def _money(
 def _history(actor: Actor, months: Sequence[date], ids: Sequence[int]) -> dict[int, dict[date, Decimal | None]]:
     scope = CostScope(months[0], periods.next_month(months[-1]))
     found: dict[int, dict[date, Decimal | None]] = {}
-    for (workload, month), measures in month_costs(actor=actor, scope=scope, workload_ids=ids).items():
-        found.setdefault(workload, {})[month] = measures.cost
+    for workload, month, cost in month_costs(actor=actor, scope=scope, workload_ids=ids):
+        found.setdefault(workload, {})[month] = cost
     return found
 
 
 def _cards(ids: Sequence[int]) -> dict[int, tuple[Workload, str, str]]:
     """The register's words of these workloads, with tier and band as they are now."""
-    found = Workload.objects.select_related("cost_centre", "business_owner", "technical_owner", "budget_owner")
-    cards = {workload.pk: workload for workload in found.filter(pk__in=ids)}
+    cards = Workload.objects.in_bulk(ids)
+    _name_people_and_centres(cards.values())
     with connection.cursor() as cursor:
         cursor.execute(_PROMISES, [list(ids)])
         promises = {row[0]: (row[1] or "", row[2] or "") for row in cursor.fetchall()}
     return {pk: (workload, *promises.get(pk, ("", ""))) for pk, workload in cards.items()}
+
+
+def _name_people_and_centres(workloads: Collection[Workload]) -> None:
+    """Thousands of workloads have few owners and cost centres: each is read and made once, not once a row."""
+    people = Person.objects.in_bulk({getattr(each, f"{name}_id") for each in workloads for name in _OWNERS} - {None})
+    centres = CostCentre.objects.in_bulk({each.cost_centre_id for each in workloads} - {None})
+    for workload in workloads:
+        workload.cost_centre = centres.get(workload.cost_centre_id or 0)
+        for name in _OWNERS:
+            setattr(workload, name, people.get(getattr(workload, f"{name}_id")))
 
 
 def _row(
@@ -231,6 +256,8 @@ def _order(sort: str) -> str:
     return f"{SORTS[sort.lstrip('-')]} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST"
 
 
+_OR_NOTHING = ", ".join(f"coalesce(n.{name}, 0) AS {name}" for name in ("cost", *MEASURES))
+_OWNERS: Final = ("business_owner", "technical_owner", "budget_owner")
 _TIER = """
 LEFT JOIN LATERAL (
     SELECT value_tier_id FROM workloads_revision WHERE workload_id = w.id ORDER BY version DESC LIMIT 1

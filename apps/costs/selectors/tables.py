@@ -159,15 +159,14 @@ class CostOverTime:
 
 def cost_totals(*, actor: Actor, scope: CostScope, before: tuple[date, date] | None = None) -> CostTotals:
     """Totals of the scope, and of the same filters over the days `before`."""
-    rows = _both(actor, scope, before)
     found = {True: measures_of(_NOTHING), False: measures_of(_NOTHING)}
     earlier: dict[bool, Decimal | None] = {True: None, False: None}
-    statement = (
-        f"SELECT x.allocated, {sums(condition='NOT x.is_before')}, sum(x.cost) FILTER (WHERE x.is_before) "
-        f"FROM ({rows.text}) x GROUP BY 1"
-    )
-    for allocated, *values, cost_before in _fetch(statement, rows.values):
-        found[allocated], earlier[allocated] = measures_of(values), cost_before
+    statement = _totals_of(actor, scope, before)
+    for is_before, allocated, *values in _fetch(statement.text, statement.values):
+        if is_before:
+            earlier[allocated] = values[0]
+        else:
+            found[allocated] = measures_of(values)
     return CostTotals(
         now=_added(found[True], found[False]),
         workloads=found[True],
@@ -209,16 +208,34 @@ def cost_over_time(*, actor: Actor, scope: CostScope, by_month: bool | None = No
     return CostOverTime(by_month, {(day, component): cost for day, component, cost in found})
 
 
-def month_costs(*, actor: Actor, scope: CostScope, workload_ids: Sequence[int]) -> dict[tuple[int, date], Measures]:
-    """Whole months of some workloads, for sparklines and lists: one statement for all of them."""
+def month_costs(
+    *, actor: Actor, scope: CostScope, workload_ids: Sequence[int]
+) -> list[tuple[int, date, Decimal | None]]:
+    """Cost of whole months of some workloads, None where nothing of it is known: one statement for all of them."""
     rows = rows_of(actor, scope, by_owner=True, only=Sql("t.workload_id = ANY(%s)", (list(workload_ids),)))
-    statement = f"SELECT x.workload_id, x.day, {sums()} FROM ({rows.text}) x GROUP BY 1, 2"
-    return {(workload, day): measures_of(values) for workload, day, *values in _fetch(statement, rows.values)}
+    statement = f"""
+        SELECT x.workload_id, x.day, CASE
+            WHEN sum(x.cost) = 0 AND sum(x.unpriced_lines + x.unconverted_lines) >= sum(x.lines) THEN NULL
+            ELSE sum(x.cost) END
+        FROM ({rows.text}) x GROUP BY 1, 2
+    """
+    return [(workload, day, cost) for workload, day, cost in _fetch(statement, rows.values)]
 
 
 # --- Below ------------------------------------------------------------------------------------------------------------
 
 _NOTHING: Final = (Decimal(0), *(0 for _ in MEASURES))
+
+
+def _totals_of(actor: Actor, scope: CostScope, before: tuple[date, date] | None) -> Sql:
+    """Sums told apart by whether somebody claims them; of the days before only the cost, for nothing else is said."""
+    now = rows_of(actor, scope)
+    text, values = f"SELECT false, x.allocated, {sums()} FROM ({now.text}) x GROUP BY 2", now.values
+    if before:
+        then, nothing = rows_of(actor, scope.over(*before)), ", 0" * len(MEASURES)
+        text += f" UNION ALL SELECT true, x.allocated, sum(x.cost){nothing} FROM ({then.text}) x GROUP BY 2"
+        values += then.values
+    return Sql(text, values)
 
 
 def _page_of_keys(

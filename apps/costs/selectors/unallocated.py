@@ -219,8 +219,8 @@ def _guesses(spenders: Sequence[tuple[Identity, tuple[int, ...]]]) -> dict[int, 
     """Identity -> whose it may be. As many queries for one key as for all."""
     if not spenders:
         return {}
-    candidates, claims = _candidates()
-    guesser, found = Guesser(candidates), {}
+    guesser, claims = _known()
+    found = {}
     for identity, offerings in spenders:
         pairs = tuple(sorted((kind, value) for kind, value in identity.pairs))
         spender = Spender(
@@ -232,6 +232,18 @@ def _guesses(spenders: Sequence[tuple[Identity, tuple[int, ...]]]) -> dict[int, 
         if guess is not None:
             found[identity.pk] = guess
     return found
+
+
+def _known() -> tuple[Guesser, dict[tuple[int, Any], int]]:
+    """What guesses are made from. Thousands of workloads are read once, and again when one of their marks differs."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MARKS)
+        marks = (connection.settings_dict["NAME"], *cursor.fetchone())
+    kept = _kept.get("guesser")
+    if kept is None or kept[0] != marks:
+        candidates, claims = _candidates()
+        kept = _kept["guesser"] = (marks, Guesser(candidates), claims)
+    return kept[1], kept[2]
 
 
 def _candidates() -> tuple[list[Candidate], dict[tuple[int, Any], int]]:
@@ -261,6 +273,17 @@ def _claim(claim: dict[str, Any]) -> tuple[int, Any]:
     return claim["source_id"], tuple(sorted((kind, value) for kind, value in claim["pairs"]))
 
 
+# One entry, replaced as a whole: threads that meet here build the same thing twice at worst.
+_kept: dict[str, tuple[tuple[Any, ...], Guesser, dict[tuple[int, Any], int]]] = {}
+# Every change of a register, a binding or a cost centre moves one of these, and so does new usage.
+_MARKS: Final = """
+SELECT (SELECT count(*) FROM workloads_workload), (SELECT max(updated_at) FROM workloads_workload),
+    (SELECT sum(version) FROM workloads_workload), (SELECT count(*) FROM workloads_binding),
+    (SELECT count(*) FROM workloads_binding WHERE ended_at IS NULL AND superseded_by_id IS NULL),
+    (SELECT max(id) FROM workloads_binding), (SELECT sum(hashtext(code || name)) FROM accounts_cost_centre),
+    (SELECT sum(lines) FROM costs_month
+     WHERE charge_month >= (SELECT max(charge_month) FROM costs_month) - interval '2 months')
+"""
 _CANDIDATE_TEXTS: Final = ("name", "output_unit", "slug")
 _CANDIDATE_PLACE: Final = ("cost_centre__name", "cost_centre__code")
 _MEASURES: Final = tuple(Measures.__slots__)  # in the order of `sums`

@@ -47,6 +47,17 @@ def percent_whole(value: figures.Number | None) -> str:
     return shown(figures.percent(_number(value), digits=0))
 
 
+@register.filter
+def first_sentence(value: str) -> str:
+    return figures.first_sentence(value or "")
+
+
+@register.filter
+def other_sentences(value: str) -> str:
+    """What follows the first sentence."""
+    return (value or "").partition(". ")[2]
+
+
 @register.filter(name="delta")
 def delta_text(value: figures.Number | None) -> str:
     return shown(figures.delta(_number(value)))
