@@ -8,3 +8,4 @@ REPORTED_PRICE: Final = 1 << 18  # no price known here: the amount is the source
 RATE_CARRIED: Final = 1 << 19  # exchange rate of an earlier business day
 QUANTITY_UNKNOWN: Final = 1 << 20  # the source counted calls and told no tokens
 EFFECTIVE_UNUSABLE: Final = 1 << 21  # the bill's EffectiveCost cannot be used: its BilledCost stands in
+UNCONVERTED: Final = 1 << 22  # an amount without an exchange rate: it stands in its own currency alone

@@ -1,5 +1,8 @@
 """What it cost: one line per day, owner, spender, model, component and basis; the only table pages sum."""
 
+from collections.abc import Iterable
+from typing import Final
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -28,11 +31,38 @@ class Component(models.TextChoices):
     OTHER_SHARED = "other_shared", "Other shared"
 
 
+# What a workload's own calls cause, against what is shared or internal: budgets burn it, reviews look at it.
+DIRECT: Final = (
+    Component.TOKEN,
+    Component.RETRY_FAILED,
+    Component.FALLBACK,
+    Component.GPU_USED,
+    Component.GPU_IDLE,
+)
+
+
+def components_of(components: Iterable[Component]) -> list[str]:
+    """Their values, as a statement takes them."""
+    return [component.value for component in components]
+
+
 class Basis(models.TextChoices):
     COMPUTED = "computed", "computed"
     BILLED = "billed", "billed"
     EFFECTIVE = "effective", "effective"
     INTERNAL = "internal", "internal"
+
+
+class Cause(models.TextChoices):
+    """Why a signed month got a correction."""
+
+    LATE_DATA = "late data", "late data"
+    RESTATEMENT = "source restatement", "source restatement"
+    PRICE = "price", "price"
+    EXCHANGE_RATE = "exchange rate", "exchange rate"
+    BINDING = "binding", "binding"
+    ALLOCATION_RULE = "allocation rule", "allocation rule"
+    SOURCE_ROLE = "source role", "source that counts or checks"
 
 
 class LineQuerySet(models.QuerySet["Line"]):
@@ -61,7 +91,7 @@ class Line(models.Model):
     charge_month = models.DateField()
     booked_month = models.DateField()
     revision = models.SmallIntegerField(default=0)
-    cause = models.CharField(max_length=20, default="")
+    cause = models.CharField(max_length=20, default="", help_text="Of a correction, see Cause; empty at revision 0.")
     workload = models.ForeignKey(
         Workload, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
     )
@@ -82,6 +112,8 @@ class Line(models.Model):
     amount_org = MoneyField(null=True)
     unpriced_tokens = models.BigIntegerField(default=0)
     flags = models.IntegerField(default=0)
+    cleared = models.IntegerField(default=0, help_text="Marks that a correction takes away.")
+    lines = models.SmallIntegerField(default=1, help_text="1 a new key, 0 a correction of one, -1 takes one away.")
     allocation_run_id = models.BigIntegerField(null=True)
 
     objects = LineQuerySet.as_manager()

@@ -74,9 +74,9 @@ def _names(table: str, column: str, target: str) -> Check:
 
 
 def _marked(bits: int, *, of_tokens: bool = False) -> str:
-    """Lines with a mark; what is said of an hour's tokens is not counted for its GPU time."""
-    only = " AND component NOT LIKE 'gpu%'" if of_tokens else ""
-    return f"count(*) FILTER (WHERE flags & {bits} <> 0{only})"
+    """Lines with a mark, less those that lost it; what is said of an hour's tokens is not counted for its GPU time."""
+    only = " FILTER (WHERE component NOT LIKE 'gpu%')" if of_tokens else ""
+    return f"coalesce(sum((flags & {bits} <> 0)::int - (cleared & {bits} <> 0)::int){only}, 0)"
 
 
 _NAMED: Final = {
@@ -130,10 +130,27 @@ SELECT 'series ' || s.id FROM usage_series s
 JOIN sources_part p ON p.id = s.part_id JOIN usage_identity i ON i.id = s.identity_id
 WHERE p.source_id <> i.source_id ORDER BY s.id
 """
+# Whoever owns the tables can take the locks of a signed month away; it must not go unseen.
+_UNLOCKED: Final = """
+SELECT t.name || ' of ' || p.month FROM core_period p CROSS JOIN core_monthly_table t
+LEFT JOIN pg_class c ON c.relname = t.name || to_char(p.month, '_YYYY_MM') AND c.relnamespace = 'public'::regnamespace
+WHERE p.revision > 0 AND (
+    SELECT count(*) FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
+    WHERE g.tgrelid = c.oid AND g.tgenabled = 'A' AND f.proname = 'core_refuse_signed'
+      AND g.tgname IN ('signed_insert', 'signed_change', 'signed_truncate')) < 3
+ORDER BY p.month, t.name"""
+# Two corrections of one hour follow each other without a gap, so that none can have been taken out of the middle.
+_GAP: Final = """
+SELECT 'series ' || series_id || ' ' || hour FROM usage_hour h JOIN core_period p
+    ON p.revision > 0 AND h.hour >= p.starts_at AND h.hour < p.ends_at
+GROUP BY series_id, hour HAVING max(h.revision) - min(h.revision) + 1 <> count(*) OR min(h.revision) > 1
+ORDER BY 1"""
 REFERENCES: Final = (
     *(_names(table, column, target) for table, columns in _NAMED.items() for column, target in columns.items()),
     Check("every identity has an owner, or none, at every instant", _GAPLESS),
     Check("every series has the source of its part", _ONE_SOURCE),
+    Check("every signed month is locked in the database", _UNLOCKED),
+    Check("revisions of a signed hour follow each other", _GAP),
 )
 
 _TIER_ASSUMED: Final = int(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)
@@ -144,12 +161,12 @@ _MEASURES: Final = {
     "requests": "coalesce(sum(requests), 0)",
     "unpriced_tokens": "sum(unpriced_tokens)",
     "unpriced_lines": _marked(flags.UNPRICED),
-    "unconverted_lines": "count(*) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL)",
+    "unconverted_lines": _marked(flags.UNCONVERTED),
     "assumed_lines": _marked(flags.RATE_ASSUMED),
     "upper_bound_lines": _marked(int(Flag.UPPER_BOUND), of_tokens=True),
     "tier_assumed_lines": _marked(_TIER_ASSUMED, of_tokens=True),
     "carried_lines": _marked(flags.RATE_CARRIED),
-    "lines": "count(*)",
+    "lines": "sum(lines)",
 }
 
 
@@ -181,19 +198,27 @@ _OWNER_MONTH: Final = """
     SELECT coalesce(kept.charge_month, summed.charge_month) || ' workload '
         || coalesce(kept.workload_id, summed.workload_id, 0) || ' ' || coalesce(kept.basis, summed.basis)
     FROM (
-        SELECT charge_month, workload_id, basis, role, coalesce(sum(amount_org), 0) AS amount_org,
-            coalesce(sum(requests), 0) AS requests, count(*) AS lines
-        FROM costs_line GROUP BY 1, 2, 3, 4
+        SELECT charge_month, booked_month, workload_id, basis, role, coalesce(sum(amount_org), 0) AS amount_org,
+            coalesce(sum(requests), 0) AS requests, sum(lines) AS lines
+        FROM costs_line GROUP BY 1, 2, 3, 4, 5
     ) AS summed
     FULL JOIN costs_owner_month AS kept ON kept.charge_month = summed.charge_month
-        AND coalesce(kept.workload_id, 0) = coalesce(summed.workload_id, 0)
+        AND kept.booked_month = summed.booked_month AND coalesce(kept.workload_id, 0) = coalesce(summed.workload_id, 0)
         AND kept.basis = summed.basis AND kept.role = summed.role
     WHERE (kept.amount_org, kept.requests, kept.lines)
         IS DISTINCT FROM (summed.amount_org, summed.requests, summed.lines)
     ORDER BY 1"""
 _KEY: Final = ("offering_id", "source_id", "component", "basis", "role", "currency")
 ROLL_UPS: Final = (
-    _sums("costs_month", {name: name for name in ("charge_month", "workload_id", *_KEY)}),
-    _sums("costs_day", {"day": "day", "allocated": "workload_id IS NOT NULL", **{name: name for name in _KEY}}),
+    _sums("costs_month", {name: name for name in ("charge_month", "booked_month", "workload_id", *_KEY)}),
+    _sums(
+        "costs_day",
+        {
+            "day": "day",
+            "booked_month": "booked_month",
+            "allocated": "workload_id IS NOT NULL",
+            **{name: name for name in _KEY},
+        },
+    ),
     Check("costs_owner_month is the sum of its lines", _OWNER_MONTH),
 )

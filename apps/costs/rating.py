@@ -5,6 +5,9 @@ per segment and day, and only these sums meet a price. That is exact, since a se
 few thousand sums instead of millions of hours.
 
 Lines that go and lines that come also move the roll-ups, as differences, in the same transaction.
+
+A signed month keeps its lines. What is true now, less all that stands there, becomes lines of the next revision, with
+the cause that made the day be worked out again, booked in the open month.
 """
 
 from dataclasses import dataclass
@@ -45,19 +48,23 @@ class Totals:
     unpriced_models: tuple[str, ...]
 
 
-def rate_dirty() -> int:
-    """Work out all dirty days, a month at a time; returns how many (identity, day) pairs that were."""
+def rate_dirty(today: date | None = None) -> int:
+    """Work out all dirty days, a month at a time; returns how many (identity, day) pairs that were.
+
+    `today` decides in which month corrections of signed ones are booked; left out, it is now.
+    """
     total = 0
-    while (rated := rate_batch()).pairs:
+    while (rated := rate_batch(today)).pairs:
         total += rated.pairs
     return total
 
 
 @transaction.atomic
-def rate_batch() -> Rated:
+def rate_batch(today: date | None = None) -> Rated:
     """Take the dirty pairs of the oldest dirty month and write their lines anew. One rater at a time; others wait."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [RATING_LOCK])
+        periods.hold_still()
         cursor.execute("SELECT min(day) FROM costs_dirty_day")
         oldest = cursor.fetchone()[0]
         if oldest is None:
@@ -67,7 +74,7 @@ def rate_batch() -> Rated:
         cursor.execute("ANALYZE costs_claimed")
         cursor.execute("SELECT min(day), max(day), count(*) FROM costs_claimed")
         first, last, pairs = cursor.fetchone()
-        lines = _write_lines(cursor, first, last)
+        lines = _write_lines(cursor, _values(first, last, today))
         cursor.execute("DROP TABLE costs_claimed")
     return Rated(month=month, pairs=pairs, lines=lines)
 
@@ -83,8 +90,10 @@ def totals_of_part(part_id: int) -> Totals:
         if first is not None:
             values = {**_values(first, last), "part": part_id}
         cursor.execute(rating_sql.SEGMENTS, values)
-        cursor.execute(rating_sql.HOUR_LINES, values)
-        _convert(cursor, values)
+        frozen = periods.frozen_between(values["starts_at"], values["ends_at"])
+        cursor.execute(rating_sql.SIGNED_HOUR_LINES if frozen else rating_sql.HOUR_LINES, values)
+        _know_rates(cursor, values)
+        cursor.execute(rating_sql.CONVERT_AS_KEPT, values)
         cursor.execute(rating_sql.TOTALS_OF_HOURS, values)
         total, unallocated, lines, unconverted, unpriced = cursor.fetchone()
         cursor.execute("DROP TABLE costs_claimed, costs_segment, costs_new")
@@ -107,14 +116,14 @@ def totals_of_bill(part_id: int) -> Totals:
     return Totals(total, unallocated, rows, unconverted, ())
 
 
-def _write_lines(cursor: CursorWrapper, first: date, last: date) -> int:
+def _write_lines(cursor: CursorWrapper, values: dict[str, Any]) -> int:
     """Hours first: whether a bill counts or only checks depends on what else counts that month."""
-    values = _values(first, last)
     periods.ensure_months(values["starts_at"], values["ends_at"] - timedelta(microseconds=1), TABLES)
     covered = _covered_providers(cursor, values)
     cursor.execute(rating_sql.SEGMENTS, values)
     cursor.execute("ANALYZE costs_segment")
-    lines = _replace(cursor, rating_sql.HOUR_LINES, values, bases=("computed",))
+    of_hours = rating_sql.SIGNED_HOUR_LINES if values["booked"] else rating_sql.HOUR_LINES
+    lines = _replace(cursor, of_hours, values, bases=("computed",))
     cursor.execute("DROP TABLE costs_segment")
     changed = covered ^ _covered_providers(cursor, values)
     if changed:
@@ -123,11 +132,20 @@ def _write_lines(cursor: CursorWrapper, first: date, last: date) -> int:
 
 
 def _replace(cursor: CursorWrapper, new_lines: str, values: dict[str, Any], *, bases: tuple[str, ...]) -> int:
-    """Put new lines in the place of the claimed pairs' old ones, and move the roll-ups by the difference."""
+    """Put new lines in the place of the claimed pairs' old ones, and move the roll-ups by the difference.
+
+    In a signed month the difference itself becomes lines, and the old ones stay.
+    """
     cursor.execute(new_lines, values)
-    _convert(cursor, values)
-    cursor.execute(rating_sql.REMOVE_OLD, {**values, "bases": list(bases)})
-    cursor.execute(rating_sql.ADD_NEW)
+    _know_rates(cursor, values)
+    cursor.execute(rating_sql.KEEP_SIGNED_RATES if values["booked"] else rating_sql.KEEP_RATES, values)
+    cursor.execute(rating_sql.CONVERT, values)
+    if values["booked"]:
+        cursor.execute(rating_sql.CORRECT, {**values, "bases": list(bases)})
+        cursor.execute(rating_sql.ADD_CORRECTIONS)
+    else:
+        cursor.execute(rating_sql.REMOVE_OLD, {**values, "bases": list(bases)})
+        cursor.execute(rating_sql.ADD_NEW)
     lines = int(cursor.rowcount)
     for statement in rating_sql.ROLL_UP:
         cursor.execute(statement, values)
@@ -135,12 +153,12 @@ def _replace(cursor: CursorWrapper, new_lines: str, values: dict[str, Any], *, b
     return lines
 
 
-def _convert(cursor: CursorWrapper, values: dict[str, Any]) -> None:
+def _know_rates(cursor: CursorWrapper, values: dict[str, Any]) -> None:
+    """Have the history of every exchange rate that the new lines need."""
     cursor.execute("SELECT DISTINCT currency FROM costs_new")
     currencies = {row[0] for row in cursor.fetchall()} - {values["currency"]}
     for currency in sorted(currencies):
         fx.ensure(currency, values["currency"])
-    cursor.execute(rating_sql.CONVERT, values)
 
 
 def _covered_providers(cursor: CursorWrapper, values: dict[str, Any]) -> set[str]:
@@ -149,13 +167,15 @@ def _covered_providers(cursor: CursorWrapper, values: dict[str, Any]) -> set[str
     return {row[0] for row in cursor.fetchall()}
 
 
-def _values(first: date, last: date) -> dict[str, Any]:
+def _values(first: date, last: date, today: date | None = None) -> dict[str, Any]:
+    """Parameters of the statements; `booked` is the month that takes corrections, None where the month is open."""
     company = organisation.get()
-    zone = ZoneInfo(company.zone)
+    zone, month = ZoneInfo(company.zone), first.replace(day=1)
     return {
+        "booked": periods.open_month(today, after=month) if periods.is_frozen(month) else None,
         "first": first,
         "last": last,
-        "month": first.replace(day=1),
+        "month": month,
         "starts_at": _midnight(first, zone),
         "ends_at": _midnight(last + timedelta(days=1), zone),
         "zone": company.zone,

@@ -2,14 +2,34 @@
 
 from typing import Final
 
+from apps.usage.corrections import STANDING_CHARGE, standing
 from apps.usage.fields import Flag
 
-FLAGS: Final = ("RATE_ASSUMED", "UNPRICED", "REPORTED_PRICE", "RATE_CARRIED", "QUANTITY_UNKNOWN", "EFFECTIVE_UNUSABLE")
+FLAGS: Final = (
+    "RATE_ASSUMED", "UNPRICED", "REPORTED_PRICE", "RATE_CARRIED", "QUANTITY_UNKNOWN", "EFFECTIVE_UNUSABLE",
+    "UNCONVERTED",
+)  # fmt: skip
+# What made a day be worked out again, and as what a correction of a signed month tells it. Where several did, the first
+# of them here is told: what a source says anew explains more than what follows from it.
+CAUSES: Final = (
+    ("undone import", "source restatement"),
+    ("source restatement", "source restatement"),
+    ("import", "late data"),
+    ("binding", "binding"),
+    ("price", "price"),
+    ("exchange rate", "exchange rate"),
+    ("allocation rule", "allocation rule"),
+    ("role", "source role"),
+    ("bill role", "source role"),
+)
+_OTHER: Final = 3  # late data
+_RANK = " ".join(f"WHEN '{reason}' THEN {rank}" for rank, (reason, _) in enumerate(CAUSES, 1))
+_CAUSE = " ".join(f"WHEN {rank} THEN '{cause}'" for rank, (_, cause) in enumerate(CAUSES, 1))
 
-CLAIM = """
+CLAIM = f"""
 CREATE TEMP TABLE costs_claimed ON COMMIT DROP AS
-WITH taken AS (DELETE FROM costs_dirty_day WHERE day >= %s AND day < %s RETURNING day, identity_id)
-SELECT DISTINCT day, identity_id FROM taken
+WITH taken AS (DELETE FROM costs_dirty_day WHERE day >= %s AND day < %s RETURNING day, identity_id, reason)
+SELECT day, identity_id, min(CASE reason {_RANK} ELSE {_OTHER} END) AS cause FROM taken GROUP BY day, identity_id
 """
 
 # Cut points of a series: the window's start, and each change of owner, price or role inside the window. `part` narrows
@@ -70,7 +90,7 @@ LEFT JOIN LATERAL (
 # our own is paid by the hour, its tokens cost nothing more. Idle GPU time is what the allocated time costs less what
 # its busy share costs, so that the two add up to the last digit. Costs that the source reports in several currencies
 # stay apart.
-HOUR_LINES = """
+_HOUR_LINES = """
 CREATE TEMP TABLE costs_new ON COMMIT DROP AS
 WITH summed AS (
     SELECT g.segment_id, (h.hour AT TIME ZONE %(zone)s)::date AS day, sum(h.requests) AS requests,
@@ -79,9 +99,9 @@ WITH summed AS (
         sum(h.gpu_seconds) AS gpu_seconds, sum(coalesce(h.gpu_busy_seconds, h.gpu_seconds)) AS gpu_busy_seconds,
         sum(h.reported_cost) AS reported_cost, bit_or(h.flags) AS flags,
         CASE WHEN h.reported_cost IS NOT NULL THEN h.currency END AS reported_currency
-    FROM usage_hour h
+    FROM {hours} h
     JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
-    WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
+    WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s
     GROUP BY 1, 2, reported_currency
 ), counted AS (
     SELECT s.*, g.identity_id, g.offering_id, g.call_kind, g.source_id, g.workload_id, g.token_role, g.gpu_role,
@@ -136,10 +156,23 @@ GROUP BY day, workload_id, identity_id, offering_id, source_id, component, role,
     CASE WHEN amount IS NULL AND reported IS NOT NULL THEN coalesce(reported_currency, %(currency)s)
         WHEN amount IS NULL THEN %(currency)s ELSE coalesce(price_currency, %(currency)s) END
 """
+# Open months have one row an hour. Where a month is signed, all revisions of an hour say together what it is now.
+HOURS_OF_SEGMENTS: Final = standing("""(
+    SELECT * FROM usage_hour WHERE series_id IN (SELECT series_id FROM costs_segment)
+      AND hour >= %(starts_at)s AND hour < %(ends_at)s)""")
+HOUR_LINES = _HOUR_LINES.replace("{hours}", "usage_hour")
+SIGNED_HOUR_LINES = _HOUR_LINES.replace("{hours}", HOURS_OF_SEGMENTS)
+
+# Providers whose calls something counts that month. A signed month keeps the rows of what came and went.
+COVERED = """
+SELECT o.provider FROM costs_month m JOIN catalog_offering o ON o.id = m.offering_id
+WHERE m.charge_month = %(month)s AND m.basis = 'computed' AND m.role = 'counts'
+GROUP BY o.provider HAVING sum(m.lines) > 0
+"""
 
 # A charge counts in scope by its category or because a binding claims it. Purchases count only as billed. An accrued
 # charge gives each day an equal part; the units of the last digit that remain go to its first days.
-CHARGE_LINES = """
+CHARGE_LINES = f"""
 CREATE TEMP TABLE costs_new ON COMMIT DROP AS
 WITH charge AS (
     SELECT c.*, k.day, p.source_id, a.workload_id,
@@ -150,7 +183,7 @@ WITH charge AS (
             WHEN c.meter ~* '(gpu|accelerator)' OR c.unit ~* 'gpu' THEN 'gpu_used'
             ELSE 'other_shared' END AS component
     FROM costs_claimed k
-    JOIN usage_charge c ON c.identity_id = k.identity_id AND c.revision = 0
+    JOIN usage_charge c ON c.identity_id = k.identity_id AND {STANDING_CHARGE}
         AND ((c.charge_start >= %(starts_at)s AND c.charge_start < %(ends_at)s)
             OR (c.accrued AND c.charge_start < %(ends_at)s AND c.charge_end > %(starts_at)s))
         AND k.day >= (c.charge_start AT TIME ZONE %(zone)s)::date
@@ -171,10 +204,7 @@ WITH charge AS (
           AND (o.workload_id IS NULL OR o.workload_id = c.workload_id)
         ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
     ) stated ON true
-    LEFT JOIN (
-        SELECT DISTINCT o.provider FROM costs_month m JOIN catalog_offering o ON o.id = m.offering_id
-        WHERE m.charge_month = %(month)s AND m.basis = 'computed' AND m.role = 'counts'
-    ) covered ON covered.provider = c.provider
+    LEFT JOIN ({COVERED}) covered ON covered.provider = c.provider
 ), line AS (
     SELECT day, workload_id, identity_id, offering_id, source_id, component, 'billed' AS basis, role, quantity,
         billed AS amount, currency, 0 AS flags
@@ -201,11 +231,6 @@ SELECT day, date_trunc('month', day)::date AS charge_month, workload_id, identit
 FROM line GROUP BY day, workload_id, identity_id, offering_id, source_id, component, basis, role, currency
 """
 
-COVERED = """
-SELECT DISTINCT o.provider FROM costs_month m JOIN catalog_offering o ON o.id = m.offering_id
-WHERE m.charge_month = %(month)s AND m.basis = 'computed' AND m.role = 'counts'
-"""
-
 # Charges of providers that have just become covered, or just ceased to be: their role is to be worked out again.
 MARK_CHARGES = """
 WITH moved AS (
@@ -225,14 +250,38 @@ FROM moved m, generate_series(
 WHERE NOT EXISTS (SELECT 1 FROM costs_claimed c WHERE c.identity_id = m.identity_id AND c.day = day::date)
 """
 
-CONVERT = """
+# The rate of the day is kept with the lines that it converts. In an open month it follows the day's rate; in a signed
+# one it stays, and only a day that had none gets one.
+_KEEP_RATES = """
+INSERT INTO costs_fx AS kept (day, currency, quote, rate, as_of)
+SELECT DISTINCT f.day, f.currency, f.quote, f.rate, f.as_of
+FROM costs_new n JOIN catalog_fx f ON f.day = n.day AND f.currency = n.currency AND f.quote = %(currency)s
+WHERE n.currency <> %(currency)s
+ON CONFLICT (day, currency, quote)
+"""
+KEEP_RATES = (
+    f"{_KEEP_RATES} DO UPDATE SET rate = excluded.rate, as_of = excluded.as_of "
+    "WHERE (kept.rate, kept.as_of) <> (excluded.rate, excluded.as_of)"
+)
+KEEP_SIGNED_RATES = f"{_KEEP_RATES} DO NOTHING"
+_CONVERT = """
 UPDATE costs_new n SET
     amount_org = CASE WHEN n.currency = %(currency)s THEN n.amount ELSE n.amount * f.rate END,
     flags = n.flags | CASE WHEN f.as_of < f.day THEN %(rate_carried)s ELSE 0 END
-FROM costs_new o LEFT JOIN catalog_fx f
+        | CASE WHEN n.amount IS NOT NULL AND n.currency <> %(currency)s AND f.rate IS NULL
+            THEN %(unconverted)s ELSE 0 END
+FROM costs_new o LEFT JOIN {rates} f
     ON f.day = o.day AND f.currency = o.currency AND f.quote = %(currency)s
 WHERE o.ctid = n.ctid
 """
+CONVERT = _CONVERT.replace("{rates}", "costs_fx")
+# For totals that write nothing: kept rates where there are some, else those of the day.
+CONVERT_AS_KEPT = _CONVERT.replace(
+    "{rates}",
+    """(
+    SELECT f.day, f.currency, f.quote, coalesce(k.rate, f.rate) AS rate, coalesce(k.as_of, f.as_of) AS as_of
+    FROM catalog_fx f LEFT JOIN costs_fx k USING (day, currency, quote))""",
+)
 
 REMOVE_OLD = """
 CREATE TEMP TABLE costs_delta ON COMMIT DROP AS
@@ -242,16 +291,16 @@ WITH gone AS (
       AND l.day BETWEEN %(first)s AND %(last)s AND l.revision = 0 AND l.allocation_run_id IS NULL
     RETURNING l.*
 )
-SELECT -1 AS sign, day, charge_month, workload_id, offering_id, source_id, component, basis, role, currency, quantity,
-    requests, amount, amount_org, unpriced_tokens, flags
+SELECT -1 AS sign, day, charge_month, booked_month, workload_id, offering_id, source_id, component, basis, role,
+    currency, quantity, requests, amount, amount_org, unpriced_tokens, flags, cleared, lines
 FROM gone
 """
 
 ADD_NEW = """
 WITH delta AS (
     INSERT INTO costs_delta
-    SELECT 1, day, charge_month, workload_id, offering_id, source_id, component, basis, role, currency, quantity,
-        requests, amount, amount_org, unpriced_tokens, flags
+    SELECT 1, day, charge_month, charge_month, workload_id, offering_id, source_id, component, basis, role, currency,
+        quantity, requests, amount, amount_org, unpriced_tokens, flags, 0, 1
     FROM costs_new
 )
 INSERT INTO costs_line (day, charge_month, booked_month, workload_id, identity_id, offering_id, source_id, component,
@@ -261,22 +310,86 @@ SELECT day, charge_month, charge_month, workload_id, identity_id, offering_id, s
 FROM costs_new
 """
 
+# Two marks that are counted as one must not come and go in turn: while either stands, what stood keeps standing.
+_UPPER_BOUND, _TIER_ASSUMED = int(Flag.UPPER_BOUND), int(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)
+_MARKS_NOW = f"""CASE WHEN n.day IS NULL THEN 0
+            WHEN coalesce(o.flags, 0) & {_TIER_ASSUMED} <> 0 AND n.flags & {_TIER_ASSUMED} <> 0
+            THEN n.flags & ~{_TIER_ASSUMED} | o.flags & {_TIER_ASSUMED} ELSE n.flags END"""
+_LINE_KEY = "day, workload_id, identity_id, offering_id, source_id, component, basis, role, currency"
+
+
+def _difference(name: str) -> str:
+    """Unknown stays unknown only if it was and is: all lines of a key add up to what is true now."""
+    both = f"coalesce(n.{name}, 0) - coalesce(o.{name}, 0)"
+    return f"CASE WHEN n.{name} IS NULL AND o.{name} IS NULL THEN NULL ELSE {both} END AS {name}"
+
+
+# Signed months: what is true now, less all that stands there, as lines of the next revision.
+CORRECT = f"""
+CREATE TEMP TABLE costs_delta ON COMMIT DROP AS
+WITH stood AS MATERIALIZED (
+    SELECT {", ".join(f"l.{name}" for name in _LINE_KEY.split(", "))}, sum(l.amount) AS amount,
+        sum(l.amount_org) AS amount_org, sum(l.quantity) AS quantity, sum(l.requests) AS requests,
+        sum(l.unpriced_tokens) AS unpriced_tokens, bit_xor(l.flags) # bit_xor(l.cleared) AS flags,
+        sum(l.lines)::int AS lines, max(l.revision) AS revision
+    FROM costs_line l JOIN costs_claimed c ON l.day = c.day AND l.identity_id = c.identity_id
+    WHERE l.basis = ANY(%(bases)s) AND l.day BETWEEN %(first)s AND %(last)s AND l.allocation_run_id IS NULL
+    GROUP BY {", ".join(f"l.{name}" for name in _LINE_KEY.split(", "))}
+), last AS (
+    SELECT day, identity_id, max(revision) AS revision FROM stood GROUP BY 1, 2
+), compared AS (
+    SELECT coalesce(n.day, o.day) AS day, coalesce(n.workload_id, o.workload_id) AS workload_id,
+        coalesce(n.identity_id, o.identity_id) AS identity_id, coalesce(n.offering_id, o.offering_id) AS offering_id,
+        coalesce(n.source_id, o.source_id) AS source_id, coalesce(n.component, o.component) AS component,
+        coalesce(n.basis, o.basis) AS basis, coalesce(n.role, o.role) AS role,
+        coalesce(n.currency, o.currency) AS currency, {_difference("quantity")}, {_difference("requests")},
+        {_difference("amount")}, {_difference("amount_org")}, {_difference("unpriced_tokens")},
+        coalesce(o.flags, 0) AS marks_before, {_MARKS_NOW} AS marks_now,
+        CASE WHEN n.day IS NULL THEN 0 ELSE 1 END - coalesce(o.lines, 0) AS lines
+    FROM costs_new n FULL JOIN stood o ON o.day = n.day AND o.identity_id = n.identity_id
+        AND coalesce(o.workload_id, 0) = coalesce(n.workload_id, 0)
+        AND coalesce(o.offering_id, 0) = coalesce(n.offering_id, 0) AND o.source_id = n.source_id
+        AND o.component = n.component AND o.basis = n.basis AND o.role = n.role AND o.currency = n.currency
+)
+SELECT 1 AS sign, c.day, date_trunc('month', c.day)::date AS charge_month, %(booked)s::date AS booked_month,
+    c.workload_id, c.offering_id, c.source_id, c.component, c.basis, c.role, c.currency, c.quantity,
+    c.requests::bigint AS requests, c.amount, c.amount_org, c.unpriced_tokens::bigint AS unpriced_tokens,
+    c.marks_now & ~c.marks_before AS flags, c.marks_before & ~c.marks_now AS cleared, c.lines::smallint AS lines,
+    c.identity_id, (coalesce(last.revision, 0) + 1)::smallint AS revision,
+    CASE k.cause {_CAUSE} END AS cause
+FROM compared c JOIN costs_claimed k ON k.day = c.day AND k.identity_id = c.identity_id
+LEFT JOIN last ON last.day = c.day AND last.identity_id = c.identity_id
+WHERE c.marks_now <> c.marks_before OR c.lines <> 0
+    OR (coalesce(c.quantity, 0), coalesce(c.requests, 0), coalesce(c.amount, 0), coalesce(c.amount_org, 0),
+        coalesce(c.unpriced_tokens, 0)) <> (0, 0, 0, 0, 0)
+"""
+ADD_CORRECTIONS = """
+INSERT INTO costs_line (day, charge_month, booked_month, revision, cause, workload_id, identity_id, offering_id,
+    source_id, component, basis, role, quantity, requests, amount, currency, amount_org, unpriced_tokens, flags,
+    cleared, lines)
+SELECT day, charge_month, booked_month, revision, cause, workload_id, identity_id, offering_id, source_id, component,
+    basis, role, quantity, requests, amount, currency, amount_org, unpriced_tokens, flags, cleared, lines
+FROM costs_delta
+"""
+
 _MEASURES = (
     "amount, amount_org, quantity, requests, unpriced_tokens, unpriced_lines, unconverted_lines, assumed_lines, "
     "upper_bound_lines, tier_assumed_lines, carried_lines, lines"
 )
 # Marks are counted, since a difference can be taken from a count and not from a union of bits. What is said of an
 # hour's tokens says nothing of its GPU time.
-_UPPER_BOUND, _TIER_ASSUMED = int(Flag.UPPER_BOUND), int(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)
+
+
+def _marked(bits: str, *, of_tokens: bool = False) -> str:
+    only = " FILTER (WHERE component NOT LIKE 'gpu%%')" if of_tokens else ""
+    return f"coalesce(sum(sign * ((flags & {bits} <> 0)::int - (cleared & {bits} <> 0)::int)){only}, 0)"
+
+
 _SUMS = f"""
     coalesce(sum(sign * amount), 0), coalesce(sum(sign * amount_org), 0), coalesce(sum(sign * quantity), 0),
-    coalesce(sum(sign * requests), 0), sum(sign * unpriced_tokens),
-    coalesce(sum(sign) FILTER (WHERE flags & %(unpriced)s <> 0), 0),
-    coalesce(sum(sign) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL), 0),
-    coalesce(sum(sign) FILTER (WHERE flags & %(rate_assumed)s <> 0), 0),
-    coalesce(sum(sign) FILTER (WHERE flags & {_UPPER_BOUND} <> 0 AND component NOT LIKE 'gpu%%'), 0),
-    coalesce(sum(sign) FILTER (WHERE flags & {_TIER_ASSUMED} <> 0 AND component NOT LIKE 'gpu%%'), 0),
-    coalesce(sum(sign) FILTER (WHERE flags & %(rate_carried)s <> 0), 0), sum(sign)
+    coalesce(sum(sign * requests), 0), sum(sign * unpriced_tokens), {_marked("%(unpriced)s")},
+    {_marked("%(unconverted)s")}, {_marked("%(rate_assumed)s")}, {_marked(str(_UPPER_BOUND), of_tokens=True)},
+    {_marked(str(_TIER_ASSUMED), of_tokens=True)}, {_marked("%(rate_carried)s")}, sum(sign * lines)
 """
 _ADDED = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in _MEASURES.split(", "))
 
@@ -289,15 +402,16 @@ def _roll_up(table: str, key: str, grain: str) -> str:
     """
 
 
-_MONTH_KEY = "charge_month, workload_id, offering_id, source_id, component, basis, role, currency"
-_DAY_KEY = "day, allocated, offering_id, source_id, component, basis, role, currency"
+_MONTH_KEY = "charge_month, booked_month, workload_id, offering_id, source_id, component, basis, role, currency"
+_DAY_KEY = "day, booked_month, allocated, offering_id, source_id, component, basis, role, currency"
 
 # Narrow on purpose: by it thousands of workloads are ranked over a year.
 _OWNER_MONTH = """
-    INSERT INTO costs_owner_month AS r (charge_month, workload_id, basis, role, amount_org, requests, lines)
-    SELECT charge_month, workload_id, basis, role, coalesce(sum(sign * amount_org), 0),
-        coalesce(sum(sign * requests), 0), sum(sign)
-    FROM costs_delta GROUP BY 1, 2, 3, 4
+    INSERT INTO costs_owner_month AS r
+        (charge_month, booked_month, workload_id, basis, role, amount_org, requests, lines)
+    SELECT charge_month, booked_month, workload_id, basis, role, coalesce(sum(sign * amount_org), 0),
+        coalesce(sum(sign * requests), 0), sum(sign * lines)
+    FROM costs_delta GROUP BY 1, 2, 3, 4, 5
     ON CONFLICT ON CONSTRAINT costs_owner_month_key DO UPDATE SET amount_org = r.amount_org + excluded.amount_org,
         requests = r.requests + excluded.requests, lines = r.lines + excluded.lines
 """
@@ -311,18 +425,18 @@ _CHANGED_DAYS = """
 
 ROLL_UP = (
     _roll_up("costs_month", _MONTH_KEY, _MONTH_KEY),
-    "DELETE FROM costs_month WHERE charge_month = %(month)s AND lines = 0",
+    "DELETE FROM costs_month WHERE charge_month = %(month)s AND booked_month = charge_month AND lines = 0",
     _roll_up("costs_day", _DAY_KEY, _DAY_KEY.replace("allocated", "workload_id IS NOT NULL")),
-    "DELETE FROM costs_day WHERE day BETWEEN %(first)s AND %(last)s AND lines = 0",
+    "DELETE FROM costs_day WHERE day BETWEEN %(first)s AND %(last)s AND booked_month = %(month)s AND lines = 0",
     _OWNER_MONTH,
-    "DELETE FROM costs_owner_month WHERE charge_month = %(month)s AND lines = 0",
+    "DELETE FROM costs_owner_month WHERE charge_month = %(month)s AND booked_month = charge_month AND lines = 0",
     _CHANGED_DAYS,
 )
 
 CLAIM_PART = """
 CREATE TEMP TABLE costs_claimed ON COMMIT DROP AS
 SELECT DISTINCT s.identity_id, (h.hour AT TIME ZONE %(zone)s)::date AS day
-FROM usage_series s JOIN usage_hour h ON h.series_id = s.id AND h.revision = 0 WHERE s.part_id = %(part)s
+FROM usage_series s JOIN usage_hour h ON h.series_id = s.id WHERE s.part_id = %(part)s
 """
 
 TOTALS_OF_HOURS = """
@@ -333,7 +447,7 @@ FROM costs_new n LEFT JOIN catalog_offering o ON o.id = n.offering_id
 """
 
 # What of a bill is in scope, in the organisation's currency where a rate is known.
-TOTALS_OF_CHARGES = """
+TOTALS_OF_CHARGES = f"""
 SELECT coalesce(sum(c.cost), 0), coalesce(sum(c.cost) FILTER (WHERE c.workload_id IS NULL), 0), count(*),
     count(*) FILTER (WHERE c.cost IS NULL)
 FROM (
@@ -344,7 +458,7 @@ FROM (
         AND a.valid_from <= c.charge_start AND a.valid_to > c.charge_start
     LEFT JOIN catalog_fx f ON f.day = (c.charge_start AT TIME ZONE %(zone)s)::date AND f.currency = c.currency
         AND f.quote = %(currency)s
-    WHERE c.part_id = %(part)s AND c.revision = 0 AND c.category <> 'Purchase'
+    WHERE c.part_id = %(part)s AND {STANDING_CHARGE} AND c.category <> 'Purchase'
       AND (c.in_scope OR a.workload_id IS NOT NULL)
 ) c
 """

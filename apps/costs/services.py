@@ -1,15 +1,19 @@
 """Marking days to be rated again, and rating them."""
 
+from datetime import date
 from typing import Any
 
 from django.db import connection, transaction
 
-from apps.core import organisation
+from apps.core import organisation, periods
+from apps.core.errors import Conflict
+from apps.core.models import Period
 from apps.core.money import plain
+from apps.costs.models import Cause
 from apps.costs.rating import RATING_LOCK, rate_dirty, totals_of_bill, totals_of_part
 from apps.sources.models import Pull
 
-__all__ = ("mark_dirty_touched", "rate_dirty", "sweep_rate_changes", "totals_of_pull")
+__all__ = ("mark_dirty_touched", "rate_dirty", "sign_month", "sweep_rate_changes", "totals_of_pull")
 
 
 def mark_dirty_touched(reason: str) -> int:
@@ -17,10 +21,30 @@ def mark_dirty_touched(reason: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO costs_dirty_day (day, identity_id, reason, recorded_at) "
-            "SELECT DISTINCT day, identity_id, %s, now() FROM usage_touched",
-            [reason],
+            "SELECT day, identity_id, CASE WHEN bool_or(restates) THEN %s ELSE %s END, now() FROM usage_touched "
+            "GROUP BY day, identity_id",
+            [Cause.RESTATEMENT, reason],
         )
         return int(cursor.rowcount)
+
+
+@transaction.atomic
+def sign_month(*, month: date, pack_sha256: str) -> Period:
+    """Sign a month whose costs are worked out; `Conflict` while some of its days wait for that.
+
+    The last step of whoever signs: writers of months wait from here to the end of the caller's transaction.
+    """
+    end = periods.next_month(month)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [RATING_LOCK])
+        cursor.execute(_WAITING, [month, end, *periods.bounds(month, organisation.zone())[::-1]])
+        days, changes = cursor.fetchone()
+    if days or changes:
+        raise Conflict(
+            f"Costs of {month:%B %Y} are still being worked out ({days} days, {changes} changed prices).",
+            hint="Sign it again in a minute.",
+        )
+    return periods.sign(month, pack_sha256)
 
 
 @transaction.atomic
@@ -60,6 +84,11 @@ def totals_of_pull(pull: Pull) -> dict[str, Any]:
     }
 
 
+_WAITING = """
+SELECT (SELECT count(DISTINCT day) FROM costs_dirty_day WHERE day >= %s AND day < %s),
+    (SELECT count(*) FROM catalog_rate_change WHERE handled_at IS NULL AND valid_from < %s
+        AND coalesce(valid_to, 'infinity'::timestamptz) > %s)
+"""
 _TAKE_CHANGES = """
 UPDATE catalog_rate_change SET handled_at = now()
 WHERE id IN (SELECT id FROM catalog_rate_change WHERE handled_at IS NULL ORDER BY id FOR UPDATE SKIP LOCKED)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
-from apps.core import organisation
+from apps.core import organisation, periods
 from apps.core.actor import Actor
 from apps.costs import flags, why_sql
 from apps.costs.selectors.scope import CostScope, Sql, line_conditions
@@ -135,6 +135,17 @@ class ChargePart:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionPart:
+    """What was corrected after a month was signed: of which month, where it is booked, why, and how much."""
+
+    charge_month: date
+    booked_month: date
+    cause: str
+    amount: Decimal | None
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
 class Why:
     """The proof of one figure. `is_apart` is False where it has too many day lines to be taken apart at once."""
 
@@ -149,6 +160,7 @@ class Why:
     charges: list[ChargePart] = field(default_factory=list)
     pulls: list[PullPart] = field(default_factory=list)
     bindings: list[BindingPart] = field(default_factory=list)
+    corrections: list[CorrectionPart] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -183,6 +195,7 @@ def why_cost(*, actor: Actor, scope: CostScope) -> Why:
             charges=[ChargePart(*row) for row in read(why_sql.CHARGES)],
             pulls=[PullPart(*row) for row in read(why_sql.PULLS)],
             bindings=[_binding(row) for row in read(why_sql.BINDINGS)],
+            corrections=[CorrectionPart(*row) for row in read(why_sql.CORRECTIONS)],
             notes=_notes(component_rows),
         )
 
@@ -214,11 +227,13 @@ def _taken_apart(actor: Actor, scope: CostScope) -> Iterator[Callable[[str], lis
     with transaction.atomic(), connection.cursor() as cursor:
 
         def read(statement: str) -> list[tuple[Any, ...]]:
-            cursor.execute(statement, values)
+            cursor.execute(statement.replace("{conditions}", conditions), values)
             return list(cursor.fetchall())
 
+        frozen = periods.frozen_between(values["starts_at"], values["ends_at"])
         for statement in why_sql.PREPARE:
-            cursor.execute(statement.replace("{conditions}", conditions), values)
+            of_hours = why_sql.SIGNED_ITEMS if frozen and statement is why_sql.ITEMS else statement
+            cursor.execute(of_hours.replace("{conditions}", conditions), values)
         yield read
         cursor.execute(f"DROP TABLE {why_sql.TABLES}")
 

@@ -14,15 +14,29 @@ ROUNDING: Final = "0.000000000001"
 
 TABLES: Final = "why_lines, costs_claimed, costs_segment, why_item, why_proof"
 
-LINES: Final = """
-CREATE TEMP TABLE why_lines ON COMMIT DROP AS SELECT t.* FROM costs_line t WHERE {conditions}
+# A line and its corrections are one, as long as something of it is left; its number is the first one's.
+_KEY: Final = (
+    "t.day, t.charge_month, t.workload_id, t.identity_id, t.offering_id, t.source_id, t.component, t.basis, t.role, "
+    "t.currency"
+)
+LINES: Final = f"""
+CREATE TEMP TABLE why_lines ON COMMIT DROP AS
+SELECT min(t.id) AS id, {_KEY}, sum(t.quantity) AS quantity, sum(t.requests) AS requests, sum(t.amount) AS amount,
+    sum(t.amount_org) AS amount_org, sum(t.unpriced_tokens) AS unpriced_tokens,
+    bit_xor(t.flags) # bit_xor(t.cleared) AS flags
+FROM costs_line t WHERE {{conditions}} GROUP BY {_KEY}
+HAVING sum(t.lines) > 0 OR sum(t.amount) <> 0
+"""
+CORRECTIONS: Final = """
+SELECT t.charge_month, t.booked_month, t.cause, sum(t.amount_org), count(*) FROM costs_line t
+WHERE t.revision > 0 AND {conditions} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 CLAIMED: Final = """
 CREATE TEMP TABLE costs_claimed ON COMMIT DROP AS
 SELECT DISTINCT day, identity_id FROM why_lines WHERE basis = 'computed' AND identity_id IS NOT NULL
 """
 
-ITEMS: Final = """
+_ITEMS: Final = """
 CREATE TEMP TABLE why_item ON COMMIT DROP AS
 WITH summed AS MATERIALIZED (
     SELECT g.segment_id, (h.hour AT TIME ZONE %(zone)s)::date AS day, count(*) AS hours,
@@ -31,9 +45,9 @@ WITH summed AS MATERIALIZED (
         sum(h.requests) AS requests, sum(h.gpu_seconds) AS gpu_seconds,
         sum(coalesce(h.gpu_busy_seconds, h.gpu_seconds)) AS gpu_busy_seconds,
         sum(h.reported_cost) AS reported, CASE WHEN h.reported_cost IS NOT NULL THEN h.currency END AS reported_currency
-    FROM usage_hour h
+    FROM {hours} h
     JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
-    WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
+    WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s
     GROUP BY 1, 2, reported_currency
 ), counted AS MATERIALIZED (
     SELECT s.*, g.series_id, g.identity_id, g.offering_id, g.call_kind, g.source_id, g.workload_id, g.token_role,
@@ -98,6 +112,9 @@ WITH summed AS MATERIALIZED (
     WHERE v.present
 """
 
+ITEMS: Final = _ITEMS.replace("{hours}", "usage_hour")
+SIGNED_ITEMS: Final = _ITEMS.replace("{hours}", rating_sql.HOURS_OF_SEGMENTS)
+
 PROOF: Final = f"""
 CREATE TEMP TABLE why_proof ON COMMIT DROP AS
 WITH matched AS (
@@ -108,7 +125,7 @@ WITH matched AS (
     FROM why_item i JOIN why_lines l ON l.basis = 'computed' AND l.day = i.day AND l.identity_id = i.identity_id
         AND l.offering_id = i.offering_id AND l.source_id = i.source_id AND l.component = i.component
         AND l.role = i.role AND l.currency = i.currency AND coalesce(l.workload_id, 0) = coalesce(i.workload_id, 0)
-    LEFT JOIN catalog_fx f ON f.day = l.day AND f.currency = l.currency AND f.quote = %(currency)s
+    LEFT JOIN costs_fx f ON f.day = l.day AND f.currency = l.currency AND f.quote = %(currency)s
     WINDOW line AS (PARTITION BY l.id)
 )
     -- The first item of a line carries what rounding the line to 18 decimals took, so that items add up to the line.
@@ -151,7 +168,7 @@ PULLS: Final = """
 WITH used AS (
     SELECT h.pull_id, count(*) AS hours, 0 AS charges FROM usage_hour h
     JOIN costs_segment g ON g.series_id = h.series_id AND h.hour >= g.starts_at AND h.hour < g.ends_at
-    WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s AND h.revision = 0
+    WHERE h.hour >= %(starts_at)s AND h.hour < %(ends_at)s
       AND (g.identity_id, (h.hour AT TIME ZONE %(zone)s)::date, g.offering_id, coalesce(g.workload_id, 0),
           g.call_kind) IN (
           SELECT identity_id, day, offering_id, coalesce(workload_id, 0), kind FROM why_lines
@@ -160,7 +177,7 @@ WITH used AS (
     GROUP BY 1
     UNION ALL
     SELECT h.pull_id, 0, count(*) FROM usage_charge h
-    WHERE h.identity_id IN (SELECT identity_id FROM why_lines WHERE basis <> 'computed') AND h.revision = 0
+    WHERE h.identity_id IN (SELECT identity_id FROM why_lines WHERE basis <> 'computed')
       AND h.charge_start < %(ends_at)s AND h.charge_end > %(starts_at)s
     GROUP BY 1
 )
@@ -183,11 +200,12 @@ ORDER BY w.name NULLS LAST, src.name, i.pairs::text, a.valid_from LIMIT 200
 
 CHARGES: Final = """
 WITH spender AS (SELECT DISTINCT identity_id, source_id FROM why_lines WHERE basis <> 'computed')
-SELECT src.name, c.category, c.meter, c.unit, c.currency, count(*), sum(c.quantity), sum(c.billed),
+SELECT src.name, c.category, c.meter, c.unit, c.currency, sum(CASE WHEN c.cancels THEN -1 ELSE 1 END),
+    sum(c.quantity), sum(c.billed),
     sum(coalesce(c.effective, c.billed)), bool_or(c.accrued)
 FROM usage_charge c JOIN sources_part p ON p.id = c.part_id JOIN sources_source src ON src.id = p.source_id
 JOIN spender s ON s.identity_id = c.identity_id AND s.source_id = p.source_id
-WHERE c.charge_start < %(ends_at)s AND c.charge_end > %(starts_at)s AND c.revision = 0
+WHERE c.charge_start < %(ends_at)s AND c.charge_end > %(starts_at)s
 GROUP BY 1, 2, 3, 4, 5 ORDER BY sum(coalesce(c.effective, c.billed)) DESC LIMIT 200
 """
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 from django.db import connection
 
 from apps.catalog import services as catalog
-from apps.core import organisation
+from apps.core import organisation, periods
 from apps.sources.models import Pull
-from apps.usage import staging
+from apps.usage import corrections, staging
 from apps.usage.identities import record_identities
 from apps.usage.staging import Published
 
@@ -36,12 +36,15 @@ def replace(pull: Pull, rows: Path) -> Published:
     """Remove what the source no longer says of the window, add what is new, leave alone what is the same."""
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.usage_staged_charge")
-        cursor.execute("CREATE TEMP TABLE usage_staged_charge (LIKE usage_charge) ON COMMIT DROP")
+        cursor.execute("CREATE TEMP TABLE usage_staged_charge (LIKE usage_charge INCLUDING DEFAULTS) ON COMMIT DROP")
         staged = staging.copy_in("usage_staged_charge", staging.CHARGE_COLUMNS, rows)
         cursor.execute(_REMOVE, [pull.part_id, pull.since, pull.until, pull.pk])
         removed = cursor.rowcount
         cursor.execute(_ADD)
         written = cursor.rowcount
+    if periods.frozen_between(pull.since, pull.until):
+        corrected = corrections.correct_charges(pull)
+        written, removed = written + corrected.written, removed + corrected.removed
     _touch(pull)
     return Published(written=written, unchanged=staged - written, removed=removed)
 
@@ -49,13 +52,11 @@ def replace(pull: Pull, rows: Path) -> Published:
 def undo(*, pull: Pull) -> None:
     """Take out what this pull brought and put back what it replaced."""
     _touch(pull)
+    if periods.frozen_between(None, None):
+        corrections.undo_charges(pull)
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM usage_charge WHERE pull_id = %s AND part_id = %s", [pull.pk, pull.part_id])
-        columns = staging.CHARGE_COLUMNS
-        cursor.execute(
-            f"INSERT INTO usage_charge ({columns}) SELECT {columns} FROM usage_charge_replaced WHERE replaced_by = %s",
-            [pull.pk],
-        )
+        cursor.execute(_UNDO_OUT, [pull.pk, pull.part_id])
+        cursor.execute(_UNDO_IN, [pull.pk])
         cursor.execute("DELETE FROM usage_charge_replaced WHERE replaced_by = %s", [pull.pk])
 
 
@@ -125,11 +126,20 @@ _SAME_KEY = (
 )
 # The digest covers the whole row as the bill had it; what this side decides about it is compared besides.
 _SAME = f"{_SAME_KEY} AND t.effective IS NOT DISTINCT FROM c.effective AND t.in_scope = c.in_scope"
+_OPEN = (
+    "NOT EXISTS (SELECT FROM core_period f "
+    "WHERE f.revision > 0 AND {of}.charge_start >= f.starts_at AND {of}.charge_start < f.ends_at)"
+)
+_UNDO_OUT = f"DELETE FROM usage_charge c WHERE c.pull_id = %s AND c.part_id = %s AND {_OPEN.format(of='c')}"
+_UNDO_IN = f"""
+INSERT INTO usage_charge ({_COLUMNS}) SELECT {_COLUMNS} FROM usage_charge_replaced c
+WHERE c.replaced_by = %s AND {_OPEN.format(of="c")}
+"""
 _REMOVE = f"""
 WITH gone AS (
     DELETE FROM usage_charge c WHERE c.part_id = %s AND c.revision = 0
       AND c.charge_start >= coalesce(%s, '-infinity'::timestamptz)
-      AND c.charge_start < coalesce(%s, 'infinity'::timestamptz)
+      AND c.charge_start < coalesce(%s, 'infinity'::timestamptz) AND {_OPEN.format(of="c")}
       AND NOT EXISTS (SELECT 1 FROM usage_staged_charge t WHERE {_SAME})
     RETURNING c.*
 )
@@ -138,20 +148,22 @@ INSERT INTO usage_charge_replaced ({_COLUMNS}, replaced_by) SELECT {_COLUMNS}, %
 _ADD = f"""
 INSERT INTO usage_charge ({_COLUMNS})
 SELECT {_COLUMNS} FROM usage_staged_charge t
-WHERE NOT EXISTS (SELECT 1 FROM usage_charge c WHERE {_SAME_KEY} AND c.revision = 0)
+WHERE {_OPEN.format(of="t")} AND NOT EXISTS (SELECT 1 FROM usage_charge c WHERE {_SAME_KEY} AND c.revision = 0)
 """
 _TOUCH = """
 WITH moved AS (
-    SELECT identity_id, charge_start, charge_end, accrued, (charge_start AT TIME ZONE %s)::date AS first_day,
+    SELECT identity_id, accrued, cancels, (charge_start AT TIME ZONE %s)::date AS first_day,
         ((charge_end - interval '1 microsecond') AT TIME ZONE %s)::date AS last_day
     FROM (
-        SELECT identity_id, charge_start, charge_end, accrued FROM usage_charge WHERE pull_id = %s AND part_id = %s
+        SELECT identity_id, charge_start, charge_end, accrued, cancels FROM usage_charge
+        WHERE pull_id = %s AND part_id = %s
         UNION ALL
-        SELECT identity_id, charge_start, charge_end, accrued FROM usage_charge_replaced WHERE replaced_by = %s
+        SELECT identity_id, charge_start, charge_end, accrued, false FROM usage_charge_replaced WHERE replaced_by = %s
     ) rows
 )
-INSERT INTO usage_touched
-SELECT DISTINCT m.identity_id, day::date
+INSERT INTO usage_touched (identity_id, day, restates)
+SELECT m.identity_id, day::date, bool_or(m.cancels)
 FROM moved m, generate_series(
     m.first_day, CASE WHEN m.accrued THEN m.last_day ELSE m.first_day END, interval '1 day') day
+GROUP BY 1, 2
 """

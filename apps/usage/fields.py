@@ -131,6 +131,10 @@ class Flag(IntFlag):
     ZONE_ASSUMED = 128  # times without zone, read in the zone that was given
 
 
+# Of a row in a signed month, not of what it says: it amends the rows before it, or takes all of them back.
+AMENDS: Final = 1 << 14
+CANCELS: Final = 1 << 15
+
 NOTES: Final = {
     Flag.STATUS_ASSUMED: "Some calls have no status that is known; they count as delivered.",
     Flag.UPPER_BOUND: "Cached tokens are unknown for some calls; their input is priced as uncached, an upper bound.",

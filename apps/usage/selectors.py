@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.catalog.bands import LATENCY_EDGES_MS
+from apps.usage.fields import AMENDS, CANCELS
 
 BUCKETS: Final = len(LATENCY_EDGES_MS) + 1
 FEWEST_CALLS: Final = 100
@@ -147,7 +148,8 @@ WITH s AS MATERIALIZED (
     WHERE a.workload_id = %(workload)s AND a.valid_from < %(end)s AND a.valid_to > %(first)s
 )
 SELECT CASE WHEN %(as_one)s THEN (%(first)s AT TIME ZONE %(zone)s)::date
-        ELSE date_trunc('month', h.hour AT TIME ZONE %(zone)s)::date END, count(*),
+        ELSE date_trunc('month', h.hour AT TIME ZONE %(zone)s)::date END,
+    count(*) FILTER (WHERE h.flags & {AMENDS | CANCELS} = 0) - count(*) FILTER (WHERE h.flags & {CANCELS} <> 0),
     sum(h.requests) FILTER (WHERE s.tokens_count_here),
     coalesce(sum(h.requests) FILTER (WHERE s.call_kind = 'retry_failed' AND s.tokens_count_here), 0),
     bool_or(h.flags & 16 <> 0), {_TOKENS}, {_COUNTS}

@@ -2,7 +2,7 @@
 
 `publish` replaces the pull's window of its part, whole. It must run inside the caller's transaction, so that the
 hours, the days to rate again and the pull's own row become visible together; it leaves the touched (identity, day)
-pairs in the temporary table `usage_touched` for the caller.
+pairs in the temporary table `usage_touched` for the caller. In signed months nothing is replaced: see corrections.py.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from apps.catalog import services as catalog
 from apps.core import organisation, periods
 from apps.core.errors import Conflict
 from apps.sources.models import Pull
-from apps.usage import charges, staging
+from apps.usage import charges, corrections, staging
 from apps.usage.identities import pairs_of_key, record_identities
 from apps.usage.staging import KeySeen, NumberedSeries, Published, SeriesKey
 
@@ -57,19 +57,16 @@ def undo(*, pull: Pull) -> None:
 
     Leaves `usage_touched` like `publish`, for a caller that is inside a transaction of its own.
     """
+    # First of all: a publication that is under way may be about to become the newest pull of the part.
+    _begin(pull)
+    _refuse_older(pull)
     with connection.cursor() as cursor:
-        # First of all: a publication that is under way may be about to become the newest pull of the part.
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PART_LOCK, pull.part_id])
-        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS usage_touched (identity_id bigint, day date) ON COMMIT DROP")
-        _refuse_older(pull)
         zone, number = organisation.get().zone, pull.pk
         cursor.execute(_UNDO_HOURS_TOUCHED, [zone, number, pull.part_id, zone, number])
+        if periods.frozen_between(None, None):
+            corrections.undo_hours(pull)
         cursor.execute(_UNDO_HOURS_OUT, [number, pull.part_id])
-        cursor.execute(
-            f"INSERT INTO usage_hour ({staging.HOUR_COLUMNS}) SELECT {staging.HOUR_COLUMNS} FROM usage_replaced "
-            "WHERE replaced_by = %s",
-            [number],
-        )
+        cursor.execute(_UNDO_HOURS_IN, [number])
         cursor.execute("DELETE FROM usage_replaced WHERE replaced_by = %s", [number])
     charges.undo(pull=pull)
 
@@ -84,12 +81,19 @@ def _refuse_older(pull: Pull) -> None:
 
 
 def _begin(pull: Pull) -> None:
-    """One publication of a part at a time; the days that it touches are gathered until the transaction ends."""
+    """One publication of a part at a time, and no signing meanwhile; the touched days are gathered till the end.
+
+    `restates` says that something known of the day was changed or taken back, and not only added to.
+    """
     if not connection.in_atomic_block:
         raise RuntimeError("publish() belongs into the transaction that marks the days and finishes the pull.")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PART_LOCK, pull.part_id])
-        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS usage_touched (identity_id bigint, day date) ON COMMIT DROP")
+        cursor.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS usage_touched "
+            "(identity_id bigint, day date, restates boolean NOT NULL DEFAULT false) ON COMMIT DROP"
+        )
+    periods.hold_still()
 
 
 def _publish_hours(*, pull: Pull, hours: Path, work_dir: Path) -> Published:
@@ -99,7 +103,7 @@ def _publish_hours(*, pull: Pull, hours: Path, work_dir: Path) -> Published:
         staging.refuse_what_no_ledger_holds(db, "hours", staging.SUMMED)
         staging.number_series(db, series)
         staging.write_hours(db, work_dir / "hours.csv", pull_id=pull.pk)
-        if first_time:
+        if first_time and not periods.frozen_between(*staging.span(db)):
             return _fill_empty_part(db, work_dir)
     return _replace_part(pull, work_dir / "hours.csv")
 
@@ -120,11 +124,17 @@ def _replace_part(pull: Pull, rows: Path) -> Published:
         cursor.execute("CREATE TEMP TABLE usage_staged (LIKE usage_hour) ON COMMIT DROP")
         staged = staging.copy_in("usage_staged", staging.HOUR_COLUMNS, rows)
         cursor.execute("ANALYZE usage_staged")
-        cursor.execute(_REMOVE_HOURS, [pull.part_id, pull.since, pull.until, pull.pk])
+        frozen = bool(periods.frozen_between(pull.since, pull.until))
+        window = [pull.part_id, pull.since, pull.until, pull.pk]
+        opened = corrections.OPEN_HOUR if frozen else "true"
+        cursor.execute(_REMOVE_HOURS.format(open=opened.format(hour="h.hour")), window)
         removed = cursor.rowcount
-        cursor.execute(_ADD_HOURS, [zone])
+        cursor.execute(_ADD_HOURS.format(open=opened.format(hour="t.hour")), [zone])
         written = int(cursor.fetchone()[0])
         cursor.execute(_TOUCH_REMOVED, [zone, pull.pk])
+    if frozen:
+        corrected = corrections.correct_hours(pull)
+        written, removed = written + corrected.written, removed + corrected.removed
     return Published(written=written, unchanged=staged - written, removed=removed)
 
 
@@ -187,7 +197,7 @@ _SAME = " AND ".join(f"t.{column} IS NOT DISTINCT FROM h.{column}" for column in
 _REMOVE_HOURS = f"""
 WITH gone AS (
     DELETE FROM usage_hour h USING usage_series s
-    WHERE s.id = h.series_id AND s.part_id = %s AND h.revision = 0 AND {_IN_WINDOW}
+    WHERE s.id = h.series_id AND s.part_id = %s AND h.revision = 0 AND {_IN_WINDOW} AND {{open}}
       AND NOT EXISTS (SELECT 1 FROM usage_staged t WHERE t.series_id = h.series_id AND t.hour = h.hour AND {_SAME})
     RETURNING h.*
 )
@@ -197,27 +207,33 @@ _ADD_HOURS = f"""
 WITH added AS (
     INSERT INTO usage_hour ({staging.HOUR_COLUMNS})
     SELECT {staging.HOUR_COLUMNS} FROM usage_staged t
-    WHERE NOT EXISTS (SELECT 1 FROM usage_hour h WHERE h.series_id = t.series_id AND h.hour = t.hour AND h.revision = 0)
+    WHERE {{open}} AND NOT EXISTS (
+        SELECT 1 FROM usage_hour h WHERE h.series_id = t.series_id AND h.hour = t.hour AND h.revision = 0)
     RETURNING series_id, hour
 ), touched AS (
-    INSERT INTO usage_touched
+    INSERT INTO usage_touched (identity_id, day)
     SELECT DISTINCT s.identity_id, (a.hour AT TIME ZONE %s)::date FROM added a JOIN usage_series s ON s.id = a.series_id
 )
 SELECT count(*) FROM added
 """
 _TOUCH_REMOVED = """
-INSERT INTO usage_touched
+INSERT INTO usage_touched (identity_id, day)
 SELECT DISTINCT s.identity_id, (r.hour AT TIME ZONE %s)::date
 FROM usage_replaced r JOIN usage_series s ON s.id = r.series_id WHERE r.replaced_by = %s
 """
 _UNDO_HOURS_TOUCHED = """
-INSERT INTO usage_touched
+INSERT INTO usage_touched (identity_id, day)
 SELECT s.identity_id, (h.hour AT TIME ZONE %s)::date
 FROM usage_hour h JOIN usage_series s ON s.id = h.series_id WHERE h.pull_id = %s AND s.part_id = %s
 UNION
 SELECT s.identity_id, (r.hour AT TIME ZONE %s)::date
 FROM usage_replaced r JOIN usage_series s ON s.id = r.series_id WHERE r.replaced_by = %s
 """
-_UNDO_HOURS_OUT = """
+_UNDO_HOURS_OUT = f"""
 DELETE FROM usage_hour h USING usage_series s WHERE s.id = h.series_id AND h.pull_id = %s AND s.part_id = %s
+    AND {corrections.OPEN_HOUR.format(hour="h.hour")}
+"""
+_UNDO_HOURS_IN = f"""
+INSERT INTO usage_hour ({staging.HOUR_COLUMNS}) SELECT {staging.HOUR_COLUMNS} FROM usage_replaced r
+WHERE replaced_by = %s AND {corrections.OPEN_HOUR.format(hour="r.hour")}
 """

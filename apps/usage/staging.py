@@ -80,6 +80,12 @@ def series_keys(db: duckdb.DuckDBPyConnection, hours: Path) -> list[KeySeen]:
     return [KeySeen(SeriesKey(*row[:-1]), row[-1]) for row in rows]
 
 
+def span(db: duckdb.DuckDBPyConnection) -> tuple[datetime | None, datetime | None]:
+    """The first and the last of the reduced hours; None of both where there are none."""
+    first, last = db.execute("SELECT min(hour)::TIMESTAMPTZ, max(hour)::TIMESTAMPTZ FROM hours").fetchall()[0]
+    return first, last
+
+
 def refuse_what_no_ledger_holds(db: duckdb.DuckDBPyConnection, view: str, measures: Iterable[str]) -> None:
     """Raise `BadInput` naming the first measure that is too large in some row, either side of zero."""
     names = list(measures)

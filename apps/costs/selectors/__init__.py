@@ -2,10 +2,12 @@
 
 from apps.costs.selectors.bills import BilledMonth, billed_months
 from apps.costs.selectors.freshness import FigureState, figure_state, newest_month
+from apps.costs.selectors.restatements import Restatement, month_mark, restatements
 from apps.costs.selectors.scope import (
     LONGEST_BY_DAY,
     BasisChoice,
     CostScope,
+    Figures,
     Measures,
     may_see_unallocated,
     whole_months,
@@ -37,9 +39,11 @@ __all__ = (
     "CostTable",
     "CostTotals",
     "FigureState",
+    "Figures",
     "Grouping",
     "Measures",
     "Order",
+    "Restatement",
     "billed_months",
     "cost_over_time",
     "cost_table",
@@ -47,6 +51,8 @@ __all__ = (
     "figure_state",
     "may_see_unallocated",
     "month_costs",
+    "month_mark",
     "newest_month",
+    "restatements",
     "whole_months",
 )

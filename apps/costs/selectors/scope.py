@@ -31,6 +31,13 @@ class BasisChoice(StrEnum):
     ANY = "any"  # every line, for those who tell them apart; never summed as a whole
 
 
+class Figures(StrEnum):
+    """Of which state of a signed month: as it was signed, or with all that became known of it since."""
+
+    RESTATED = "restated"
+    SIGNED = "signed"
+
+
 class Sql(NamedTuple):
     """A piece of a statement with the values of its %s marks."""
 
@@ -56,6 +63,7 @@ class CostScope:
     only_cost_centre: bool = False
     source_id: int | None = None
     allocated: bool | None = None
+    figures: Figures = Figures.RESTATED
 
     def over(self, first: date, end: date) -> "CostScope":
         """The same filters over other days."""
@@ -144,9 +152,13 @@ def rows_of(
 
 def line_conditions(actor: Actor, scope: CostScope) -> Sql:
     """WHERE for `costs_line t`: the lines behind a figure, as far as the actor may see them."""
-    return _where(
-        Sql("t.day >= %s AND t.day < %s", (scope.first, scope.end)), _filters(scope), _owner_filters(actor, scope)
-    )
+    days, signed = Sql("t.day >= %s AND t.day < %s", (scope.first, scope.end)), _signed(scope, "t.revision = 0")
+    return _where(days, signed, _filters(scope), _owner_filters(actor, scope))
+
+
+def owner_conditions(actor: Actor, scope: CostScope) -> Sql:
+    """WHERE for any table `t` with a workload_id: what the actor may see of the scope's owners."""
+    return _owner_filters(actor, scope)
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
@@ -165,28 +177,31 @@ _OF_ROLLUP = (
 
 
 def _flagged(flag: int) -> str:
-    return f"CASE WHEN t.flags & {int(flag)} <> 0 THEN 1 ELSE 0 END"
+    """1 where the mark comes with the line, -1 where a correction takes it away."""
+    return f"(t.flags & {int(flag)} <> 0)::int - (t.cleared & {int(flag)} <> 0)::int"
 
 
 def _of_tokens(flag: int) -> str:
     """What is said of an hour's tokens says nothing of its GPU time."""
-    return f"CASE WHEN t.flags & {int(flag)} <> 0 AND left(t.component, 3) <> 'gpu' THEN 1 ELSE 0 END"
+    return f"CASE WHEN left(t.component, 3) <> 'gpu' THEN {_flagged(flag)} ELSE 0 END"
 
 
 _OF_LINE = (
     f"{_KEYS}, coalesce(t.amount_org, 0) AS cost, coalesce(t.requests, 0) AS requests, "
     f"{_FAILED.format('coalesce(t.requests, 0)')} AS failed, {_TOKENS.format('coalesce(t.quantity, 0)')} AS tokens, "
     f"t.unpriced_tokens, {_flagged(flags.UNPRICED)} AS unpriced_lines, "
-    "CASE WHEN t.amount IS NOT NULL AND t.amount_org IS NULL THEN 1 ELSE 0 END AS unconverted_lines, "
+    f"{_flagged(flags.UNCONVERTED)} AS unconverted_lines, "
     f"{_flagged(flags.RATE_ASSUMED)} AS assumed_lines, {_of_tokens(Flag.UPPER_BOUND)} AS upper_bound_lines, "
     f"{_of_tokens(Flag.TIER_ASSUMED | Flag.BAND_UNKNOWN)} AS tier_assumed_lines, "
-    f"{_flagged(flags.RATE_CARRIED)} AS carried_lines, 1 AS lines"
+    f"{_flagged(flags.RATE_CARRIED)} AS carried_lines, t.lines"
 )
 LINE_MEASURES: Final = _OF_LINE  # for other reads of `costs_line t` that sum the same measures
 
 
 def _month_rows(actor: Actor, scope: CostScope, months: list[date], only: Sql | None) -> Sql:
-    where = _where(Sql("t.charge_month = ANY(%s)", (months,)), _filters(scope), _owner_filters(actor, scope), only)
+    month = Sql("t.charge_month = ANY(%s)", (months,))
+    signed = _signed(scope, "t.booked_month = t.charge_month")
+    where = _where(month, signed, _filters(scope), _owner_filters(actor, scope), only)
     keys = "t.charge_month AS day, t.workload_id, t.workload_id IS NOT NULL AS allocated"
     return Sql(f"SELECT {keys}, {_OF_ROLLUP} FROM costs_month t WHERE {where.text}", where.values)
 
@@ -194,7 +209,9 @@ def _month_rows(actor: Actor, scope: CostScope, months: list[date], only: Sql | 
 def ranking_rows_of(actor: Actor, scope: CostScope) -> Sql:
     """Like `rows_of` by owner, with cost and requests alone, from far fewer rows; not for scopes about items."""
     months, edges = split(scope.first, scope.end)
-    where = _where(Sql("t.charge_month = ANY(%s)", (months,)), _basis(scope.basis), _owner_filters(actor, scope))
+    month = Sql("t.charge_month = ANY(%s)", (months,))
+    signed = _signed(scope, "t.booked_month = t.charge_month")
+    where = _where(month, signed, _basis(scope.basis), _owner_filters(actor, scope))
     columns = "SELECT t.workload_id, t.amount_org AS cost, t.requests FROM costs_owner_month t"
     parts = [Sql(f"{columns} WHERE {where.text}", where.values)] if months else []
     for first, end in edges:
@@ -204,15 +221,16 @@ def ranking_rows_of(actor: Actor, scope: CostScope) -> Sql:
 
 
 def _day_rows(actor: Actor, scope: CostScope, first: date, end: date, only: Sql | None) -> Sql:
-    where = _where(
-        Sql("t.day >= %s AND t.day < %s", (first, end)), _filters(scope), _placed(actor, scope, "t.allocated"), only
-    )
+    days = Sql("t.day >= %s AND t.day < %s", (first, end))
+    signed = _signed(scope, "t.booked_month = date_trunc('month', t.day)")
+    where = _where(days, signed, _filters(scope), _placed(actor, scope, "t.allocated"), only)
     keys = "t.day, NULL::bigint AS workload_id, t.allocated"
     return Sql(f"SELECT {keys}, {_OF_ROLLUP} FROM costs_day t WHERE {where.text}", where.values)
 
 
 def _line_rows(actor: Actor, scope: CostScope, first: date, end: date, only: Sql | None) -> Sql:
-    where = _where(Sql("t.day >= %s AND t.day < %s", (first, end)), _filters(scope), _owner_filters(actor, scope), only)
+    days, signed = Sql("t.day >= %s AND t.day < %s", (first, end)), _signed(scope, "t.revision = 0")
+    where = _where(days, signed, _filters(scope), _owner_filters(actor, scope), only)
     keys = "t.day, t.workload_id, t.workload_id IS NOT NULL AS allocated"
     return Sql(f"SELECT {keys}, {_OF_LINE} FROM costs_line t WHERE {where.text}", where.values)
 
@@ -223,6 +241,10 @@ def _line_rows(actor: Actor, scope: CostScope, first: date, end: date, only: Sql
 def _where(*parts: Sql | None) -> Sql:
     given = [part for part in parts if part is not None and part.text]
     return Sql(" AND ".join(f"({part.text})" for part in given), tuple(v for part in given for v in part.values))
+
+
+def _signed(scope: CostScope, condition: str) -> Sql | None:
+    return Sql(condition) if scope.figures is Figures.SIGNED else None
 
 
 def _filters(scope: CostScope) -> Sql:
