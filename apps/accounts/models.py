@@ -141,6 +141,8 @@ class RoleGrant(models.Model):
     granted_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     granted_at = models.DateTimeField(db_default=Now())
     ended_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    # No foreign key: approvals know accounts and not the other way round; decisions are never deleted.
+    decision_id = models.BigIntegerField(null=True, unique=True, help_text="By which somebody else confirmed it.")
 
     objects = RoleGrantQuerySet.as_manager()
 
@@ -165,7 +167,7 @@ class RoleGrant(models.Model):
                 name="only_the_end_changes",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.AnyChange(
-                    "person", "role", "cost_centre", "valid_from", "granted_by", "granted_at"
+                    "person", "role", "cost_centre", "valid_from", "granted_by", "granted_at", "decision_id"
                 ),
             ),
         )
@@ -180,6 +182,7 @@ class TokenScope(models.TextChoices):
 
     READ = "read", "Read the register, costs and usage"
     USAGE_WRITE = "usage:write", "Send usage"
+    OUTCOMES_WRITE = "outcomes:write", "Send outcomes"
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):

@@ -34,7 +34,7 @@ from apps.catalog.prices import BEGINNING, list_version
 from apps.catalog.refresh import Plan, plan_refresh
 from apps.core import audit
 from apps.core.actor import Actor
-from apps.core.errors import BadInput, Conflict
+from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.money import DECIMAL_PLACES, plain
 
 __all__ = (
@@ -90,13 +90,16 @@ def add_contract_rate(
     prompt_band: int = 0,
     contract: str = "",
     confirmed: bool = False,
+    decision_id: int | None = None,
 ) -> Rate:
     """State what a contract charges from a full hour on; it comes before the list price while it holds.
 
     Takes the place of earlier contract rates of the same tier and band in its period. A price more than ten times
-    above or below the list price raises `LooksLikeAnotherUnit` unless `confirmed`.
+    above or below the list price raises `LooksLikeAnotherUnit` unless `confirmed`. A person needs the decision of
+    somebody else.
     """
     rights.require(actor, Right.EDIT_RATES)
+    _require_decision(actor, decision_id)
     _check_period(valid_from, valid_to)
     _check_key(service_tier, prompt_band)
     _check_prices(prices, currency)
@@ -116,14 +119,23 @@ def add_contract_rate(
     if not confirmed:
         _check_unit(rate)
     rates.lay(rate)
-    _follow(actor, "added contract rate", rate)
+    _follow(actor, "added contract rate", rate, decision=decision_id)
     return rate
 
 
 @transaction.atomic
-def correct_rate(*, actor: Actor, rate: Rate, prices: Prices, reason: str, confirmed: bool = False) -> Rate:
+def correct_rate(
+    *,
+    actor: Actor,
+    rate: Rate,
+    prices: Prices,
+    reason: str,
+    confirmed: bool = False,
+    decision_id: int | None = None,
+) -> Rate:
     """Say that a contract rate was recorded wrongly: the same key and period with other prices, in a new row."""
     rights.require(actor, Right.EDIT_RATES)
+    _require_decision(actor, decision_id)
     _check_prices(prices, rate.currency)
     _check_reason(reason)
     wrong = _still_standing(rate)
@@ -142,14 +154,17 @@ def correct_rate(*, actor: Actor, rate: Rate, prices: Prices, reason: str, confi
     if not confirmed:
         _check_unit(right)
     rates.lay(right)
-    _follow(actor, "corrected contract rate", right, reason=reason, corrects=wrong.pk)
+    _follow(actor, "corrected contract rate", right, reason=reason, corrects=wrong.pk, decision=decision_id)
     return right
 
 
 @transaction.atomic
-def end_contract_rate(*, actor: Actor, rate: Rate, valid_to: datetime, reason: str) -> Rate:
+def end_contract_rate(
+    *, actor: Actor, rate: Rate, valid_to: datetime, reason: str, decision_id: int | None = None
+) -> Rate:
     """Let a contract rate end at a full hour; from then on the list price holds again."""
     rights.require(actor, Right.EDIT_RATES)
+    _require_decision(actor, decision_id)
     _check_reason(reason)
     standing = _still_standing(rate)
     _check_period(standing.valid_from, valid_to)
@@ -161,9 +176,8 @@ def end_contract_rate(*, actor: Actor, rate: Rate, valid_to: datetime, reason: s
     Rate.objects.filter(pk=standing.pk).update(superseded_by=shorter)
     rates.rebuild_effective([standing.offering_id])
     rates.note_change(standing.offering, valid_to, standing.valid_to)
-    audit.record(
-        actor=actor, verb="ended contract rate", subject=standing, data={"valid_to": valid_to, "reason": reason}
-    )
+    data = {"valid_to": valid_to, "reason": reason, "decision": decision_id}
+    audit.record(actor=actor, verb="ended contract rate", subject=standing, data=data)
     return shorter
 
 
@@ -308,6 +322,14 @@ def _price_now(offering: Offering, now: datetime) -> RateChange | None:
     if match.listed is None or not rates.price_as_listed(rates.lock(offering), match, now=now):
         return None
     return rates.note_change(offering, BEGINNING)
+
+
+def _require_decision(actor: Actor, decision_id: int | None) -> None:
+    """What a contract charges is money of every workload: no person states it alone."""
+    if decision_id is None and not actor.is_machine:
+        raise NotAllowed(
+            "A contract price is confirmed by somebody else.", hint="Propose it; it waits in the inbox of an analyst."
+        )
 
 
 def _still_standing(rate: Rate) -> Rate:

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "apps.costs",
     "apps.economics",
     "apps.budgets",
+    "apps.approvals",
     "apps.web",
     "apps.api",
     "django.contrib.auth",

@@ -61,7 +61,13 @@ class LinkGroup:
 
 
 NAVIGATION = (
-    Group("", (Entry("home", "Home", "home", "home", in_bottom_bar=True),)),
+    Group(
+        "",
+        (
+            Entry("home", "Home", "home", "home", in_bottom_bar=True),
+            Entry("inbox", "Inbox", "inbox", "inbox:list", Right.SEE_REGISTER, in_bottom_bar=True),
+        ),
+    ),
     Group(
         "Workloads",
         (Entry("workloads", "Portfolio", "chart-bubble", "workloads:list", Right.SEE_REGISTER, in_bottom_bar=True),),
@@ -84,7 +90,6 @@ NAVIGATION = (
                 "help-hexagon",
                 "unallocated:list",
                 Right.SEE_UNALLOCATED,
-                in_bottom_bar=True,
             ),
             Entry("rates", "Prices", "tags", "rates:list", Right.SEE_RATES),
         ),

@@ -1,12 +1,12 @@
 """People: who is here, what they may do and since when; and the tree of cost centres in which they may."""
 
-from datetime import date
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -27,6 +27,8 @@ from apps.accounts.selectors import (
     person_row,
 )
 from apps.accounts.services.invitations import SentInvitation
+from apps.approvals import services as approvals
+from apps.approvals.selectors import waiting_about
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
@@ -68,6 +70,9 @@ class GrantForm(forms.Form):
     )
     first_day = forms.DateField(label="From", required=False, widget=DayInput(), help_text="Empty: from now on.")
     last_day = forms.DateField(label="To", required=False, widget=DayInput(), help_text="That day included.")
+    reason = forms.CharField(
+        label="Why?", max_length=300, required=False, help_text="For the administrator who confirms it."
+    )
 
 
 # --- The list ---------------------------------------------------------------------------------------------------------
@@ -162,15 +167,26 @@ def invite(request: PageRequest) -> HttpResponse:
     return render(request, "people/invite.html", {"form": form}, status=400 if form.errors else 200)
 
 
+@transaction.atomic
 def invite_by(form: forms.Form, actor: Actor) -> SentInvitation:
-    role = form.cleaned_data["role"]
-    return accounts.invite(
+    """A role that comes along waits for another administrator, once there has ever been one."""
+    wanted = form.cleaned_data
+    alone = accounts.is_founding()
+    role, centre = wanted["role"], wanted.get("cost_centre")
+    sent = accounts.invite(
         actor=actor,
-        name=form.cleaned_data["name"],
-        email=form.cleaned_data["email"],
-        role=Role(role) if role else None,
-        cost_centre=form.cleaned_data.get("cost_centre"),
+        name=wanted["name"],
+        email=wanted["email"],
+        role=Role(role) if role and alone else None,
+        cost_centre=centre if alone else None,
     )
+    if role and not alone:
+        _propose_role(actor, sent.invitation.person, "Invited for it", role=role, cost_centre=centre)
+    return sent
+
+
+def _propose_role(actor: Actor, person: Person, reason: str, **proposed: Any) -> None:
+    approvals.ask(actor=actor, kind="role", subject=person, proposed=proposed, reason=reason)
 
 
 def deliver(request: HttpRequest, sent: SentInvitation) -> None:
@@ -224,22 +240,25 @@ def grant(request: PageRequest, pk: int) -> HttpResponse:
     form = GrantForm(request.POST)
     if form.is_valid():
         with errors_into(form):
-            given = _grant_by(form, request.actor, person)
-            messages.success(request, f"{person.name} is {given.get_role_display()} now.")
+            messages.success(request, _grant_by(form, request.actor, person))
             return redirect("people:detail", pk=pk)
     return _detail(request, person, form, status=400)
 
 
-def _grant_by(form: GrantForm, actor: Actor, person: Person) -> RoleGrant:
-    first_day: date | None = form.cleaned_data["first_day"]
-    return accounts.grant_role(
-        actor=actor,
-        person=person,
-        role=Role(form.cleaned_data["role"]),
-        cost_centre=form.cleaned_data["cost_centre"],
-        valid_from=midnight(first_day),
-        valid_to=end_of(form.cleaned_data["last_day"]),
-    )
+def _grant_by(form: GrantForm, actor: Actor, person: Person) -> str:
+    """Give the role, or propose it where somebody else can confirm; says which."""
+    role, first_day = Role(form.cleaned_data["role"]), form.cleaned_data["first_day"]
+    wanted: dict[str, Any] = {
+        "role": role,
+        "cost_centre": form.cleaned_data["cost_centre"],
+        "valid_from": midnight(first_day),
+        "valid_to": end_of(form.cleaned_data["last_day"]),
+    }
+    if accounts.is_founding():
+        accounts.grant_role(actor=actor, person=person, **wanted)
+        return f"{person.name} is {role.label} now."
+    _propose_role(actor, person, form.cleaned_data["reason"] or "No reason given", **wanted)
+    return f"{role.label} for {person.name} waits for another administrator."
 
 
 @login_required
@@ -291,6 +310,8 @@ def _detail(request: PageRequest, person: Person, form: GrantForm, *, status: in
         "may_rename": person.active and (may(Right.MANAGE_PEOPLE) or person.pk == request.actor.person_id),
         "may_see_people": may(Right.SEE_PEOPLE),
         "is_me": person.pk == request.actor.person_id,
+        "is_founding": may(Right.MANAGE_PEOPLE) and accounts.is_founding(),
+        "waiting": waiting_about(person),
         "audit_href": f"{reverse('audit:list')}?person={person.pk}",
     }
     return render(request, "people/detail.html", context, status=status)

@@ -19,6 +19,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts import rights
 from apps.accounts.rights import Right
+from apps.approvals import services as approvals
+from apps.approvals.selectors import waiting_about
 from apps.catalog import selectors
 from apps.catalog import services as catalog
 from apps.catalog.models import ModelClass, Offering, Rate
@@ -189,6 +191,7 @@ def _offering_page(request: PageRequest, found: Offering, **forms: forms.Form) -
         "holding": selectors.holding_now(found, at=now),
         "crumbs": [Crumb("Prices", reverse("rates:list")), Crumb(str(found))],
         "may_edit": _may_edit(request.actor),
+        "waiting": waiting_about(found),
         "class_form": ClassForm(initial={"valid_from": timezone.localdate()}),
         "hosting_form": HostingForm(initial={"hosted": found.hosted, "accelerator": found.accelerator}),
         "listed_form": ListedForm(initial={"provider": found.provider, "model": found.name}),
@@ -208,13 +211,10 @@ def add_rate(request: PageRequest, pk: int) -> HttpResponse:
         posted(request), initial={"currency": organisation.get().currency, "valid_from": today, "prompt_band": 0}
     )
     if request.method == "POST" and form.is_valid():
-        saved = _try(form, lambda: catalog.add_contract_rate(actor=request.actor, offering=found, **form.values()))
-        if saved:
-            messages.success(
-                request, f"{found} has a contract price from {form.cleaned_data['valid_from']:%d %b %Y} on."
-            )
-            return _back_to(found)
-    return _rate_page(request, found, form, title="Add a contract price", button="Add the price")
+        values = {"deed": "add", **form.values()}
+        if _try(form, lambda: _propose(request.actor, found, values, form.cleaned_data["reason"] or "A new contract")):
+            return _proposed(request, found)
+    return _rate_page(request, found, form, title="Add a contract price", button="Propose the price")
 
 
 @login_required
@@ -225,17 +225,11 @@ def correct_rate(request: PageRequest, pk: int) -> HttpResponse:
     form = CorrectionForm(request.POST) if request.method == "POST" else CorrectionForm.of(rate)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        saved = _try(
-            form,
-            lambda: catalog.correct_rate(
-                actor=request.actor, rate=rate, prices=form.prices(), reason=data["reason"], confirmed=data["confirmed"]
-            ),
-        )
-        if saved:
-            messages.success(request, "The price is corrected; open months are worked out again.")
-            return _back_to(rate.offering)
+        values = {"deed": "correct", "rate": rate, "prices": form.prices(), "confirmed": data["confirmed"]}
+        if _try(form, lambda: _propose(request.actor, rate.offering, values, data["reason"])):
+            return _proposed(request, rate.offering)
     return _rate_page(
-        request, rate.offering, form, title="Correct a contract price", button="Correct the price", rate=rate
+        request, rate.offering, form, title="Correct a contract price", button="Propose the correction", rate=rate
     )
 
 
@@ -247,13 +241,10 @@ def end_rate(request: PageRequest, pk: int) -> HttpResponse:
     form = EndForm(posted(request))
     if request.method == "POST" and form.is_valid():
         valid_to = start_of_day(form.cleaned_data["last_day"] + timedelta(days=1))
-        reason = form.cleaned_data["reason"]
-        if _try(
-            form, lambda: catalog.end_contract_rate(actor=request.actor, rate=rate, valid_to=valid_to, reason=reason)
-        ):
-            messages.success(request, f"The contract price ends on {form.cleaned_data['last_day']:%d %b %Y}.")
-            return _back_to(rate.offering)
-    return _rate_page(request, rate.offering, form, title="End a contract price", button="End the price", rate=rate)
+        values = {"deed": "end", "rate": rate, "valid_to": valid_to}
+        if _try(form, lambda: _propose(request.actor, rate.offering, values, form.cleaned_data["reason"])):
+            return _proposed(request, rate.offering)
+    return _rate_page(request, rate.offering, form, title="End a contract price", button="Propose the end", rate=rate)
 
 
 @login_required
@@ -331,6 +322,15 @@ def _rate_page(
         "back": back,
     }
     return render(request, "prices/rate.html", context, status=422 if form.errors else 200)
+
+
+def _propose(actor: Actor, found: Offering, values: dict[str, Any], reason: str) -> None:
+    approvals.ask(actor=actor, kind="contract_rate", subject=found, proposed=values, reason=reason)
+
+
+def _proposed(request: PageRequest, found: Offering) -> HttpResponseRedirect:
+    messages.success(request, "The price waits until somebody else who keeps prices has confirmed it.")
+    return _back_to(found)
 
 
 def _list_line(found: Offering) -> PriceLine:

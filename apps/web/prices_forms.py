@@ -78,12 +78,13 @@ class ContractForm(PricesForm):
     service_tier = forms.ChoiceField(label="Service tier", choices=TIERS)
     prompt_band = forms.TypedChoiceField(label="Prompt size", choices=BANDS, coerce=int)
     contract = forms.CharField(label="Contract", max_length=60, required=False)
+    reason = forms.CharField(label="Why?", max_length=300, required=False, help_text="For whoever confirms the price.")
 
     def clean_currency(self) -> str:
         return str(self.cleaned_data["currency"]).upper()
 
     def values(self) -> dict[str, Any]:
-        """The arguments of `add_contract_rate` beside actor and offering."""
+        """What is proposed: the arguments of the catalogue's `add_contract_rate` beside actor and offering."""
         data, last_day = self.cleaned_data, self.cleaned_data["last_day"]
         return {
             "prices": self.prices(),

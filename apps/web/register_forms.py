@@ -181,6 +181,33 @@ class PromiseForm(PromiseFields):
     reason = forms.CharField(label="Why does this change?", max_length=300)
 
 
+class MandateForm(forms.Form):
+    """It must run whatever it is worth; all three emptied end the mandate."""
+
+    answers: ClassVar[tuple[str, ...]] = ("mandated_reason", "mandated_by", "mandated_until")
+
+    mandated_reason = forms.CharField(
+        label="Why must it run whatever it is worth?",
+        max_length=300,
+        required=False,
+        help_text="A law, a contract, a duty. While it lasts the verdict is never “stop”.",
+    )
+    mandated_by = forms.ModelChoiceField(
+        Person.objects.filter(active=True), label="Who answers for that?", required=False, empty_label="Nobody"
+    )
+    mandated_until = forms.DateField(
+        label="Last day", required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    reason = forms.CharField(label="Why does this change?", max_length=300)
+
+    def __init__(self, data: Mapping[str, Any] | None = None, **more: Any) -> None:
+        # It stands beside another form that asks for a reason.
+        super().__init__(data, auto_id="mandate_%s", **more)
+
+    def values(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in self.answers}
+
+
 def initial_of(workload: Workload, promise: WorkloadRevision, answers: Iterable[str]) -> dict[str, Any]:
     """The answers as they stand, for a form that is opened again."""
     return {name: _shown(workload if hasattr(workload, name) else promise, name) for name in answers}

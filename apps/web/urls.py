@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from apps.web import (
     accounts,
+    approvals,
     audit,
     costs,
     home,
@@ -26,6 +27,7 @@ urlpatterns = [
     path("search/", search.search, name="search"),
     path("theme/", theme.choose, name="theme"),
     path("", include(accounts)),
+    path("inbox/", include(approvals)),
     path("audit/", include(audit)),
     path("costs/", include(costs)),
     path("why/", include(why)),

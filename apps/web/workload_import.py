@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from django import forms
@@ -10,13 +11,16 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts import rights
 from apps.accounts.rights import Right
+from apps.approvals.proposing import propose_promise
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, NotFound, TollgateError
 from apps.costs import bindings_csv
+from apps.economics import outcomes_csv
 from apps.web.exports import table_response
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb, Tab
@@ -44,11 +48,16 @@ TABLES: Final = {
         ("", "Support ticket summaries", "Agents read three lines instead of a thread", "ticket summary", "employee",
          "labour", "production", "T2", "near-line", "little", "2.00", "CARE", "lena@example.com", "omar@example.com",
          "lena@example.com", "6000"),
-        csv_import.import_workloads, Right.REGISTER,
+        partial(csv_import.import_workloads, propose=propose_promise), Right.REGISTER,
     ),
     "bindings": _Table(
         "Bindings", bindings_csv.COLUMNS, bindings_csv.REQUIRED,
         ("WL-001", "litellm", "team=care; env=prod", "2026-10-01", ""), bindings_csv.import_bindings, Right.ALLOCATE,
+    ),
+    "outcomes": _Table(
+        "Outcomes", outcomes_csv.COLUMNS, outcomes_csv.REQUIRED,
+        ("support-ticket-summaries", "2026-10", "10000", "9200", "1150"),
+        lambda **given: outcomes_csv.import_outcomes(today=timezone.localdate(), **given), Right.SEE_REGISTER,
     ),
 }  # fmt: skip
 
@@ -133,11 +142,9 @@ def _text(content: bytes) -> str:
 
 def _page(request: PageRequest, kind: str, table: _Table, *, status: int = 200, **more: Any) -> HttpResponse:
     result: Result | None = more.get("result")
-    may_bind = rights.rights_of(request.actor).may(Right.ALLOCATE)
+    may = rights.rights_of(request.actor).may
     tabs = [
-        Tab(each.title, f"?kind={key}", is_current=key == kind)
-        for key, each in TABLES.items()
-        if key == "workloads" or may_bind
+        Tab(each.title, f"?kind={key}", is_current=key == kind) for key, each in TABLES.items() if may(each.right)
     ]
     context = {
         "kind": kind,

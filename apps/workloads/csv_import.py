@@ -20,6 +20,9 @@ from apps.workloads.csv_table import Change, Kind, Line, Result, RowResult
 from apps.workloads.models import Workload, WorkloadRevision
 from apps.workloads.selectors import REFERENCE
 
+# How tier, band and failure cost of a registered use case change: by asking somebody else, which a higher app knows.
+Propose = Callable[..., Any]
+
 COLUMNS: Final = {
     "reference": "WL-007 or the name in its address; empty for a new one",
     "name": "how people call it; without a reference, an equal name is the same use case",
@@ -55,26 +58,29 @@ class _Known:
     by_id: Mapping[int, Workload]
 
 
-def import_workloads(*, actor: Actor, lines: Iterable[Line], dry_run: bool) -> Result:
-    """Register and change what the lines say; a line that cannot be is left out and says why."""
+def import_workloads(*, actor: Actor, lines: Iterable[Line], dry_run: bool, propose: Propose) -> Result:
+    """Register and change what the lines say; a line that cannot be is left out and says why.
+
+    `propose` takes actor, workload, reason and values where a registered promise would change.
+    """
     with transaction.atomic():
         known = _known(actor)
-        result = Result(tuple(_row(actor, known, line) for line in lines))
+        result = Result(tuple(_row(actor, known, line, propose) for line in lines))
         transaction.set_rollback(dry_run)
     return result
 
 
-def _row(actor: Actor, known: _Known, line: Line) -> RowResult:
+def _row(actor: Actor, known: _Known, line: Line, propose: Propose) -> RowResult:
     label = line.cells.get("name") or line.cells.get("reference", "")
     try:
         # A savepoint of its own: a line that fails leaves nothing behind.
         with transaction.atomic():
-            return _take(actor, known, line, label)
+            return _take(actor, known, line, label, propose)
     except TollgateError as error:
         return RowResult(line.number, Kind.ERROR, label, error=str(error))
 
 
-def _take(actor: Actor, known: _Known, line: Line, label: str) -> RowResult:
+def _take(actor: Actor, known: _Known, line: Line, label: str, propose: Propose) -> RowResult:
     values = {name: _READERS[name](known, cell) for name, cell in line.cells.items() if name in _READERS}
     workload = _meant(known, line)
     if workload is None:
@@ -89,7 +95,7 @@ def _take(actor: Actor, known: _Known, line: Line, label: str) -> RowResult:
     promise = {name: value for name, value in values.items() if name in fields.PROMISE}
     services.edit(actor=actor, workload=workload, **card)
     if promise:
-        services.change_revision(actor=actor, workload=workload, reason="Import of a table", **promise)
+        propose(actor=actor, workload=workload, reason="Import of a table", values=promise)
     return RowResult(line.number, Kind.CHANGED, workload.name, changes)
 
 
@@ -101,8 +107,9 @@ def _changes(workload: Workload, values: Mapping[str, Any]) -> tuple[Change, ...
             continue
         standing = getattr(latest if name in fields.PROMISE else workload, name)
         if fields.as_text(standing) != fields.as_text(values[name]):
-            words = (fields.in_words(name, standing), fields.in_words(name, values[name]))
-            found.append(Change(fields.LABELS[name], *words))
+            wanted = fields.in_words(name, values[name])
+            waits = ", once somebody else has confirmed it" if name in fields.PROMISE else ""
+            found.append(Change(fields.LABELS[name], fields.in_words(name, standing), f"{wanted}{waits}"))
     return tuple(found)
 
 

@@ -1,11 +1,12 @@
 """What may be said about a workload, and how it must read. Nothing else can be set through a service.
 
-The *card* is what the register shows to everybody; the *promise* (tier, latency band, failure cost) is kept as
-revisions, since a change of it changes what is allowed.
+The *card* is what the register shows to everybody; the *promise* (tier, latency band, failure cost) and the *mandate*
+are kept as revisions, since a change of them changes what is allowed.
 """
 
 import unicodedata
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypedDict
 
@@ -31,6 +32,18 @@ class Promise(TypedDict, total=False):
     failure_cost: Decimal | None
 
 
+class Mandate(TypedDict, total=False):
+    """Why it must run whatever it is worth, who answers for that, and the last day of it; all three or none."""
+
+    mandated_reason: str
+    mandated_by: Person | None
+    mandated_until: date | None
+
+
+class Revised(Promise, Mandate, total=False):
+    """Everything that is kept as revisions."""
+
+
 class Card(TypedDict, total=False):
     """What the register says to everybody. Money is in the organisation's currency, a month."""
 
@@ -53,6 +66,8 @@ class Values(Card, Promise, total=False):
 
 CARD: Final = frozenset(Card.__annotations__)
 PROMISE: Final = frozenset(Promise.__annotations__)
+MANDATE: Final = frozenset(Mandate.__annotations__)
+REVISED: Final = PROMISE | MANDATE
 # In the order in which the register asks; an active workload lacks none of them. A failure cost may stay unknown.
 REQUIRED: Final = {
     "name": "a name",
@@ -85,6 +100,9 @@ LABELS: Final = {
     "latency_band": "Latency band",
     "failure_severity": "Severity of a wrong answer",
     "failure_cost": "Cost of a wrong answer",
+    "mandated_reason": "Why it must run",
+    "mandated_by": "Answers for the mandate",
+    "mandated_until": "Mandated until",
 }
 
 
@@ -102,6 +120,8 @@ def as_text(value: object) -> str | None:
         return None
     if isinstance(value, models.Model):
         return str(value.pk)
+    if isinstance(value, date):
+        return value.isoformat()
     return plain(value) if isinstance(value, Decimal) else str(value)
 
 
@@ -161,6 +181,12 @@ def _amount(name: str, value: Any) -> Decimal | None:
     return amount
 
 
+def _day(name: str, value: Any) -> date | None:
+    if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
+        raise BadInput(f"{LABELS[name]} is no date.", hint="Write it like 2026-12-31.")
+    return value
+
+
 def _person(name: str, value: Any) -> Person | None:
     if value is not None and not _is_of(Person, value).active:
         raise BadInput(f"{value} is no longer active.", hint=f"Choose another {LABELS[name].lower()}.")
@@ -200,4 +226,7 @@ _CLEANERS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "latency_band": _reference(LatencyBand),
     "failure_severity": _choice(WorkloadRevision.Severity),
     "failure_cost": _amount,
+    "mandated_reason": _line(300),
+    "mandated_by": _person,
+    "mandated_until": _day,
 }

@@ -1,6 +1,6 @@
 """Workloads, the unit of governance: what they are for, who answers for them, and which usage is theirs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from django.db import models
 from django.db.models.functions import Now
@@ -32,6 +32,10 @@ class WorkloadQuerySet(models.QuerySet["Workload"]):
         if actor.is_machine:
             return self
         return self.visible_to(actor).filter(self._owned_by(actor) | rights.money_scope(actor, "cost_centre"))
+
+    def owned_by(self, actor: Actor) -> "WorkloadQuerySet":
+        """Those the actor owns in one of the three ways; nobody's for whoever is no person."""
+        return self.filter(self._owned_by(actor)) if actor.person_id else self.none()
 
     def active(self) -> "WorkloadQuerySet":
         return self.exclude(state=Workload.State.DRAFT)
@@ -137,7 +141,10 @@ class Workload(models.Model):
 
 
 class WorkloadRevision(models.Model):
-    """Tier, band and failure cost as they were from a day on; kept, since a change of them changes what is allowed."""
+    """Tier, band, failure cost and mandate as they were from a day on; a change of them changes what is allowed.
+
+    After activation a revision needs the decision of somebody else; apps/approvals proves that in the database.
+    """
 
     class Severity(models.TextChoices):
         LITTLE = "little", "Little: somebody redoes it"
@@ -150,14 +157,26 @@ class WorkloadRevision(models.Model):
     latency_band = models.ForeignKey(LatencyBand, on_delete=models.PROTECT, null=True)
     failure_severity = models.CharField(max_length=10, choices=Severity.choices, blank=True)
     failure_cost = MoneyField(null=True, help_text="Money lost per wrong or missing answer, organisation's currency.")
+    mandated_reason = models.CharField(
+        max_length=300, blank=True, help_text="Why it must run whatever it is worth: a law, a contract."
+    )
+    mandated_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    mandated_until = models.DateField(null=True, help_text="The last day of the mandate.")
     reason = models.CharField(max_length=300, blank=True)
     recorded_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     recorded_at = models.DateTimeField(db_default=Now())
+    # No foreign key: approvals know workloads and not the other way round; decisions are never deleted.
+    decision_id = models.BigIntegerField(null=True, unique=True, help_text="By which it was confirmed.")
 
     class Meta:
         db_table = "workloads_revision"
         ordering = ("workload", "version")
         constraints = (
+            models.CheckConstraint(
+                name="workloads_mandate_is_whole",
+                condition=models.Q(mandated_reason="", mandated_by__isnull=True, mandated_until__isnull=True)
+                | (~models.Q(mandated_reason="") & models.Q(mandated_by__isnull=False, mandated_until__isnull=False)),
+            ),
             models.UniqueConstraint(name="workloads_revision_version", fields=("workload", "version")),
             models.CheckConstraint(
                 name="workloads_failure_cost_is_positive",
@@ -168,6 +187,10 @@ class WorkloadRevision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workload} v{self.version}"
+
+    def is_mandated(self, day: date) -> bool:
+        """Whether it must run on that day whatever it is worth."""
+        return self.mandated_until is not None and day <= self.mandated_until
 
 
 class BindingQuerySet(models.QuerySet["Binding"]):

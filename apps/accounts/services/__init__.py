@@ -18,7 +18,7 @@ from apps.accounts.services.people import (
     rename_person,
     skip_second_person,
 )
-from apps.accounts.services.roles import end_role, grant_role
+from apps.accounts.services.roles import end_role, grant_role, is_founding
 from apps.accounts.services.tokens import create_token, mark_used, revoke_token
 from apps.accounts.services.views import delete_view, save_view
 
@@ -35,6 +35,7 @@ __all__ = [
     "first_administrator",
     "grant_role",
     "invite",
+    "is_founding",
     "make_account",
     "make_cost_centre",
     "make_person",

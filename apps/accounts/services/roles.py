@@ -26,10 +26,12 @@ def grant_role(
     cost_centre: CostCentre | None = None,
     valid_from: datetime | None = None,
     valid_to: datetime | None = None,
+    decision_id: int | None = None,
 ) -> RoleGrant:
     """Give a role in a cost centre and below, or (None) in the whole organisation; from now on unless dated.
 
-    The person's sessions end, so that no open page goes on with the rights of before.
+    `decision_id` is the decision by which another administrator confirmed it; see `is_founding` for when none is
+    needed. The person's sessions end, so that no open page goes on with the rights of before.
     """
     rights.require(actor, Right.MANAGE_PEOPLE)
     role = _known(role)
@@ -43,14 +45,34 @@ def grant_role(
     if valid_from and valid_to and valid_to <= valid_from:
         raise BadInput("The role would end before it begins.")
     _refuse_repetition(person, role, cost_centre)
+    if decision_id is None and not actor.is_machine and not is_founding():
+        raise NotAllowed(
+            "A role is given by one administrator and confirmed by another.", hint="Propose it on the person's page."
+        )
     dates = {"valid_from": valid_from} if valid_from else {}
     grant = RoleGrant.objects.create(
-        person=person, role=role, cost_centre=cost_centre, valid_to=valid_to, granted_by_id=actor.person_id, **dates
+        person=person,
+        role=role,
+        cost_centre=cost_centre,
+        valid_to=valid_to,
+        granted_by_id=actor.person_id,
+        decision_id=decision_id,
+        **dates,
     )
     bump_sessions(person)
     rights.forget()
     audit.record(actor=actor, verb="granted role", subject=grant, data=_evidence(grant))
     return grant
+
+
+def is_founding() -> bool:
+    """While one person at most has ever been administrator, nobody could confirm what they give.
+
+    With the second administrator this is over, for good: grants are never deleted, so it does not come back when the
+    second one leaves.
+    """
+    ever = RoleGrant.objects.filter(role=Role.ADMINISTRATOR).values("person").distinct().count()
+    return ever < 2
 
 
 @transaction.atomic
@@ -95,4 +117,5 @@ def _evidence(grant: RoleGrant) -> dict[str, object]:
         "cost_centre": grant.cost_centre_id,
         "valid_from": grant.valid_from,
         "valid_to": grant.valid_to,
+        "decision": grant.decision_id,
     }

@@ -98,7 +98,7 @@ def _build(say: Say, calendar: Calendar, folder: Path) -> None:
     with transaction.atomic():
         bind_keys(made, actor(people["Felix Adeyemi"]), gateway, cluster, calendar)
     say("Prices of our own hardware ...")
-    prices = state_prices(people["Felix Adeyemi"])
+    prices = state_prices()
     say(f"A year of calls through the gateway ({len(calendar.months)} months) ...")
     pulls = [load_month(gateway, month, calendar, prices, folder) for month in calendar.months]
     say("GPU hours, a request log of yesterday's, a bill ...")
@@ -187,12 +187,12 @@ def bind_keys(made: dict[str, Workload], analyst: Actor, gateway: Source, cluste
     attribution.bind(actor=analyst, workload=hints, pairs=pairs, source=gateway, valid_from=moved)
 
 
-def state_prices(analyst: Person) -> dict[tuple[str, str], Price]:
+def state_prices() -> dict[tuple[str, str], Price]:
     """List prices of what is called, and what the cluster's accelerators cost an hour by our own rate card."""
     for model, hourly in files.GPU_RATES.items():
         offering = catalog.resolve(files.GPU_PROVIDER, model)
         catalog.add_contract_rate(
-            actor=actor(analyst),
+            actor=SETUP,
             offering=offering,
             prices=catalog.Prices(gpu_hour=Decimal(hourly)),
             currency="USD",

@@ -21,7 +21,7 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.models import AuditEvent
 from apps.workloads import fields
-from apps.workloads.fields import CARD, PROMISE, Card, Promise, Values
+from apps.workloads.fields import CARD, PROMISE, REVISED, Card, Revised, Values
 from apps.workloads.models import Workload, WorkloadRevision
 
 OWNERS: Final = ("business_owner_id", "technical_owner_id", "budget_owner_id")
@@ -174,11 +174,20 @@ def edit(*, actor: Actor, workload: Workload, version: int | None = None, **valu
 
 @transaction.atomic
 def change_revision(
-    *, actor: Actor, workload: Workload, reason: str, version: int | None = None, **promise: Unpack[Promise]
+    *,
+    actor: Actor,
+    workload: Workload,
+    reason: str,
+    version: int | None = None,
+    decision_id: int | None = None,
+    **revised: Unpack[Revised],
 ) -> WorkloadRevision:
-    """Record a new tier, band or failure cost beside the old one; a reason is asked for."""
+    """Record a new tier, band, failure cost or mandate beside the old one; a reason is asked for.
+
+    Of a registered use case this takes the decision of somebody else, whoever asks: `decision_id` names it.
+    """
     current = _locked(actor, workload)
-    cleaned = fields.clean(promise, PROMISE)
+    cleaned = fields.clean(revised, REVISED)
     latest = current.revisions.latest("version")
     if version is not None and version != latest.version:
         raise Conflict("Tier, band or failure cost were changed in the meantime.", hint="Read them again.")
@@ -191,11 +200,21 @@ def change_revision(
     reason = " ".join(reason.split())
     if not reason or len(reason) > 300:
         raise BadInput("Say in 1 to 300 characters why this changes.")
-    values = {name: getattr(latest, name) for name in PROMISE} | cleaned
+    if decision_id is None and current.state != Workload.State.DRAFT:
+        raise NotAllowed(
+            "Tier, band, failure cost and mandate of a registered use case are confirmed by somebody else.",
+            hint="Propose the change; it waits in the inbox of whoever may confirm it.",
+        )
+    values = {name: getattr(latest, name) for name in REVISED} | cleaned
     new = WorkloadRevision.objects.create(
-        workload=current, version=latest.version + 1, reason=reason, recorded_by_id=actor.person_id, **values
+        workload=current,
+        version=latest.version + 1,
+        reason=reason,
+        recorded_by_id=actor.person_id,
+        decision_id=decision_id,
+        **values,
     )
-    data = {"revision": new.version, "reason": reason, "changes": changes}
+    data = {"revision": new.version, "reason": reason, "changes": changes, "decision": decision_id}
     audit.record(actor=actor, verb="changed promise", subject=current, data=data)
     return new
 
