@@ -70,7 +70,7 @@ lint: setup
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
 	@# uv does not read pip's configuration: a mirror named there is handed on. Whatever keeps uv from it, pip is slower but may get through.
 	@mirror=$$($(PY) -m pip config get global.index-url 2>/dev/null); [ -z "$$mirror" ] || export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$mirror}"; \
-	  uv pip sync --quiet --python $(PY) --require-hashes requirements-uv.lock requirements-dev.lock || \
+	  uv pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements-uv.lock requirements-dev.lock || \
 	  { echo "uv could not; trying pip, which takes about a minute ..."; \
 	    $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; }
 	@touch $@

@@ -30,8 +30,11 @@ from apps.usage.parsing import (
     present,
     proves_counts,
     proves_range,
+    quick,
+    says_zone,
     text,
     whole,
+    zone_of,
 )
 
 KEY = ("usage_key", "provider", "model", "call_kind", "service_tier", "prompt_band", "hour")
@@ -39,6 +42,7 @@ CALL_KINDS = (fields.TOKEN, fields.RETRY_FAILED, fields.FALLBACK)
 TIERS = (*fields.SERVICE_TIERS, fields.UNKNOWN)
 AMOUNTS = ("gpu_seconds", "gpu_busy_seconds", "cost")
 COUNT = "decimal(38, 0)"  # a sum of counts may go beyond 64 bits
+ReadDuration = Callable[[ir.Value, ir.IntegerValue | None], ir.IntegerValue]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
@@ -48,14 +52,15 @@ def trim(words: str) -> str:  # type: ignore[empty-body]
 
 def check_requests(raw: ir.Table, clock: Clock) -> Checked:
     """Read every call of a request log and find what is wrong with it."""
-    raw = raw.mutate(naive=is_naive(raw.time, clock))
+    raw = _seen(raw, clock)
     rows = raw.mutate(
-        at=moment(raw.time, clock, raw.naive),
+        at=moment(raw.time, clock, raw.zone),
         who=_trimmed(raw, "usage_key"),
+        which=_trimmed(raw, "model"),
         delivered=_delivered(raw),
         **_counts(raw),
-        **{f"{name}_ms_": read(raw[column]) for name, column, read in _durations(raw)},
-        **({"attempt_": whole(raw.attempt)} if "attempt" in raw.columns else {}),
+        **{f"{name}_ms_": read(raw[column], _seen_as(raw, column)) for name, column, read in _durations(raw)},
+        **({"attempt_": whole(raw.attempt, _seen_as(raw, "attempt"))} if "attempt" in raw.columns else {}),
     )
     problems = Problems()
     _check_source_line(problems, raw)
@@ -81,13 +86,12 @@ def requests_to_hours(checked: Checked, clock: Clock) -> ir.Table:
         bucket=_bucket(rows, "latency_ms_"),
         first_bucket=_bucket(rows, "ttft_ms_"),
     )
-    naive = is_naive(rows.time, clock)
     unknown_tokens = keyed.input_tokens_.isnull() | keyed.output_tokens_.isnull()
     marks = {
         Flag.STATUS_ASSUMED: keyed.delivered.isnull() if "status" in rows.columns else True,
         Flag.UPPER_BOUND: _unknown(keyed, "cached_input_tokens_"),
         Flag.TOKENS_MISSING: unknown_tokens & (keyed.call_kind != CALL_KINDS.index(fields.RETRY_FAILED)),
-        Flag.ZONE_ASSUMED: naive if isinstance(naive, bool) else keyed.naive,
+        Flag.ZONE_ASSUMED: is_naive(keyed.time, clock, keyed.zone),
     }
     grouped = keyed.group_by(["reason", *KEY]).agg(
         rows=keyed.count(),
@@ -111,6 +115,7 @@ def check_usage(raw: ir.Table, clock: Clock) -> Checked:
         at=moment(raw.period_start, clock),
         until=until,
         who=_trimmed(raw, "usage_key"),
+        which=_trimmed(raw, "model"),
         **_counts(raw),
         **{f"{name}_": whole(raw[name]) for name in counts},
         **{f"{name}_": exact(raw[name]) for name in amounts},
@@ -177,11 +182,25 @@ def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
     return _in_words(grouped)
 
 
+def _seen(raw: ir.Table, clock: Clock) -> ir.Table:
+    """What texts are at first sight, in columns of their own, since several values are made of each."""
+    numbers = [*fields.TOKEN_FIELDS, "latency_ms", "ttft_ms", "attempt"]
+    texts = [name for name in numbers if name in raw.columns and raw[name].type().is_string()]
+    zone = zone_of(raw.time) if says_zone(raw.time, clock) else ibis.null("int8")
+    return raw.mutate(zone=zone, **{f"{name}_seen": quick(raw[name]) for name in texts})
+
+
+def _seen_as(raw: ir.Table, name: str) -> ir.IntegerValue | None:
+    return raw[f"{name}_seen"] if f"{name}_seen" in raw.columns else None
+
+
 def _counts(raw: ir.Table) -> dict[str, ir.IntegerValue]:
-    return {f"{name}_": whole(raw[name]) for name in fields.TOKEN_FIELDS if name in raw.columns}
+    return {f"{name}_": whole(raw[name], _seen_as(raw, name)) for name in fields.TOKEN_FIELDS if name in raw.columns}
 
 
-def _durations(raw: ir.Table) -> Iterator[tuple[str, str, Callable[[ir.Value], ir.IntegerValue]]]:
+def _durations(
+    raw: ir.Table,
+) -> Iterator[tuple[str, str, Callable[[ir.Value, ir.IntegerValue | None], ir.IntegerValue]]]:
     """Measured times: what was measured, the column that has it, and how that becomes milliseconds."""
     for name in ("latency", "ttft"):
         if f"{name}_ms" in raw.columns:
@@ -265,12 +284,11 @@ def _calls(rows: ir.Table) -> ir.IntegerValue:
 
 def _key(rows: ir.Table) -> dict[str, ir.Value]:
     """Who and what."""
-    model = _trimmed(rows, "model")
     return {
         "service_tier": _service_tier(rows),
         "usage_key": rows.who,
         "provider": _trimmed(rows, "provider").lower(),
-        "model": ibis.ifelse(model == "", fields.UNKNOWN, model),
+        "model": ibis.ifelse(rows.which == "", fields.UNKNOWN, rows.which),
     }
 
 
@@ -292,6 +310,7 @@ def _delivered(raw: ir.Table) -> ir.BooleanValue:
     word = text(raw.status)
     low = word.lower()
     return ibis.cases(
+        (word == "200", True),  # what nearly all rows say, known without looking for patterns
         (word.re_search(r"^2[0-9]{2}(\.0)?$"), True),
         (word.re_search(r"^[345][0-9]{2}(\.0)?$"), False),
         (low.isin(fields.DELIVERED_WORDS), True),

@@ -1,7 +1,8 @@
 """From a raw column to a value, and to the reason why there is none: Ibis expressions that any engine can run.
 
-Text is never trusted to an engine's own cast: one reads 0x10 as 16, another 1_000 as 1000. A value is cast only after
-one anchored ASCII pattern has matched. Where a file's type already proves a value (integers of Parquet) nothing is.
+Text is never trusted to an engine's own cast: one reads 0x10 as 16, another 1_000 as 1000. A value is believed only
+where one anchored ASCII pattern has matched, or where the number read is written again as the very same text. Where a
+file's type already proves a value (integers of Parquet) nothing is looked at.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,6 @@ from apps.usage.fields import LARGEST
 from apps.usage.zones import Change, changes
 
 NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
-PLAIN_DIGITS = r"^[0-9]{1,18}$"
 EXACT = "decimal(38, 18)"
 LARGEST_SIZE = 10**16  # bytes of a bill run to larger numbers
 PLAINLY_SMALL = 2**43 - 1  # the largest number of ones in a row below it
@@ -29,6 +29,9 @@ SHIFT = r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?$"
 NAIVE = rf"^{DAY}([T ]{CLOCK})?$"
 IN_UTC = rf"^{DAY}[T ]{CLOCK} ?(Z|z|UTC)$"
 OFFSET = rf"^{DAY}[T ]{CLOCK} ?{SHIFT}"
+NO_ZONE, IS_UTC, HAS_OFFSET = 0, 1, 2
+UTC_ENDS = ("Z", "+00:00", "+00")
+ENDS_IN_UTC = rf"^{DAY}[T ]{CLOCK} ?(Z|\+00(:00)?)$"
 MOMENT = rf"{NAIVE}|{IN_UTC}|{OFFSET}"
 ZONED = rf"{IN_UTC}|{OFFSET}"
 
@@ -97,8 +100,16 @@ def exact(raw: ir.Value) -> ir.DecimalValue:
     return ibis.cases((words.re_search(NUMBER), words.try_cast(EXACT)))
 
 
-def whole(raw: ir.Value) -> ir.IntegerValue:
-    """A count; NULL where there is none or it cannot be read."""
+def quick(raw: ir.StringValue) -> ir.IntegerValue:
+    """What the engine's own cast makes of a text, to be believed where its digits are the text again (`is_quick`).
+
+    It is to be a column of its own, or it would be computed wherever it is used.
+    """
+    return raw.try_cast("int64")
+
+
+def whole(raw: ir.Value, seen: ir.IntegerValue | None = None) -> ir.IntegerValue:
+    """A count; NULL where there is none or it cannot be read. `seen` is a column with `quick` of a text."""
     if raw.type().is_integer():
         return _wide(raw)
     amount = exact(raw)
@@ -107,7 +118,13 @@ def whole(raw: ir.Value) -> ir.IntegerValue:
         fast = (raw.abs() <= LARGEST_EXACT_FLOAT) & (raw == raw.floor())
         return ibis.cases((fast, raw.try_cast("int64")), slow)
     words = text(raw)
-    return ibis.cases((words.re_search(PLAIN_DIGITS), words.try_cast("int64")), slow)
+    return ibis.cases(_believed(words, seen), slow)
+
+
+def _believed(words: ir.StringValue, seen: ir.IntegerValue | None) -> tuple[ir.BooleanValue, ir.IntegerValue]:
+    """The number of a text that is written as the engine itself writes numbers: half the time of a pattern."""
+    number = quick(words) if seen is None else seen
+    return number.cast("string") == words, number
 
 
 def _wide(raw: ir.IntegerValue) -> ir.IntegerValue:
@@ -115,18 +132,17 @@ def _wide(raw: ir.IntegerValue) -> ir.IntegerValue:
     return raw.try_cast("int64") if raw.type().is_unsigned_integer() else raw.cast("int64")
 
 
-def milliseconds(raw: ir.Value) -> ir.IntegerValue:
+def milliseconds(raw: ir.Value, seen: ir.IntegerValue | None = None) -> ir.IntegerValue:
     """Whole milliseconds. Edges are whole and inclusive, so rounding up never moves a call to another bucket."""
     if raw.type().is_integer():
         return _wide(raw)
     slow = exact(raw).ceil().try_cast("int64")
     if raw.type().is_floating():
         return ibis.cases((raw.abs() <= LARGEST_EXACT_FLOAT, raw.ceil().try_cast("int64")), else_=slow)
-    words = text(raw)
-    return ibis.cases((words.re_search(PLAIN_DIGITS), words.try_cast("int64")), else_=slow)
+    return ibis.cases(_believed(text(raw), seen), else_=slow)
 
 
-def milliseconds_of_seconds(raw: ir.Value) -> ir.IntegerValue:
+def milliseconds_of_seconds(raw: ir.Value, _: ir.IntegerValue | None = None) -> ir.IntegerValue:
     amount = exact(raw)
     return ibis.cases((amount.abs() <= LARGEST, (amount * 1000).ceil().try_cast("int64")))
 
@@ -161,10 +177,10 @@ def proves_range(value: ir.TimestampValue, clock: Clock) -> ir.BooleanValue:
     return value.between(_at(EARLIEST), _at(clock.latest))
 
 
-def moment(raw: ir.Value, clock: Clock, naive: ir.BooleanValue | None = None) -> ir.TimestampValue:
+def moment(raw: ir.Value, clock: Clock, zone: ir.IntegerValue | None = None) -> ir.TimestampValue:
     """The UTC time as a naive timestamp, to the minute for text (ledgers keep hours, so leap seconds fall in place).
 
-    `naive` is a column that holds `is_naive` already; text is then not looked at twice for it.
+    `zone` is a column that holds `zone_of` already; text is then not looked at twice for it.
     """
     kind = raw.type()
     if kind.is_timestamp() and kind.timezone:
@@ -173,7 +189,7 @@ def moment(raw: ir.Value, clock: Clock, naive: ir.BooleanValue | None = None) ->
         return _from_zone(raw.cast("timestamp"), clock)
     if clock.unit != "iso":
         return _at(0) + seconds(raw, clock).as_interval("s")
-    return _written(text(raw), clock, is_naive(raw, clock) if naive is None else naive)
+    return _written(text(raw), clock, zone_of(raw) if zone is None else zone)
 
 
 def seconds(raw: ir.Value, clock: Clock) -> ir.IntegerValue:
@@ -184,12 +200,33 @@ def seconds(raw: ir.Value, clock: Clock) -> ir.IntegerValue:
     return ibis.cases((read.between(-clock.latest, 10 * clock.latest), read))
 
 
-def is_naive(raw: ir.Value, clock: Clock) -> ir.BooleanValue | bool:
-    """Whether a time says no zone; a plain bool where the kind of time decides it for all rows."""
+def zone_of(raw: ir.Value) -> ir.IntegerValue:
+    """How the text of a time says its zone: NO_ZONE, IS_UTC, HAS_OFFSET, or NULL where it is no time at all.
+
+    One pattern takes as long as reading the time, so the last letters tell which one to look for first.
+    """
+    words = text(raw)
+    ends = reduce(or_, (words.endswith(end) for end in UTC_ENDS))
+    return ibis.cases(
+        (ends, ibis.cases((words.re_search(ENDS_IN_UTC), IS_UTC))),
+        (words.re_search(NAIVE), NO_ZONE),
+        (words.re_search(IN_UTC), IS_UTC),
+        (words.re_search(OFFSET), HAS_OFFSET),
+    ).cast("int8")
+
+
+def says_zone(raw: ir.Value, clock: Clock) -> bool:
+    """Whether each value must say itself which zone it is in, as text does; else the kind of time decides it."""
     kind = raw.type()
-    if kind.is_timestamp() or kind.is_date():
-        return not (kind.is_timestamp() and kind.timezone)
-    return text(raw).re_search(NAIVE) if clock.unit == "iso" else False
+    return not (kind.is_timestamp() or kind.is_date()) and clock.unit == "iso"
+
+
+def is_naive(raw: ir.Value, clock: Clock, zone: ir.IntegerValue | None = None) -> ir.BooleanValue | bool:
+    """Whether a time says no zone; a plain bool where the kind of time decides it for all rows."""
+    if says_zone(raw, clock):
+        return text(raw).re_search(NAIVE) if zone is None else zone == NO_ZONE
+    kind = raw.type()
+    return (kind.is_timestamp() and not kind.timezone) or kind.is_date()
 
 
 def check_moment(problems: Problems, name: str, raw: ir.Value, value: ir.TimestampValue) -> None:
@@ -206,13 +243,13 @@ def _at(epoch: int) -> ir.TimestampScalar:
     return ibis.literal(datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None), "timestamp")
 
 
-def _written(words: ir.StringValue, clock: Clock, naive: ir.BooleanValue) -> ir.TimestampValue:
+def _written(words: ir.StringValue, clock: Clock, zone: ir.IntegerValue) -> ir.TimestampValue:
     """Read an ISO time. The first 16 characters are the minute; the rest can only move it by an offset."""
     minute = words.substr(0, 16).try_cast("timestamp")
     return ibis.cases(
-        (naive, _from_zone(minute, clock)),
-        (words.re_search(IN_UTC), minute),
-        (words.re_search(OFFSET), minute - _offset_minutes(words).as_interval("m")),
+        (zone == NO_ZONE, _from_zone(minute, clock)),
+        (zone == IS_UTC, minute),
+        (zone == HAS_OFFSET, minute - _offset_minutes(words).as_interval("m")),
     )
 
 

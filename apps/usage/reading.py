@@ -5,6 +5,7 @@ names, so that no name of a file is ever taken for a pattern.
 """
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -28,6 +29,7 @@ COPY_BYTES = 1 << 20
 JSON_QUOTING = "delim = chr(1), quote = '', escape = '', skip = 0"
 DELIMITERS = ",;\t|"
 MIB = 1 << 20
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FileError(Exception):

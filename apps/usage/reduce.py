@@ -20,6 +20,7 @@ from apps.usage.fingerprint import fingerprint
 from apps.usage.job import Cancelled, Job, OnProgress, Reduction, Watch
 from apps.usage.reading import FileError
 from apps.usage.task import prepare
+from apps.usage.unpacking import unpacked
 
 OUTPUT = ("hours.parquet", "charges.parquet", "rejected.csv.gz", "result.json")
 LEFTOVERS = ("in[0-9]*", "grouped.parquet", "suspect.parquet", "spill")
@@ -32,8 +33,8 @@ def reduce_files(job: Job, on_progress: OnProgress = lambda _: None, stop: threa
     work_dir.mkdir(parents=True, exist_ok=True)
     _remove(work_dir, *LEFTOVERS, *OUTPUT)
     try:
-        task = prepare(job, work_dir, watch)
-        with fingerprint([Path(path) for path in job.paths], job.guards, watch) as sha256:
+        task, digests = unpacked(prepare(job, work_dir, watch))
+        with fingerprint([Path(path) for path in job.paths], digests, job.guards, watch) as sha256:
             reduction = bills.reduce_bill(task) if job.format == fields.FOCUS else calls.reduce_calls(task)
             reduction = replace(reduction, sha256=sha256())
         (work_dir / "result.json").write_text(json.dumps(asdict(reduction), indent=1))
