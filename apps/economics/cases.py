@@ -207,8 +207,7 @@ def mark_months(workload_id: int, first: date, end: date, reason: str) -> None:
 
 def _require_owner(actor: Actor, workload: Workload) -> None:
     if not may_edit(actor, workload):
-        hint = "Its owners and the FinOps analysts may."
-        raise NotAllowed(f"You may not say what {workload.name} is worth.", hint=hint)
+        raise NotAllowed(f"You may not say what {workload.name} is worth.", hint="Its owners may.")
 
 
 def _held(workload: Workload) -> QuerySet[ValueCase]:

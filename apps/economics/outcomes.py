@@ -20,7 +20,7 @@ from apps.economics import queue
 from apps.economics.models import REPORTED, Outcome
 from apps.usage.fields import LARGEST
 from apps.workloads.models import Workload
-from apps.workloads.services import may_edit
+from apps.workloads.services import may_report
 
 EARLIEST: Final = date(2015, 1, 1)
 DAY: Final = timedelta(days=1)
@@ -272,7 +272,7 @@ def _not_theirs(actor: Actor, workloads: Iterable[Workload]) -> dict[int, NotAll
                 f"You may not say what came out of {workload.name}.", hint="Its owners and the FinOps analysts may."
             )
             for workload in workloads
-            if not may_edit(actor, workload)
+            if not may_report(actor, workload)
         }
 
 

@@ -236,7 +236,7 @@ def _bindings_page(request: PageRequest, workload: Workload, form: PairsForm, mo
 def _editable(request: PageRequest, slug: str) -> Workload:
     workload = selectors.get_workload_for(actor=request.actor, ref=slug)
     if not services.may_edit(request.actor, workload):
-        raise NotAllowed(f"You may not change {workload.name}.", hint="Its owners and the FinOps analysts may.")
+        raise NotAllowed(f"You may not change {workload.name}.", hint="Its owners may.")
     return workload
 
 

@@ -7,6 +7,7 @@ import pytest
 from django.apps import apps
 from django.db import models
 
+from apps.accounts.models import Person
 from apps.catalog.models import LatencyBand, ValueTier
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed, TollgateError
@@ -184,14 +185,33 @@ def test_a_registered_use_case_cannot_lose_what_it_needs(world: World) -> None:
     assert services.edit(actor=MACHINE, workload=workload, stage="sunset").stage == "sunset"
 
 
-def test_owners_and_the_analysts_of_the_place_may_edit(world: World) -> None:
+def test_owners_edit_and_nobody_else(world: World) -> None:
     workload = services.register(actor=MACHINE, **told(world))
     may = {name for name, person in world.people.items() if services.may_edit(actor(person), workload)}
-    assert may == {"ben", "dan", "cleo", "ada"}
-    with pytest.raises(NotAllowed):
-        services.edit(actor=actor(world.gus), workload=workload, purpose="Mine")
+    assert may == {"ben", "dan"}
+    for person in (world.gus, world.cleo, world.ada):
+        with pytest.raises(NotAllowed):
+            services.edit(actor=actor(person), workload=workload, purpose="Mine")
     nobody = Actor(person_id=None, label="nobody", channel="web")
     assert not services.may_edit(nobody, services.start_draft(actor=MACHINE, name="Without owners"))
+
+
+def test_an_administrator_names_owners_where_none_is_left(world: World) -> None:
+    """Else a use case whose owners have all left could never be changed again."""
+    workload = services.register(actor=MACHINE, **told(world))
+    Person.objects.filter(pk__in=(world.ben.pk, world.dan.pk)).update(active=False)
+    assert services.may_edit(actor(world.ada), workload)
+    assert not services.may_edit(actor(world.cleo), workload)
+    services.edit(actor=actor(world.ada), workload=workload, business_owner=world.eve)
+    workload.refresh_from_db()
+    assert services.may_edit(actor(world.eve), workload)
+    assert not services.may_edit(actor(world.ada), workload)
+
+
+def test_owners_and_those_who_keep_the_books_of_the_place_report_what_came_out(world: World) -> None:
+    workload = services.register(actor=MACHINE, **told(world))
+    may = {name for name, person in world.people.items() if services.may_report(actor(person), workload)}
+    assert may == {"ben", "dan", "cleo", "ada"}
 
 
 def test_a_draft_is_seen_by_whom_it_names(world: World) -> None:

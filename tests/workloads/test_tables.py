@@ -218,6 +218,22 @@ def test_only_those_who_place_usage_may_import_bindings(world: World) -> None:
         import_bindings(actor=actor(world.ben), lines=[], dry_run=True)
 
 
+def test_a_table_changes_only_the_cards_of_those_who_import_it(world: World) -> None:
+    """Anybody may register by a table; a card that is there already is its owners' to change, line by line."""
+    assert take(FULL, by=actor(world.cleo)) == [(Kind.NEW, "")]
+    other = {**FULL, "name": "Call notes", "business_owner": "cleo@example.com"}
+    assert take(other, by=actor(world.cleo)) == [(Kind.NEW, "")]
+    both = ({"name": "Call summaries", "purpose": "Mine now"}, {"name": "Call notes", "purpose": "Notes of calls"})
+    found = take(*both, by=actor(world.cleo))
+    assert [kind for kind, _ in found] == [Kind.ERROR, Kind.CHANGED]
+    assert "You may not change Call summaries." in found[0][1]
+    assert set(Workload.objects.values_list("name", "purpose")) == {
+        ("Call summaries", FULL["purpose"]),
+        ("Call notes", "Notes of calls"),
+    }
+    assert take(both[0], by=actor(world.ben)) == [(Kind.CHANGED, "")]
+
+
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils.text import slugify
 
 from apps.accounts import rights
+from apps.accounts.models import Person
 from apps.accounts.rights import Right
 from apps.core import audit
 from apps.core.actor import Actor
@@ -55,15 +56,30 @@ class StaleEdit(Conflict):
 
 
 def may_edit(actor: Actor, workload: Workload) -> bool:
-    """Its owners, whoever drafts it, and those who say whose usage is, within the cost centres they see."""
+    """Its owners, and whoever drafts it. Administrators clear up drafts and name owners where none is left."""
     if actor.is_machine:
         return True
-    if actor.person_id in {getattr(workload, owner) for owner in OWNERS}:
-        return actor.person_id is not None
-    if workload.state == Workload.State.DRAFT and workload.created_by_id == actor.person_id:
+    if actor.person_id is None:
+        return False
+    is_draft = workload.state == Workload.State.DRAFT
+    if actor.person_id in _owners(workload) or (is_draft and workload.created_by_id == actor.person_id):
         return True
+    return rights.rights_of(actor).may(Right.MANAGE_PEOPLE) and (is_draft or not _has_owner(workload))
+
+
+def may_report(actor: Actor, workload: Workload) -> bool:
+    """Whoever may say what came out of it: its owners, and those who keep the books of its cost centre."""
     held = rights.rights_of(actor)
-    return held.may(Right.ALLOCATE) and held.sees_money_of(workload.cost_centre)
+    return may_edit(actor, workload) or (held.may(Right.ALLOCATE) and held.sees_money_of(workload.cost_centre))
+
+
+def _owners(workload: Workload) -> set[int]:
+    named = (getattr(workload, owner) for owner in OWNERS)
+    return {person_id for person_id in named if person_id is not None}
+
+
+def _has_owner(workload: Workload) -> bool:
+    return Person.objects.filter(pk__in=_owners(workload), active=True).exists()
 
 
 def new_token() -> str:
@@ -230,7 +246,7 @@ def _locked(actor: Actor, workload: Workload) -> Workload:
     """The row as it stands, held until the transaction ends, for an actor who may edit it."""
     current = Workload.objects.select_for_update().get(pk=workload.pk)
     if not may_edit(actor, current):
-        raise NotAllowed(f"You may not change {current.name}.", hint="Its owners and the FinOps analysts may.")
+        raise NotAllowed(f"You may not change {current.name}.", hint="Its owners may.")
     return current
 
 
