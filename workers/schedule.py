@@ -14,4 +14,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "prove the ledger": {"task": "workers.costs.prove", "schedule": crontab(hour=2, minute=35)},
     "seal the audit trail": {"task": "workers.audit.seal", "schedule": 5.0, "options": {"expires": 5}},
     "keep the head of the audit chain": {"task": "workers.audit.keep_head", "schedule": crontab(hour=0, minute=5)},
+    "open the review of a month that is over": {"task": "workers.reviews.open_due", "schedule": crontab(minute="*/10")},
+    "write to owners whom a review waits for": {"task": "workers.reviews.remind", "schedule": crontab(minute=7)},
 }

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "apps.economics",
     "apps.budgets",
     "apps.approvals",
+    "apps.reviews",
     "apps.web",
     "apps.api",
     "django.contrib.auth",

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -22,15 +23,21 @@ class Head:
     at: str
 
 
+def current(*, now: datetime) -> dict[str, Any]:
+    """The head as it stands now, with its signature, for whatever is to prove later what the trail was then."""
+    status = audit.status()
+    head = Head(position=status.sealed, sha256=status.head, at=now.isoformat(timespec="seconds"))
+    return {**asdict(head), "signature": _signature(head)}
+
+
 def keep(*, folder: Path, now: datetime) -> Path:
     """Seal what can be sealed and keep the head of the day, signed; a second one of the day replaces the first."""
     audit.seal()
-    status = audit.status()
-    head = Head(position=status.sealed, sha256=status.head, at=now.isoformat(timespec="seconds"))
+    head = current(now=now)
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     path = folder / f"head-{now:%Y-%m-%d}.json"
     beside = path.with_suffix(".new")
-    beside.write_text(json.dumps({**asdict(head), "signature": _signature(head)}, indent=2) + "\n")
+    beside.write_text(json.dumps(head, indent=2) + "\n")
     # Renamed when complete: a full disk must not leave half a head where a whole one was.
     beside.replace(path)
     return path

@@ -16,6 +16,7 @@ from apps.workloads.services.register import (
     save_draft,
     start_draft,
 )
+from apps.workloads.services.tighten import tighten
 
 __all__ = (
     "StaleEdit",
@@ -34,4 +35,5 @@ __all__ = (
     "save_draft",
     "start_draft",
     "supersede",
+    "tighten",
 )

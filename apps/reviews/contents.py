@@ -1,0 +1,116 @@
+"""What a pack holds: every figure and decision of a month, persons as keys, money as text to the last digit."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from apps.core import organisation
+from apps.reviews import packs
+from apps.reviews.models import Action, Cycle, Figure, Item, Measurement
+
+FIGURES = ("cost", "value", "review_cost", "net_low", "net", "net_high", "produced", "useful", "verdict")
+
+
+def pack_contents(
+    cycle: Cycle, *, revision: int, signed_by: int, signed_at: datetime, head: dict[str, Any]
+) -> dict[str, Any]:
+    """The pack as plain data; `packs.canonical` makes the bytes of it."""
+    company = organisation.get()
+    return {
+        "format": packs.FORMAT,
+        "organisation": company.name,
+        "currency": company.currency,
+        "zone": company.zone,
+        "month": cycle.month,
+        "revision": revision,
+        "signed_by": signed_by,
+        "signed_at": signed_at,
+        "audit_head": head,
+        "totals": totals(cycle),
+        "workloads": _workloads(cycle),
+        "items": _items(cycle),
+        "promises": _promises(cycle),
+        "attestations": list(cycle.attestations.order_by("id").values("workload", "person", "digest", "at")),
+        "attendance": list(cycle.attendances.order_by("id").values_list("person", flat=True)),
+        "waivers": _waivers(cycle),
+    }
+
+
+def totals(cycle: Cycle) -> dict[str, Any]:
+    """Sums by the books, in the database: workloads + unallocated = full cost of the month as it is known now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTALS, [cycle.month])
+        allocated, unallocated, signed = cursor.fetchone()
+    return {"workloads": allocated, "unallocated": unallocated, "cost": allocated + unallocated, "signed": signed}
+
+
+def _workloads(cycle: Cycle) -> list[dict[str, Any]]:
+    rows = Figure.objects.filter(cycle=cycle).order_by("workload_id").select_related("workload", "cost_centre")
+    return [
+        {
+            "id": row.workload_id,
+            "name": row.workload.name,
+            "cost_centre": row.cost_centre.code if row.cost_centre else None,
+            "digest": row.digest,
+            **{name: getattr(row, name) for name in FIGURES},
+        }
+        for row in rows
+    ]
+
+
+def _waivers(cycle: Cycle) -> list[dict[str, Any]]:
+    waivers = cycle.waivers.filter(revision=cycle.revision).order_by("id")
+    return [
+        {"blocker": each.blocker, "reason": each.reason, "asked_by": each.asked_by_id, "by": each.confirmed_by_id}
+        for each in waivers
+    ]
+
+
+def _items(cycle: Cycle) -> list[dict[str, Any]]:
+    items = Item.objects.on_agenda().filter(cycle=cycle).order_by("position", "id").prefetch_related("dispositions")
+    return [
+        {
+            "id": item.pk,
+            "kind": item.kind,
+            "workload": item.workload_id,
+            "subject": item.subject,
+            "money_at_stake": item.money_at_stake,
+            "facts": item.facts,
+            "state": item.state,
+            "dispositions": [
+                {"what": each.what, "reason": each.reason, "effect": each.effect, "by": each.by_id, "at": each.at}
+                for each in item.dispositions.all()
+            ],
+        }
+        for item in items
+    ]
+
+
+def _promises(cycle: Cycle) -> dict[str, Any]:
+    """Made in this review, and found in it: what earlier ones had been promised."""
+    columns = ("id", "workload", "title", "owner", "due", "promised_saving", "baseline_month", "baseline_cost", "state")
+    made = Action.objects.filter(item__cycle=cycle).order_by("id").values(*columns)
+    measured = cycle.measurements.order_by("action_id").select_related("action")
+    return {"made": list(made), "measured": [_measured(row) for row in measured]}
+
+
+def _measured(row: Measurement) -> dict[str, Any]:
+    action = row.action
+    return {
+        "id": action.pk,
+        "title": action.title,
+        "owner": action.owner_id,
+        "promised_saving": action.promised_saving,
+        "cost": row.cost,
+        "saved": row.saved,
+        "why": row.why,
+    }
+
+
+_TOTALS = """
+SELECT coalesce(sum(amount_org) FILTER (WHERE workload_id IS NOT NULL), 0),
+    coalesce(sum(amount_org) FILTER (WHERE workload_id IS NULL), 0),
+    coalesce(sum(amount_org) FILTER (WHERE booked_month = charge_month), 0)
+FROM costs_owner_month WHERE charge_month = %s AND role = 'counts' AND basis <> 'billed'
+"""

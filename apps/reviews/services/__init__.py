@@ -1,0 +1,45 @@
+"""Every write to the review: opening and keeping it, deciding its items, signing and reopening the month."""
+
+from apps.reviews.services.cycles import (
+    Letter,
+    attend,
+    attest_figures,
+    letters_due,
+    note_letter,
+    open_cycle,
+    open_due,
+    take_facilitation,
+)
+from apps.reviews.services.items import (
+    StaleItem,
+    Told,
+    close_action,
+    facts_of,
+    hand_over_action,
+    preview,
+    record_disposition,
+)
+from apps.reviews.services.signing import Blocked, reopen, sign, waive, why_not_sign
+
+__all__ = (
+    "Blocked",
+    "Letter",
+    "StaleItem",
+    "Told",
+    "attend",
+    "attest_figures",
+    "close_action",
+    "facts_of",
+    "hand_over_action",
+    "letters_due",
+    "note_letter",
+    "open_cycle",
+    "open_due",
+    "preview",
+    "record_disposition",
+    "reopen",
+    "sign",
+    "take_facilitation",
+    "waive",
+    "why_not_sign",
+)

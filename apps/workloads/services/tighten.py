@@ -1,0 +1,81 @@
+"""What a monthly review does to a workload: it may end, stop or slow it, and nothing that would loosen."""
+
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts import rights
+from apps.accounts.rights import Right
+from apps.catalog.models import LatencyBand
+from apps.core import audit
+from apps.core.actor import Actor
+from apps.core.errors import BadInput, Conflict, NotAllowed
+from apps.workloads.fields import REVISED
+from apps.workloads.models import Workload, WorkloadRevision
+
+
+@transaction.atomic
+def tighten(
+    *,
+    actor: Actor,
+    workload: Workload,
+    reason: str,
+    suspend: bool = False,
+    sunset: bool = False,
+    latency_band: LatencyBand | None = None,
+) -> Workload:
+    """Suspend it, send it into its sunset, or give it more time for an answer; for reviewers within their scope."""
+    rights.require(actor, Right.REVIEW)
+    current = Workload.objects.select_for_update(of=("self",)).select_related("cost_centre").get(pk=workload.pk)
+    if not rights.rights_of(actor).sees_money_of(current.cost_centre):
+        raise NotAllowed(f"{current.name} belongs to a cost centre that you do not review.")
+    if current.state == Workload.State.DRAFT:
+        raise Conflict(f"{current.name} is a draft; there is nothing to review yet.")
+    changes = _card_changes(current, suspend=suspend, sunset=sunset)
+    if latency_band is not None:
+        _slow_down(actor, current, latency_band, reason)
+    if changes:
+        current.version += 1
+        current.save()
+        data = {"version": current.version, "reason": reason, "changes": changes}
+        audit.record(actor=actor, verb="tightened workload", subject=current, data=data)
+    return current
+
+
+def _card_changes(current: Workload, *, suspend: bool, sunset: bool) -> dict[str, list[str]]:
+    """Sets what changes on the row; returns both values of each."""
+    changes: dict[str, list[str]] = {}
+    if suspend and current.state == Workload.State.ACTIVE:
+        changes["state"] = [current.state, Workload.State.SUSPENDED]
+        current.state = Workload.State.SUSPENDED
+    if sunset and current.stage != Workload.Stage.SUNSET:
+        changes["stage"] = [current.stage, Workload.Stage.SUNSET]
+        current.stage = Workload.Stage.SUNSET
+    return changes
+
+
+def _slow_down(actor: Actor, current: Workload, band: LatencyBand, reason: str) -> None:
+    latest = current.revisions.select_related("latency_band").order_by("-version").first()
+    standing = latest.latency_band if latest else None
+    if standing is not None and _is_faster(band, standing):
+        raise BadInput(f"{band.name} is faster than {standing.name}: a review does not loosen.", hint="Ask for it.")
+    if latest and latest.latency_band_id == band.pk:
+        return
+    kept: dict[str, Any] = {name: getattr(latest, name) for name in REVISED} if latest else {}
+    new = WorkloadRevision.objects.create(
+        workload=current,
+        version=latest.version + 1 if latest else 1,
+        reason=reason[:300],
+        recorded_by_id=actor.person_id,
+        **{**kept, "latency_band": band},
+    )
+    changes = {"latency_band": [latest.latency_band_id if latest else None, band.pk]}
+    data = {"revision": new.version, "reason": reason, "changes": changes}
+    audit.record(actor=actor, verb="changed promise", subject=current, data=data)
+
+
+def _is_faster(band: LatencyBand, standing: LatencyBand) -> bool:
+    """None is no limit, the slowest there is."""
+    if band.limit_ms is None:
+        return False
+    return standing.limit_ms is None or band.limit_ms < standing.limit_ms

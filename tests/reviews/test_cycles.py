@@ -1,0 +1,195 @@
+"""A review opens when its month is over, once; its agenda is what the books say, by money at stake."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core import mail
+
+from apps.core import organisation
+from apps.core.actor import Actor
+from apps.core.errors import BadInput, Conflict, NotAllowed
+from apps.reviews import mails
+from apps.reviews import services as reviews
+from apps.reviews.models import Attestation, Cycle, Figure, Item
+from tests.books import at
+from tests.economics.ledger import settle, spend
+from tests.reviews.meeting import NOVEMBER, NOW, OCTOBER, Meeting
+from tests.world import actor
+
+CALENDAR = Actor(person_id=None, label="calendar", channel="task")
+
+
+def test_the_agenda_begins_with_the_most_money(meeting: Meeting) -> None:
+    cycle = meeting.open()
+
+    rows = [(item.kind, item.workload_id, item.money_at_stake) for item in cycle.items.order_by("position")]
+    assert rows == [
+        ("stop", meeting.labels.workload.pk, Decimal(300)),
+        ("unallocated", None, Decimal(200)),
+    ]
+    stop = meeting.item(cycle, "stop")
+    assert stop.facts["cost"] == "800.000000000000000000"
+    assert stop.facts["sentence"].startswith("It costs more than it is worth")
+
+
+def test_the_figures_of_every_workload_stand_beside_it(meeting: Meeting) -> None:
+    cycle = meeting.open()
+
+    figure = Figure.objects.get(cycle=cycle, workload=meeting.summaries.workload)
+    assert (figure.cost, figure.value, figure.review_cost) == (2400, 5520, 575)
+    assert (figure.net_low, figure.net, figure.net_high) == (-100, 2545, Decimal("5362.5"))
+    assert (figure.useful, figure.verdict, figure.cost_centre) == (9200, "keep", meeting.world.care)
+
+
+def test_opening_twice_changes_nothing(meeting: Meeting) -> None:
+    first = meeting.open()
+    before = list(first.items.values_list("pk", "version", "facts"))
+
+    again = meeting.open()
+
+    assert again == first
+    assert list(again.items.values_list("pk", "version", "facts")) == before
+
+
+def test_newer_figures_change_what_is_open_and_leave_what_is_decided(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    meeting.decide(meeting.item(cycle, "stop"), "continue")
+    spend(meeting.labels, 100, at(9))
+    settle()
+
+    meeting.open()
+
+    assert meeting.item(cycle, "stop").money_at_stake == 300
+    assert Figure.objects.get(cycle=cycle, workload=meeting.labels.workload).cost == 900
+
+
+def test_what_is_no_longer_so_is_marked_and_not_lost(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    spend(meeting.labels, 1, at(9))
+    spend(meeting.summaries, 100_000, at(9))  # now three per cent are more than what nobody claims
+    settle()
+
+    meeting.open()
+
+    assert meeting.item(cycle, "unallocated").state == Item.State.CLEARED
+
+
+def test_a_month_that_still_runs_has_no_review(meeting: Meeting) -> None:
+    with pytest.raises(BadInput, match="November 2026 is not over"):
+        meeting.open(month=NOVEMBER)
+
+
+def test_a_member_opens_no_review(meeting: Meeting) -> None:
+    with pytest.raises(NotAllowed):
+        reviews.open_cycle(actor=actor(meeting.world.eve), month=OCTOBER, now=NOW)
+
+
+# --- The calendar -----------------------------------------------------------------------------------------------------
+
+
+def test_the_calendar_opens_a_month_once_however_often_it_asks(meeting: Meeting) -> None:
+    opened = [reviews.open_due(actor=CALENDAR, now=NOW) for _ in range(5)]
+
+    assert [len(cycles) for cycles in opened] == [1, 0, 0, 0, 0]
+    assert Cycle.objects.get().by_calendar
+
+
+def test_a_missed_month_is_opened_later(meeting: Meeting) -> None:
+    reviews.open_due(actor=CALENDAR, now=NOW)
+    spend(meeting.labels, 5, datetime(2026, 11, 5, tzinfo=UTC))
+    spend(meeting.labels, 5, datetime(2026, 12, 5, tzinfo=UTC))
+    settle(date(2027, 1, 3))
+
+    reviews.open_due(actor=CALENDAR, now=datetime(2027, 1, 3, tzinfo=UTC))
+
+    assert [cycle.month for cycle in Cycle.objects.order_by("month")] == [OCTOBER, NOVEMBER, date(2026, 12, 1)]
+
+
+def test_a_month_without_cost_is_not_reviewed(meeting: Meeting) -> None:
+    assert reviews.open_due(actor=CALENDAR, now=datetime(2027, 3, 3, tzinfo=UTC)) == []
+
+
+@pytest.mark.parametrize(
+    ("zone", "before", "after"),
+    [
+        ("Europe/Berlin", datetime(2026, 10, 31, 22, 59, 59, tzinfo=UTC), datetime(2026, 10, 31, 23, tzinfo=UTC)),
+        ("America/New_York", datetime(2026, 11, 1, 3, 59, 59, tzinfo=UTC), datetime(2026, 11, 1, 4, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 10, 31, 12, 59, 59, tzinfo=UTC), datetime(2026, 10, 31, 13, tzinfo=UTC)),
+        ("Asia/Kolkata", datetime(2026, 10, 31, 18, 29, 59, tzinfo=UTC), datetime(2026, 10, 31, 18, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_month_is_over_at_local_midnight(meeting: Meeting, zone: str, before: datetime, after: datetime) -> None:
+    company = organisation.get()
+    company.zone = zone
+    company.save()
+
+    assert reviews.open_due(actor=CALENDAR, now=before) == []
+    assert [cycle.month for cycle in reviews.open_due(actor=CALENDAR, now=after)] == [OCTOBER]
+
+
+# --- Owners -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_owner_attests_own_figures_once(meeting: Meeting) -> None:
+    cycle, ben = meeting.open(), meeting.world.ben
+    digest = Figure.objects.get(cycle=cycle, workload=meeting.labels.workload).digest
+
+    for _ in range(2):
+        reviews.attest_figures(actor=actor(ben), cycle=cycle, workload=meeting.labels.workload, digest=digest)
+
+    assert Attestation.objects.get().person == ben
+
+
+def test_nobody_else_attests_them_nor_figures_that_changed(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    digest = Figure.objects.get(cycle=cycle, workload=meeting.labels.workload).digest
+    with pytest.raises(NotAllowed):
+        reviews.attest_figures(
+            actor=actor(meeting.world.eve), cycle=cycle, workload=meeting.labels.workload, digest=digest
+        )
+    spend(meeting.labels, 1, at(9))
+    settle()
+    meeting.open()
+
+    with pytest.raises(Conflict, match="changed"):
+        reviews.attest_figures(
+            actor=actor(meeting.world.ben), cycle=cycle, workload=meeting.labels.workload, digest=digest
+        )
+
+
+@pytest.mark.parametrize("channel", ["api", "command", "task"])
+def test_a_program_attests_nothing(meeting: Meeting, channel: str) -> None:
+    cycle, ben = meeting.open(), meeting.world.ben
+    digest = Figure.objects.get(cycle=cycle, workload=meeting.labels.workload).digest
+
+    with pytest.raises(NotAllowed):
+        reviews.attest_figures(
+            actor=Actor(ben.pk, "Ben", channel),  # type: ignore[arg-type]
+            cycle=cycle,
+            workload=meeting.labels.workload,
+            digest=digest,
+        )
+
+
+def test_owners_are_written_to_once_and_again_every_three_days(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    opened = cycle.opened_at
+
+    for days in (0, 0, 1, 3, 3):
+        for letter in reviews.letters_due(now=opened + timedelta(days=days)):
+            if reviews.note_letter(letter):
+                mails.send(letter)
+
+    assert [message.to for message in mail.outbox] == [["ben@example.com"]] * 2
+    assert "- Labels\n- Summaries" in mail.outbox[0].body
+    assert "/reviews/2026-10/figures/" in mail.outbox[0].body
+
+
+def test_a_review_that_stays_unsigned_is_told_to_every_reviewer_of_the_whole(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    late = cycle.opened_at + timedelta(days=11)
+
+    told = [letter for letter in reviews.letters_due(now=late) if letter.is_escalation]
+
+    assert {letter.person.name for letter in told} == {"Nora Quist", "Olaf Rank"}

@@ -1,0 +1,143 @@
+"""What each disposition would do to the voice agent: in production, conversational, 20,000 a month from December."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.reviews.effects import Effect, Facts, Field, Refused, Wish, allowed, plan, working_day
+
+TODAY = date(2026, 11, 12)
+DECEMBER, JANUARY = date(2026, 12, 1), date(2027, 1, 1)
+AGENT = Facts(
+    state="active",
+    stage="production",
+    band="conversational",
+    band_limit_ms=2000,
+    batch="batch",
+    batch_limit_ms=600_000,
+    budget=Decimal(20000),
+    next_month=DECEMBER,
+    cost=Decimal(15073),
+)
+BY_LENA = {"owner": "Lena Fischer", "due": date(2026, 11, 30)}
+
+
+def done(what: str, facts: Facts | None = AGENT, **told: object) -> list[tuple[str, str | None, str, date | None]]:
+    effects = plan(facts, Wish(what, "because", **told), today=TODAY)  # type: ignore[arg-type]
+    return [(effect.field.value, effect.before, effect.after, effect.starts) for effect in effects]
+
+
+def test_continue_changes_nothing() -> None:
+    assert done("continue") == []
+
+
+def test_optimise_gives_somebody_something_to_do() -> None:
+    assert done("optimise", **BY_LENA) == [("action", None, "Lena Fischer", date(2026, 11, 30))]
+
+
+def test_move_to_batch_gives_it_ten_minutes_and_an_action() -> None:
+    assert done("move_to_batch", **BY_LENA) == [
+        ("band", "conversational", "batch", None),
+        ("action", None, "Lena Fischer", date(2026, 11, 30)),
+    ]
+
+
+@pytest.mark.parametrize("limit", [600_000, None])
+def test_what_has_the_time_already_keeps_its_band(limit: int | None) -> None:
+    slow = replace(AGENT, band="batch" if limit else "scheduled", band_limit_ms=limit)
+
+    assert [field for field, *_ in done("move_to_batch", slow, **BY_LENA)] == ["action"]
+
+
+def test_a_cap_lowers_next_months_budget_and_every_later_one_above_it() -> None:
+    facts = replace(AGENT, later=((JANUARY, Decimal(30000)), (date(2027, 2, 1), Decimal(9000))))
+
+    assert done("cap", facts, amount=Decimal(10000)) == [
+        ("budget", "20000", "10000", DECEMBER),
+        ("budget", "30000", "10000", JANUARY),
+    ]
+
+
+def test_a_cap_may_be_the_first_budget() -> None:
+    assert done("cap", replace(AGENT, budget=None), amount=Decimal(500)) == [("budget", None, "500", DECEMBER)]
+
+
+def test_a_cap_at_the_budget_changes_nothing() -> None:
+    assert done("cap", amount=Decimal(20000)) == []
+
+
+def test_suspend_takes_effect_at_once() -> None:
+    assert done("suspend") == [("state", "active", "suspended", None)]
+    assert done("suspend", replace(AGENT, state="suspended")) == []
+
+
+def test_sunset_ends_it_and_its_money() -> None:
+    assert done("sunset") == [("stage", "production", "sunset", None), ("budget", "20000", "0", DECEMBER)]
+
+
+@pytest.mark.parametrize(
+    ("what", "told", "field"),
+    [
+        ("cap", {"amount": Decimal("20000.01")}, "amount"),
+        ("cap", {"amount": Decimal(-1)}, "amount"),
+        ("cap", {"amount": Decimal("NaN")}, "amount"),
+        ("cap", {"amount": Decimal("Infinity")}, "amount"),
+        ("cap", {}, "amount"),
+        ("optimise", {}, "owner"),
+        ("downgrade", {"owner": "Lena Fischer"}, "due"),
+        ("move_to_batch", {"owner": "Lena Fischer", "due": date(2026, 11, 11)}, "due"),
+        ("optimise", {**BY_LENA, "promised_saving": Decimal(-1)}, "promised_saving"),
+        ("optimise", {**BY_LENA, "promised_saving": Decimal("15073.01")}, "promised_saving"),
+        ("continue", {"promised_saving": Decimal(5)}, "owner"),
+        ("raise", {}, "what"),
+    ],
+)
+def test_what_is_incomplete_or_would_loosen_is_refused(what: str, told: dict[str, object], field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        done(what, **told)
+
+    assert refused.value.field == field
+
+
+def test_what_is_about_no_workload_is_noted_or_given_to_somebody() -> None:
+    assert allowed(None) == ("continue", "optimise")
+    with pytest.raises(Refused):
+        done("suspend", None)
+
+
+def test_a_date_at_the_weekend_moves_to_monday() -> None:
+    assert [working_day(date(2026, 11, day)) for day in (27, 28, 29, 30)] == [
+        date(2026, 11, 27),
+        *[date(2026, 11, 30)] * 3,
+    ]
+
+
+@given(
+    what=st.sampled_from(allowed(AGENT)),
+    amount=st.none() | st.decimals(0, 50_000, places=2),
+    budget=st.none() | st.decimals(0, 30_000, places=2),
+    later=st.lists(st.decimals(0, 30_000, places=2), max_size=3),
+    state=st.sampled_from(["active", "suspended"]),
+    stage=st.sampled_from(["pilot", "production", "sunset"]),
+    limit=st.sampled_from([800, 2000, 600_000, None]),
+)
+def test_whatever_is_recorded_only_keeps_or_tightens(what, amount, budget, later, state, stage, limit) -> None:  # type: ignore[no-untyped-def]
+    months = tuple((date(2027, 1 + at, 1), value) for at, value in enumerate(later))
+    facts = replace(AGENT, budget=budget, later=months, state=state, stage=stage, band_limit_ms=limit)
+    try:
+        effects = plan(facts, Wish(what, "because", amount, **BY_LENA), today=TODAY)  # type: ignore[arg-type]
+    except Refused:
+        return
+    assert all(_tightens(effect, facts) for effect in effects)
+
+
+def _tightens(effect: Effect, facts: Facts) -> bool:
+    if effect.field == Field.BUDGET:
+        return effect.before is None or Decimal(effect.after) <= Decimal(effect.before)
+    if effect.field == Field.BAND:
+        return facts.band_limit_ms is not None and facts.band_limit_ms < 600_000
+    return effect.after in ("suspended", "sunset", "Lena Fischer")
