@@ -84,7 +84,7 @@ class FiguresTold(serializers.Serializer[Any]):
     """Ratios without a number say why: "no cost", "no value", "no useful output"."""
 
     month = serializers.CharField()
-    state = serializers.ChoiceField(choices=["unknown", "provisional", "signed", "restated"])
+    state = serializers.CharField(help_text="unknown, provisional, signed or restated.")
     revision = serializers.IntegerField()
     is_complete = serializers.BooleanField()
     cost = _figure()

@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.api.costs import CostsView
 from apps.api.economics import EconomicsView
+from apps.api.outcomes import OutcomesView
 from apps.api.schema import DocsView, SchemaView
 from apps.api.usage import UsageView
 from apps.api.workloads import WorkloadsView
@@ -13,6 +14,7 @@ app_name = "api"
 urlpatterns = [
     path("costs/", CostsView.as_view(), name="costs"),
     path("economics/", EconomicsView.as_view(), name="economics"),
+    path("outcomes/", OutcomesView.as_view(), name="outcomes"),
     path("workloads/", WorkloadsView.as_view(), name="workloads"),
     path("usage/", UsageView.as_view(), name="usage"),
     path("schema/", SchemaView.as_view(), name="schema"),

@@ -116,7 +116,10 @@ class Outcome(models.Model):
                     is_withdrawn=False,
                     produced__isnull=True,
                     accepted__isnull=True,
+                    # A NULL would be no violation of a range.
+                    declared__isnull=False,
                     declared__range=(0, 1),
+                    declared_reviewed__isnull=False,
                     declared_reviewed__range=(0, 1),
                 ),
             ),

@@ -127,7 +127,7 @@ WITH component AS (
     FROM costs_line l JOIN economics_todo t USING (workload_id)
     WHERE l.day >= %(month)s AND l.day < %(end)s AND l.role = 'counts' AND l.basis <> 'billed'
       AND l.component <> 'gpu_idle'
-    GROUP BY 1, 2
+    GROUP BY 1, 2 HAVING sum(l.lines) > 0
 ), days AS (
     SELECT u.workload_id, count(*) AS usage_days, count(*) FILTER (WHERE f.workload_id IS NULL) AS uncounted_days
     FROM usage_day u LEFT JOIN (SELECT DISTINCT workload_id, period_start FROM counted) f

@@ -199,14 +199,14 @@ def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
 _SUMS = """
 SELECT coalesce(e.verdict, 'unproven'), count(*), coalesce(sum(e.cost), 0), coalesce(sum(e.value_base), 0),
     coalesce(sum(e.net_base), 0)
-FROM ({listed}) l LEFT JOIN economics_month e ON e.workload_id = l.id AND e.month = %s AND e.is_current
+FROM ({listed}) l (id) LEFT JOIN economics_month e ON e.workload_id = l.id AND e.month = %s AND e.is_current
 GROUP BY 1
 """
 _ROWS = """
 SELECT w.id, w.slug, w.name, w.output_unit, coalesce(c.name, ''), coalesce(e.verdict, 'unproven'),
     e.reasons ->> 'sentence', e.cost, e.useful, e.value_base, e.net_low, e.net_base, e.net_high, coalesce(e.state, ''),
     g.cost, g.net_base
-FROM ({listed}) l JOIN workloads_workload w ON w.id = l.id
+FROM ({listed}) l (id) JOIN workloads_workload w ON w.id = l.id
 LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
 LEFT JOIN economics_month e ON e.workload_id = w.id AND e.month = %s AND e.is_current
 LEFT JOIN economics_month g ON g.workload_id = w.id AND g.month = %s AND g.is_signed_now
@@ -219,7 +219,7 @@ WHERE is_current AND workload_id = ANY(%s) AND month = ANY(%s)
 """
 _POINTS = """
 SELECT w.id, w.slug, w.name, e.verdict, e.cost, e.useful, e.value_base
-FROM ({listed}) l JOIN workloads_workload w ON w.id = l.id
+FROM ({listed}) l (id) JOIN workloads_workload w ON w.id = l.id
 JOIN economics_month e ON e.workload_id = w.id AND e.month = %s AND e.is_current
 WHERE e.useful > 0 AND e.cost IS NOT NULL AND e.value_base IS NOT NULL
 ORDER BY e.cost DESC, w.id LIMIT %s

@@ -5,12 +5,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from apps.accounts.models import Person, Role
 from apps.core import periods
 from apps.economics import services as economics
 from apps.economics.models import EconomicsMonth, Grade, ValueCase
 from apps.economics.services import OutcomeEntry
 from apps.usage.models import Identity, Series
 from apps.workloads.models import BEGINNING, END, Workload
+from tests.approvals.deciding import ask, confirm
 from tests.books import (
     add_hour,
     at,
@@ -23,7 +25,7 @@ from tests.books import (
     rate_all,
 )
 from tests.books import prices as set_prices
-from tests.world import MACHINE, World, actor
+from tests.world import MACHINE, World, actor, give, make_member
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 TODAY = date(2026, 11, 24)
@@ -80,8 +82,11 @@ def write_case(ledger: Ledger, **values: Any) -> ValueCase:
 
 
 def attest(ledger: Ledger, case: ValueCase) -> ValueCase:
-    """Hana does, who neither wrote nor owns it."""
-    return economics.mark_attested(actor=actor(ledger.world.hana), case=case)
+    """Another approver each time: whoever attested the use case lately does not do so again."""
+    approver = make_member("Approver", f"approver-{Person.objects.count()}@example.com")
+    give(approver, Role.APPROVER, by=ledger.world.ada)
+    confirm(ask(case, case.workload.business_owner or ledger.world.ben, "attestation", {}), approver)
+    return ValueCase.objects.get(pk=case.pk)
 
 
 def attested(ledger: Ledger, **values: Any) -> ValueCase:

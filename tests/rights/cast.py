@@ -19,9 +19,11 @@ from django.utils import timezone
 from apps.accounts import services as accounts
 from apps.accounts.models import ApiToken, Person, Role, SavedView, TokenScope
 from apps.accounts.secrets import digest
+from apps.approvals import services as approvals
 from apps.catalog.models import LatencyBand, Rate, ValueTier
 from apps.core import organisation
 from apps.costs import attribution
+from apps.economics import services as economics
 from apps.sources.models import Pull
 from apps.usage.models import Identity
 from apps.workloads import services as workloads
@@ -103,6 +105,7 @@ def make_cast() -> Cast:
     care = Side("care", _seen_from_care(world, people), books.objects("care"))
     legal = Side("legal", _seen_from_legal(world, people), books.objects("legal"))
     rate_all()
+    economics.recompute_dirty()
     everybody = {person.pk: person for side in (care, legal) for person in side.people.values()}
     return Cast(
         world=world,
@@ -187,12 +190,17 @@ class _Books:
         workload = self._workload(side)
         draft = self._draft(side)
         bound = self._binding(workload, side)
+        proposed = {"value_tier": ValueTier.objects.get(pk="T1")}
+        asked = approvals.ask(
+            actor=actor(self.owners[side]), kind="tier", subject=workload, proposed=proposed, reason="It grew"
+        )
         return {
             "workload": workload.slug,
             "workload_pk": workload.pk,
             "draft": draft.slug,
             "draft_token": draft.slug.removeprefix("draft-"),
             "binding": bound.pk,
+            "confirmation": asked.pk,
             "view": self._view(side).pk,
             "token": self._token(side).pk,
             "owner": self.owners[side].pk,

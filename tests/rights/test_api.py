@@ -10,11 +10,17 @@ from django.utils import timezone
 from apps.sources.models import Event
 from tests.rights.asking import ask, client_of
 from tests.rights.cast import Cast, Who, make_token
-from tests.rights.table import MANAGES_SOURCES, SEES_ANY_MONEY
+from tests.rights.table import ADMINISTRATOR, MANAGES_SOURCES, OWNER, SEES_ANY_MONEY
 from tests.rights.test_rights import given_away
 from tests.rights.urls import every_address
 
-SCOPES = {"api:usage": "usage:write", "api:workloads": "read", "api:costs": "read"}
+SCOPES = {
+    "api:usage": "usage:write",
+    "api:outcomes": "outcomes:write",
+    "api:workloads": "read",
+    "api:costs": "read",
+    "api:economics": "read",
+}
 PUBLIC = {"api:schema", "api:docs"}
 EVENT = {
     "specversion": "1.0",
@@ -23,7 +29,11 @@ EVENT = {
     "id": "one",
     "data": {"period_start": "2026-10-01T00:00:00Z", "usage_key": "k", "model": "gpt-4o", "requests": 1},
 }
-READS = ["/api/v1/workloads/", "/api/v1/costs/?from=2026-10-01&to=2026-11-01"]
+READS = [
+    "/api/v1/workloads/",
+    "/api/v1/costs/?from=2026-10-01&to=2026-11-01",
+    "/api/v1/economics/?month=2026-10",
+]
 
 
 def read(path: str, token: str) -> Any:
@@ -102,11 +112,32 @@ def test_a_token_of_somebody_who_has_left_opens_nothing(cast: Cast) -> None:
     assert send(token).status_code == 401
 
 
-@pytest.mark.parametrize("path", [*READS, "/api/v1/usage/"])
+@pytest.mark.parametrize("path", [*READS, "/api/v1/usage/", "/api/v1/outcomes/"])
 def test_a_session_is_no_token(cast: Cast, path: str) -> None:
-    method = "post" if path.endswith("usage/") else "get"
+    method = "post" if path.endswith(("usage/", "outcomes/")) else "get"
 
     assert ask(client_of(cast, cast.care, Who.ADMINISTRATOR), method, path).status == 401
+
+
+@pytest.mark.parametrize("who", [who for who in Who if who is not Who.VISITOR])
+def test_outcomes_are_taken_from_owners_and_from_those_who_allocate_there(cast: Cast, who: Who) -> None:
+    body = {"id": "one", "period_start": "2026-10-01", "produced": 2, "accepted": 1}
+    for side in cast.sides:
+        sent = Client().post(
+            "/api/v1/outcomes/",
+            {**body, "workload": side.objects["workload"]},
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {cast.tokens[side.name, who]}"},
+        )
+        may = who in OWNER | {Who.ANALYST} | ADMINISTRATOR
+        assert sent.status_code == (201 if may else 403), sent.content
+
+
+def test_outcomes_need_their_own_scope(cast: Cast) -> None:
+    token = make_token(cast.world.ada, scopes=["read", "usage:write"])
+    headers = {"Authorization": f"Bearer {token}"}
+
+    assert Client().post("/api/v1/outcomes/", {}, content_type="application/json", headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/api/v1/schema/", "/api/v1/docs/"])
