@@ -278,7 +278,7 @@ def _to_confirm(looker: Looker) -> Iterator[Task]:
             "Today",
             proposal.icon,
             f"Decide: {proposal.title}",
-            f"{proposal.name}. {waiting.asked_by.name} asks: {_in_short(waiting.reason)}",
+            f"{proposal.name}. {waiting.asked_by.name} asks: “{waiting.reason}”",
             reverse("inbox:detail", args=[waiting.pk]),
             "Decide",
             due=f"asked {figures.ago(waiting.asked_at)}",
