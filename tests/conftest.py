@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -114,13 +113,18 @@ def _emptied_tables() -> Iterator[None]:
 
 
 def child_environment() -> dict[str, str]:
-    """For processes that work on the test database, with the settings of the application."""
-    chosen = settings.DATABASES["default"]
+    """For processes that work on the test database, with the settings and the role of the application."""
+    addresses = {
+        "DATABASE_URL": address_of(embedded.database_settings("own")),
+        "DATABASE_OWNER_URL": address_of(embedded.owner_settings("own")),
+    }
+    return {**os.environ, "DJANGO_SETTINGS_MODULE": "apps.config.settings", **addresses}
+
+
+def address_of(chosen: dict[str, Any]) -> str:
     name = connection.settings_dict["NAME"]
-    where = (
-        f"{chosen['USER']}:{chosen.get('PASSWORD', '')}@/{name}?host={chosen['HOST']}&port={chosen.get('PORT') or 5432}"
-    )
-    return {**os.environ, "DJANGO_SETTINGS_MODULE": "apps.config.settings", "DATABASE_URL": f"postgresql://{where}"}
+    where = f"@/{name}?host={chosen['HOST']}&port={chosen.get('PORT') or 5432}"
+    return f"postgresql://{chosen['USER']}:{chosen.get('PASSWORD', '')}{where}"
 
 
 @pytest.fixture

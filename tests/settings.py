@@ -43,7 +43,12 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 # A test database may be lost with the machine.
 os.environ.setdefault("TOLLGATE_POSTGRES_OPTIONS", "-c fsync=off -c full_page_writes=off -c max_wal_size=1GB")
 
+from apps.config import embedded  # noqa: E402
 from apps.config.settings import *  # noqa: E402, F403
+
+# In this process the tests are the owner: they make databases, empty them and break them on purpose. Processes that
+# they start (commands, the worker, a whole Tollgate) are the application, as they are for people.
+DATABASES = {"default": embedded.owner_settings("own")}
 
 # The real hasher is slow on purpose; tests/accounts proves it with the setting of the application.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

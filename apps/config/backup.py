@@ -1,9 +1,13 @@
-"""Backups of the chosen database: PostgreSQL's own custom format, written and read by the programs of the wheel."""
+"""Backups of the chosen database: PostgreSQL's own custom format, written and read by the programs of the wheel.
+
+As the owner, whoever calls. Rights are not part of them: a restored database gets them from the version that reads it.
+"""
 
 import os
 import subprocess
 from pathlib import Path
 
+from django.conf import settings
 from django.db import connection, connections
 
 from apps.config import databases, embedded
@@ -23,7 +27,15 @@ def write(file: Path) -> int:
         raise SetupError(f"{file} cannot be written: {error.strerror}.") from None
     try:
         without = [f"--exclude-table-data={table}" for table in LEFT_OUT]
-        said = run("pg_dump", "--format=custom", "--no-owner", f"--file={unfinished}", *without, database=current())
+        said = run(
+            "pg_dump",
+            "--format=custom",
+            "--no-owner",
+            "--no-privileges",
+            f"--file={unfinished}",
+            *without,
+            database=current(),
+        )
         if said:
             raise SetupError(f"{where()} was not written to {file}: {said}")
         unfinished.replace(file)
@@ -57,7 +69,15 @@ def restore(file: Path) -> None:
     with databases.maintenance() as server:
         databases.drop(server, fresh)
         databases.create(server, fresh)
-        said = run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={fresh}", str(file), database=fresh)
+        said = run(
+            "pg_restore",
+            "--no-owner",
+            "--no-privileges",
+            "--exit-on-error",
+            f"--dbname={fresh}",
+            str(file),
+            database=fresh,
+        )
         if said:
             databases.drop(server, fresh)
             raise SetupError(f"{file} could not be restored, nothing was changed: {said}")
@@ -70,7 +90,7 @@ def current() -> str:
 
 def run(program: str, *arguments: str, database: str = "") -> str:
     """Runs a program of PostgreSQL on a database; '' or its last words. The password travels in its environment."""
-    chosen = connection.settings_dict
+    chosen = embedded.owner_settings(settings.TOLLGATE_DATABASE)
     address = {
         "PGHOST": chosen["HOST"],
         "PGPORT": chosen["PORT"],

@@ -18,7 +18,7 @@ WITHOUT_SERVERS = frozenset(
         *("makemessages", "makemigrations", "spectacular", "startapp", "up"),
     )
 )
-# These change the database's shape, or replace it, themselves.
+# These change the database's shape, or replace it, themselves; all but the shell do so as its owner.
 WITHOUT_TABLES = frozenset(
     (
         "migrate",
@@ -57,7 +57,12 @@ def run(name: str, arguments: list[str]) -> None:
         return
     with embedded.attached():
         django.setup()
+        if name in WITHOUT_TABLES - {"dbshell"}:
+            with database.as_owner():
+                database.check_connection()
+                execute_from_command_line(arguments)
+            return
         database.check_connection()
-        if name not in WITHOUT_TABLES:
+        if name != "dbshell":
             database.prepare_if_ours()
         execute_from_command_line(arguments)

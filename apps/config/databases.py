@@ -39,14 +39,14 @@ def run_manage(*command: str, database: str) -> None:
 
 
 def maintenance() -> "psycopg.Connection[Any]":
-    """A connection to the server that is in none of the databases to be made or dropped."""
-    chosen = embedded.database_settings("own")
+    """The owner's connection to the server, in none of the databases to be made or dropped."""
+    chosen = embedded.owner_settings("own")
     given = {key.lower(): chosen[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if chosen.get(key)}
     try:
         return psycopg.connect(dbname="postgres", autocommit=True, **given)
     except psycopg.OperationalError as error:
         said = embedded.last_words(str(error))
-        raise SetupError(f"DATABASE_URL's server cannot be reached at its database postgres: {said}") from None
+        raise SetupError(f"The owner's server cannot be reached at its database postgres: {said}") from None
 
 
 def name_of(chosen: str) -> str:
@@ -65,7 +65,7 @@ def create(connection: "psycopg.Connection[Any]", name: str) -> None:
     try:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     except psycopg.errors.InsufficientPrivilege:
-        message = f"DATABASE_URL's user may not make the database {name}."
+        message = f"The owner's role may not make the database {name}."
         raise SetupError(
             message, hint="Allow it (CREATEDB), or start without the demo company: make up EMPTY=1."
         ) from None

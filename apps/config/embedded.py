@@ -11,6 +11,9 @@ process dies:
 
 The wheel's own helper for PostgreSQL is not used: as root it opens parent folders to the world, and after a kill it can
 hand out a dead server. DATABASE_URL and CELERY_BROKER_URL, when set, replace these servers.
+
+Two roles reach the database. The owner (`ROLE`) makes tables and signs months; the application (`APP_ROLE`) reads and
+writes rows and can change no table. Which of them a process is, apps/config/database.py says.
 """
 
 import contextlib
@@ -32,7 +35,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import SplitResult, parse_qsl, quote, unquote
 
 import psycopg
 import redis
@@ -42,7 +45,10 @@ from redis.retry import Retry
 from apps.config.environment import HOME_HINT, SetupError, home, make_folder, text, url
 
 ROLE = "tollgate"
+APP_ROLE = "tollgate_app"
 DATABASES = {"own": "tollgate", "demo": "tollgate_demo", "demo_new": "tollgate_demo_new"}
+DATABASE_SCHEMES = ("postgres", "postgresql")
+ANY_DATABASE = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 BROKER_NUMBERS = {"own": 0, "demo": 1, "demo_new": 2}
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "valkey", "sentinel", "amqp", "amqps", "pyamqp")
 POSTGRES_MAJOR = "18"
@@ -65,27 +71,41 @@ def chosen_database() -> str:
 
 
 def database_settings(chosen: str) -> dict[str, Any]:
-    """Django's settings of the chosen database: DATABASE_URL's, else those of the embedded server.
+    """Django's settings of the chosen database for the application: DATABASE_URL's, else those of the embedded server.
 
     With DATABASE_URL the demo company gets a database of its own on the same server, called `<name>_demo`.
     """
-    parts = url("DATABASE_URL", ("postgres", "postgresql"))
-    common = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    parts = url("DATABASE_URL", DATABASE_SCHEMES)
     if parts is None:
-        options = {"connect_timeout": 5}
-        return {
-            **common,
-            "NAME": DATABASES[chosen],
-            "USER": ROLE,
-            "HOST": str(Paths(home()).sockets),
-            "OPTIONS": options,
-        }
-    name = unquote(parts.path.lstrip("/"))
-    if not name:
-        raise SetupError("DATABASE_URL names no database; it takes postgresql://user:password@host:5432/name.")
+        return embedded_settings(chosen, APP_ROLE)
+    return external_settings(chosen, parts, name_in("DATABASE_URL", parts))
+
+
+def owner_settings(chosen: str) -> dict[str, Any]:
+    """The same for the owner of its tables: DATABASE_OWNER_URL's, which may leave out the name of the database.
+
+    Where only DATABASE_URL is set there is one role for everything; `check --deploy` refuses that.
+    """
+    if database_is_embedded():
+        return embedded_settings(chosen, ROLE)
+    ours, owner_url = url("DATABASE_URL", DATABASE_SCHEMES), url("DATABASE_OWNER_URL", DATABASE_SCHEMES)
+    if ours is None or owner_url is None:
+        return database_settings(chosen)
+    name = name_in("DATABASE_URL", ours)
+    if owner_url.path.strip("/") and name_in("DATABASE_OWNER_URL", owner_url) != name:
+        raise SetupError(f"DATABASE_OWNER_URL names another database than DATABASE_URL, which names {name}.")
+    return external_settings(chosen, owner_url, name)
+
+
+def embedded_settings(chosen: str, role: str) -> dict[str, Any]:
+    socket = {"HOST": str(Paths(home()).sockets), "OPTIONS": {"connect_timeout": 5}}
+    return {**ANY_DATABASE, "NAME": DATABASES[chosen], "USER": role, **socket}
+
+
+def external_settings(chosen: str, parts: SplitResult, name: str) -> dict[str, Any]:
     given = dict(parse_qsl(parts.query))
     return {
-        **common,
+        **ANY_DATABASE,
         "NAME": name + chosen.replace("own", "").replace("demo", "_demo", 1),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -93,6 +113,13 @@ def database_settings(chosen: str) -> dict[str, Any]:
         "PORT": str(parts.port or given.pop("port", "")),
         "OPTIONS": {"connect_timeout": 5, **given},
     }
+
+
+def name_in(variable: str, parts: SplitResult) -> str:
+    name = unquote(parts.path.lstrip("/"))
+    if not name:
+        raise SetupError(f"{variable} names no database; it takes postgresql://user:password@host:5432/name.")
+    return name
 
 
 def broker_url(chosen: str) -> str:
@@ -221,6 +248,8 @@ def start(paths: Paths) -> None:
     for server in servers(paths):
         if not server.answers():
             server.start()
+        elif isinstance(server, Postgres):
+            server.make_roles_and_databases()  # it may have been started by an earlier version
 
 
 def stop(paths: Paths) -> None:
@@ -356,7 +385,7 @@ class Postgres:
                 self.forget_dead()
                 said = self.control("start", "-t", str(START_SECONDS), "-l", str(self.log), "-o", self.options())
             time.sleep(0.1)
-        self.make_databases()
+        self.make_roles_and_databases()
 
     def stop(self) -> None:
         process = self.process()
@@ -439,8 +468,11 @@ class Postgres:
             )
             raise SetupError(message, hint="Write it out with `manage.py backup` of the Tollgate that made it.")
 
-    def make_databases(self) -> None:
+    def make_roles_and_databases(self) -> None:
+        """The role of the application, too, in a cluster of an earlier version; its rights are given by roles.py."""
         with psycopg.connect(host=str(self.paths.sockets), user=ROLE, dbname="postgres", autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APP_ROLE]).fetchone():
+                connection.execute(f"CREATE ROLE {APP_ROLE} LOGIN")
             there = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
             if DATABASES["own"] not in there:
                 connection.execute(f"CREATE DATABASE {DATABASES['own']}")

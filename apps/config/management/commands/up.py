@@ -65,6 +65,8 @@ def prepare(chosen: str) -> None:
     database.check_connection()
     say("Checking the tables ...")
     database.prepare()
+    if database.app_role() == database.owner_role():
+        say("Tollgate runs as the owner of its tables; name a second role in DATABASE_OWNER_URL before it counts.")
     static.collect(say)
 
 
