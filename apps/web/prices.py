@@ -30,11 +30,12 @@ from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import TollgateError
 from apps.costs.selectors.unpriced import unpriced_tokens
-from apps.web import hooks
+from apps.web import bands, fx, hooks
 from apps.web.exports import Cell, table_response
 from apps.web.forms import posted
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice, Column, Crumb
+from apps.web.price_tabs import price_tabs
 from apps.web.prices_forms import (
     ClassForm,
     ContractForm,
@@ -132,6 +133,7 @@ def price_list(request: PageRequest) -> HttpResponseBase:
         "unpriced": _waiting_for_a_price(now),
         "may_edit": _may_edit(request.actor),
         "words": filters.words,
+        "tabs": price_tabs("rates:list"),
         "file_query": _query(request, page=None),
     }
     return page_or_part(request, "prices/list.html", "rows", context)
@@ -380,6 +382,9 @@ app_name = "rates"
 urlpatterns = [
     path("", price_list, name="list"),
     path("refresh/", refresh, name="refresh"),
+    path("exchange/", fx.exchange_rates, name="fx"),
+    path("bands/", bands.band_list, name="bands"),
+    path("bands/<slug:code>/", bands.edit_band, name="band"),
     path("<int:pk>/", offering, name="offering"),
     path("<int:pk>/contract/", add_rate, name="add"),
     path("<int:pk>/listed/", take_list_price, name="listed"),

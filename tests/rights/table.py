@@ -25,6 +25,7 @@ OWNER = frozenset({Who.OWNER})
 SEES_MONEY_OF_IT = OWNER | {Who.ENGINEER, Who.ANALYST, Who.APPROVER, Who.REVIEWER} | READ_ALL
 SEES_ANY_MONEY = MEMBERS - {Who.MEMBER}
 EDITS_IT = OWNER
+DECIDES_IT = frozenset({Who.APPROVER})
 SEES_SOURCES = ENGINEERS | ANALYSTS | READ_ALL
 MANAGES_SOURCES = SEES_SOURCES - {Who.AUDITOR}
 SEES_RATES = ANALYSTS | READ_ALL
@@ -81,6 +82,7 @@ NOT_HERE = Address(get=Answer(404, EVERYBODY), post=Answer(404, EVERYBODY))
 A_DAY = {"valid_from": "2026-10-01", "reason": "A test"}
 WORKLOAD = {"slug": "workload"}
 OFFERING = {"pk": "offering"}
+CONFIRMATION = {"pk": "confirmation"}
 SOURCE = {"slug": "source"}
 PULL = {"pk": "pull"}
 CARD = {"name": "Renamed", "purpose": "x", "output_unit": "answer"}
@@ -122,6 +124,7 @@ TABLE: dict[str, Address] = {
     "workloads:edit": Address(
         get=Answer(200, EDITS_IT, others=SEEN), post=deed(EDITS_IT, 422, CARD, others=SEEN), arguments=WORKLOAD
     ),
+    "workloads:mandate": Address(post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD),
     "workloads:promise": Address(
         get=Answer(200, EDITS_IT, others=SEEN), post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD
     ),
@@ -132,6 +135,20 @@ TABLE: dict[str, Address] = {
     "workloads:end_binding": Address(
         post=deed(ALLOCATES, 302, also=dict.fromkeys(SEES_MONEY_OF_IT - ALLOCATES, 403)),
         arguments={**WORKLOAD, "pk": "binding"},
+    ),
+    # --- What waits for somebody else: seen with the workload's money, decided by the approver of its cost centre.
+    # The sessions here gave no password, so that whoever may decide is asked for it first.
+    "inbox:list": page(MEMBERS, files=("csv", "xlsx")),
+    "inbox:detail": Address(get=of(SEES_MONEY_OF_IT), arguments=CONFIRMATION),
+    "inbox:confirm": Address(
+        post=deed(DECIDES_IT, 302, also=dict.fromkeys(SEES_MONEY_OF_IT - DECIDES_IT, 403)), arguments=CONFIRMATION
+    ),
+    "inbox:refuse": Address(
+        post=deed(DECIDES_IT, 302, {"reason": "x"}, also=dict.fromkeys(SEES_MONEY_OF_IT - DECIDES_IT, 403)),
+        arguments=CONFIRMATION,
+    ),
+    "inbox:withdraw": Address(
+        post=deed(EDITS_IT, 302, also=dict.fromkeys(SEES_MONEY_OF_IT - EDITS_IT, 403)), arguments=CONFIRMATION
     ),
     # --- Money
     "costs:overview": Address(get=Answer(200, SEES_ANY_MONEY), files=("csv", "xlsx"), query="month=2026-10"),
@@ -171,6 +188,9 @@ TABLE: dict[str, Address] = {
     "imports:rejected": Address(get=of(SEES_SOURCES), arguments={"pk": "rejected_pull"}),
     # --- Prices
     "rates:list": page(SEES_RATES, files=("csv", "xlsx")),
+    "rates:fx": Address(get=Answer(200, SEES_RATES), post=Answer(422, EDITS_RATES), files=("csv", "xlsx")),
+    "rates:bands": page(SEES_RATES, files=("csv", "xlsx")),
+    "rates:band": Address(get=Answer(200, ADMINISTRATOR), post=Answer(422, ADMINISTRATOR), arguments={"code": "batch"}),
     "rates:refresh": Address(post=Answer(302, EDITS_RATES)),
     "rates:offering": Address(get=of(SEES_RATES), arguments=OFFERING),
     "rates:add": Address(
