@@ -1,9 +1,12 @@
 """Bad rows are rejected with line and reason and the rest loads; bad files are refused whole, in words."""
 
 import csv
+import errno
 import gzip
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from apps.usage import unpacking
 from apps.usage.job import Cancelled, Job, Progress, Reduction
 from apps.usage.reading import FileError, Guards
 from apps.usage.reduce import main, reduce_files
@@ -271,6 +275,40 @@ def test_a_gzip_file_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
     content = bytearray(gzip.compress(f"{HEADER}\n{rows}".encode()))
     content[-6] ^= 1
     assert "damaged" in refused(tmp_path, bytes(content), "log.csv.gz")
+
+
+@pytest.mark.parametrize("free", [0, 3000])
+def test_where_the_disk_has_no_room_to_spare_a_file_stays_packed_and_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    content = gzip.compress(f"{HEADER}\n{GOOD}\n".encode() * 100)
+    roomy = reduce_bytes(tmp_path, content, "log.csv.gz")
+    usage = shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert reduce_bytes(tmp_path, content, "log.csv.gz") == roomy
+    assert roomy.sha256 == hashlib.sha256(content).hexdigest()
+    bomb = gzip.compress(f"{HEADER}\n{GOOD}\n".encode() + b" " * 200_000_000)
+    assert "unpacks to" in refused(tmp_path, bomb, "log.csv.gz")
+    assert "cut off" in refused(tmp_path, content[:-3], "log.csv.gz")
+
+
+def test_a_disk_that_fills_up_while_a_file_is_unpacked_leaves_it_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(unpacking, "_write", full)
+    result = reduce_bytes(tmp_path, gzip.compress(f"{HEADER}\n{GOOD}\n".encode()), "log.csv.gz")
+    assert (result.rows_read, result.rows_rejected) == (1, 0)
+
+
+def test_text_that_packs_well_is_unpacked_to_its_last_byte(tmp_path: Path) -> None:
+    """A full buffer of the unpacker says nothing of the end; nor does the end of one of several streams."""
+    long = f"{HEADER},note\n{GOOD},{'x' * 7_000_000}\n".encode()
+    content = gzip.compress(long) + gzip.compress(f"{GOOD},\n".encode()) + b"\x00" * 512
+    result = reduce_bytes(tmp_path, content, "log.csv.gz")
+    assert (result.rows_read, result.rows_rejected, result.input_tokens) == (2, 0, 10)
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
