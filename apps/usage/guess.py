@@ -43,17 +43,18 @@ _NAMES: Final = {
     "model": "modelname modelid responsemodel requestmodel modelgroup engine deployment llm workload",
     "input_tokens": (
         "inputtokens prompttokens contexttokens inputlength requesttokens tokensin prompttokencount "
-        "promptlength inputtokencount numprompttokens usageinputtokens usageprompttokens"
+        "promptlength inputtokencount numprompttokens usageinputtokens usageprompttokens prompttok inputtok"
     ),
     "cached_input_tokens": (
         "cachedtokens cachereadinputtokens cachereadtokens inputcachedtokens cachedprompttokens "
-        "cachedcontenttokencount promptcachedtokens"
+        "cachedcontenttokencount promptcachedtokens cachetok cachedtok"
     ),
     "cache_write_tokens": ("cachecreationinputtokens cachewriteinputtokens cachecreationtokens inputcachewritetokens"),
     "cache_write_1h_tokens": "ephemeral1hinputtokens cachewrite1h",
     "output_tokens": (
         "outputtokens completiontokens generatedtokens outputlength responsetokens tokensout "
-        "candidatestokencount outputtokencount generationtokens usageoutputtokens usagecompletiontokens"
+        "candidatestokencount outputtokencount generationtokens usageoutputtokens usagecompletiontokens "
+        "compltok completiontok outputtok"
     ),
     "reasoning_tokens": "reasoningoutputtokens thinkingtokens thoughtstokencount outputreasoningtokens",
     "latency_ms": (

@@ -489,6 +489,10 @@ def _money_kpis(pull: Pull) -> list[Kpi]:
         context=_amount(totals.get("unallocated_cost"), currency) if share is not None else "insufficient data",
         tone="warn" if share else "",
     )
+    if pull.format == Pull.Format.FOCUS and share is not None:
+        # Rows of a bill rarely name a use case: where a log covers their calls they only check it, so no alarm.
+        note = f"{_amount(totals.get('unallocated_cost'), currency)}; checks where a log covers it"
+        loose = Kpi("Names no workload", figures.percent(share), context=note)
     return [cost, loose]
 
 

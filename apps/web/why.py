@@ -37,7 +37,7 @@ KINDS: Final = {
     "input": "input",
     "cached": "cached input",
     "cache_write": "cache write",
-    "cache_write_1h": "cache write, 1 h",
+    "cache_write_1h": "cache write for an hour",
     "output": "output",
     "reasoning": "reasoning",
     "unpriced": "tokens without a price",

@@ -35,6 +35,13 @@ def test_a_gateway_log_in_other_words(tmp_path: Path) -> None:
     assert (seen.missing, seen.time_unit, seen.zone_open) == ([], "iso", True)
 
 
+def test_shortened_names_of_token_columns_are_known(tmp_path: Path) -> None:
+    text = "ts,api_key_alias,vendor,model_id,prompt_tok,cache_tok,compl_tok\n2026-10-01T00:00:03Z,a,openai,m,9,1,2\n"
+    seen = preview(written(tmp_path, text))
+    told = {name: seen.mapping[name] for name in ("input_tokens", "cached_input_tokens", "output_tokens")}
+    assert told == {"input_tokens": "prompt_tok", "cached_input_tokens": "cache_tok", "output_tokens": "compl_tok"}
+
+
 def test_a_latency_in_seconds_is_not_taken_for_milliseconds(tmp_path: Path) -> None:
     text = (
         "ts,key,model,tokens_in,tokens_out,dur\n2026-10-24T08:15:00Z,a,m,1,2,0.84\n2026-10-24T08:15:00Z,a,m,1,2,12.5\n"
