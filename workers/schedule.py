@@ -9,6 +9,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "price days that changed": {"task": "workers.imports.rate", "schedule": 10.0, "options": {"expires": 10}},
     "say what it is worth": {"task": "workers.economics.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "ask live sources": {"task": "workers.sources.pull_due", "schedule": 60.0, "options": {"expires": 60}},
+    "tell of budgets that were passed": {"task": "workers.budgets.sweep", "schedule": 60.0, "options": {"expires": 60}},
     "delete what was kept long enough": {"task": "workers.imports.tidy", "schedule": crontab(minute=17)},
     "take over a newer price list": {"task": "workers.catalog.refresh", "schedule": crontab(hour=0, minute=25)},
     "prove the ledger": {"task": "workers.costs.prove", "schedule": crontab(hour=2, minute=35)},

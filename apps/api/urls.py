@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from apps.api.budgets import BudgetsView
 from apps.api.costs import CostsView
 from apps.api.economics import EconomicsView
 from apps.api.outcomes import OutcomesView
@@ -13,6 +14,7 @@ app_name = "api"
 
 urlpatterns = [
     path("costs/", CostsView.as_view(), name="costs"),
+    path("budgets/", BudgetsView.as_view(), name="budgets"),
     path("economics/", EconomicsView.as_view(), name="economics"),
     path("outcomes/", OutcomesView.as_view(), name="outcomes"),
     path("workloads/", WorkloadsView.as_view(), name="workloads"),

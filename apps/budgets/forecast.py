@@ -8,8 +8,9 @@ gets a weight, so that a month of quiet weekends is not overrated on a Friday:
 
 The interval is that of the mean method in Hyndman and Athanasopoulos, Forecasting: Principles and Practice (3rd ed.,
 5.2 and 5.5), for a sum of m days to come after n known ones: level * F +/- t * s * sqrt(m + n * (F / W)^2), where s is
-the spread of the days around their level (n - 1 degrees of freedom), W and F are the sums of the weights of the known
-days and of those to come (with equal weights this is t * s * sqrt(m + m^2 / n)), and t is Student's factor for 80 %.
+the spread of the days around their level (n - 1 degrees of freedom, n - 7 with weekdays), W and F are the sums of the
+weights of the known days and of those to come (with equal weights this is t * s * sqrt(m + m^2 / n)), and t is
+Student's factor for 80 %.
 It assumes that days vary independently around a level that stays: it widens with a spike, and it knows of no launch.
 """
 
@@ -59,13 +60,13 @@ def forecast(*, month: date, end: date, today: date, days: Mapping[date, Decimal
     if len(own) < LEAST_DAYS:
         return Forecast(full_days=len(own), why_not=_too_few(len(own)))
     weights = weekday_weights([(day, cost) for day, cost in known if day < today])
-    level, spread = _level(own, weights)
+    level = _level(own, weights)
     spent = sum((cost for _, cost in own), beside)
     ahead = [today + timedelta(days=at) for at in range(max((end - today).days, 0))]
     arrived = days.get(today, ZERO) if ahead else ZERO
     path = _path(spent, ahead, arrived, level, weights)
     expected = path[-1][1] if path else spent
-    half = _half_width(own, ahead, weights, spread)
+    half = _half_width(own, ahead, weights, level)
     # What is spent stays spent, unless credits have been seen to come back.
     floor = spent + arrived if min((cost for _, cost in own), default=ZERO) >= 0 else None
     low = expected - half if floor is None else max(expected - half, min(floor, expected))
@@ -122,13 +123,10 @@ def _too_few(number: int) -> str:
     return f"Not enough history: a rate needs three full days with usage, and {has}."
 
 
-def _level(own: Sequence[tuple[date, Decimal]], weights: Mapping[int, Decimal]) -> tuple[Decimal, Decimal]:
-    """Money a day of weight 1, and the spread of the days around it."""
+def _level(own: Sequence[tuple[date, Decimal]], weights: Mapping[int, Decimal]) -> Decimal:
+    """Money a day of weight 1."""
     total_weight = sum((_weight(weights, day) for day, _ in own), ZERO)
-    total = sum((cost for _, cost in own), ZERO)
-    level = total / total_weight if total_weight else ZERO
-    squares = sum(((cost - level * _weight(weights, day)) ** 2 for day, cost in own), ZERO)
-    return level, (squares / (len(own) - 1)).sqrt()
+    return sum((cost for _, cost in own), ZERO) / total_weight if total_weight else ZERO
 
 
 def _path(
@@ -144,14 +142,18 @@ def _path(
 
 
 def _half_width(
-    own: Sequence[tuple[date, Decimal]], ahead: Sequence[date], weights: Mapping[int, Decimal], spread: Decimal
+    own: Sequence[tuple[date, Decimal]], ahead: Sequence[date], weights: Mapping[int, Decimal], level: Decimal
 ) -> Decimal:
     known_weight = sum((_weight(weights, day) for day, _ in own), ZERO)
     if not ahead or not known_weight:
         return ZERO
+    # Seven weekdays that were fitted to the same days cost seven degrees of freedom, a plain mean costs one.
+    freedom = max(len(own) - (7 if weights else 1), 1)
+    squares = sum(((cost - level * _weight(weights, day)) ** 2 for day, cost in own), ZERO)
+    spread = (squares / freedom).sqrt()
     to_come = sum((_weight(weights, day) for day in ahead), ZERO)
     number, left = Decimal(len(own)), Decimal(len(ahead))
-    factor = Decimal(str(T_80[min(len(own) - 1, len(T_80)) - 1]))
+    factor = Decimal(str(T_80[min(freedom, len(T_80)) - 1]))
     return factor * spread * (left + number * (to_come / known_weight) ** 2).sqrt()
 
 

@@ -1,13 +1,11 @@
 """What we write to those who answer for a budget when it passes a threshold."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from django.core.mail import send_mail
 from django.db.models import F, Q, Value
-from django.utils import timezone
 
 from apps.accounts.models import CostCentre, Person, Role, RoleGrant
 from apps.budgets.models import Budget, Notice
@@ -63,10 +61,6 @@ def message(notices: Sequence[Notice]) -> tuple[str, str]:
         consequence=_TO_BLOCK if blocks else _TOLD,
     )
     return f"Tollgate: {name} passed the {last.get_level_display()} for {month}", body
-
-
-def now() -> datetime:
-    return timezone.now()
 
 
 def _line(notice: Notice, currency: str) -> str:

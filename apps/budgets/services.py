@@ -1,8 +1,9 @@
 """Setting budgets, and telling their owners when a month comes near to one or goes over it."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -25,7 +26,9 @@ from apps.workloads.models import Workload
 SWEEP_LOCK: Final = 7_306_001
 LONGEST_REASON: Final = 300
 FIRST, LAST = date(2015, 1, 1), date(2099, 12, 1)
+MAIL_FOR: Final = timedelta(days=3)
 SYSTEM: Final = Actor.system("budgets")
+log = logging.getLogger(__name__)
 AS_REGISTERED: Final = "What it may spend, as registered."
 Owner = Workload | CostCentre
 
@@ -330,21 +333,29 @@ def sweep(*, now: datetime) -> list[Notice]:
         return [notice for each in months for notice in _sweep_month(each, now)]
 
 
-def send_notices(*, limit: int = 200) -> int:
+def send_notices(*, now: datetime) -> int:
     """Mail what has not been mailed, one message a budget and month; returns how many were sent.
 
-    A notice is marked in the transaction that sends it: should the process die in between, it is sent once more rather
-    than never.
+    A mail server that is away is asked again at the next turn, for as long as the news is news.
     """
-    sent = 0
+    due = Notice.objects.filter(mailed_at__isnull=True, crossed_at__gte=now - MAIL_FOR)
+    groups = due.order_by("budget_id", "month").values_list("budget_id", "month").distinct()
+    return sum(_mail(budget, month, now) for budget, month in list(groups))
+
+
+def _mail(budget_id: int, month: date, now: datetime) -> int:
+    """Marked in the transaction that sends it: if the process dies in between, it goes out twice rather than never."""
+    mine = Notice.objects.filter(budget=budget_id, month=month, mailed_at__isnull=True, crossed_at__gte=now - MAIL_FOR)
     with transaction.atomic():
-        due = Notice.objects.filter(mailed_at__isnull=True).select_for_update(skip_locked=True, of=("self",))
-        told: dict[tuple[int, date], list[Notice]] = {}
-        for notice in due.select_related(*mails.NEEDS).order_by("pk")[:limit]:
-            told.setdefault((notice.budget_id, notice.month), []).append(notice)
-        for notices in told.values():
-            sent += mails.send(notices)
-            Notice.objects.filter(pk__in=[each.pk for each in notices]).update(mailed_at=mails.now())
+        notices = list(mine.select_for_update(skip_locked=True, of=("self",)).select_related(*mails.NEEDS))
+        if not notices:
+            return 0
+        try:
+            sent = mails.send(notices)
+        except OSError as error:
+            log.warning("the notice about budget %s could not be mailed: %s", budget_id, error)
+            return 0
+        Notice.objects.filter(pk__in=[each.pk for each in notices]).update(mailed_at=now)
     return sent
 
 

@@ -12,16 +12,9 @@ from typing import Any, Final
 
 from django.db import connection
 
-from apps.costs.models import Component
+from apps.costs.models import DIRECT, components_of
 
 ZERO: Final = Decimal(0)
-DIRECT: Final = (
-    Component.TOKEN,
-    Component.RETRY_FAILED,
-    Component.FALLBACK,
-    Component.GPU_USED,
-    Component.GPU_IDLE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +34,7 @@ def spending(month: date, workload_ids: Collection[int] | None = None) -> dict[i
     """Every workload with cost booked in the month, or those of `workload_ids`: one statement."""
     only, values = _only("t.workload_id", workload_ids)
     with connection.cursor() as cursor:
-        cursor.execute(_MONTH.format(only=only), [month, _direct(), month, *values])
+        cursor.execute(_MONTH.format(only=only), [month, components_of(DIRECT), month, month, *values])
         return {row[0]: _spending(row) for row in cursor.fetchall()}
 
 
@@ -49,7 +42,7 @@ def daily(first: date, end: date, workload_ids: Collection[int]) -> dict[int, di
     """Direct cost by the day it was used on, without what was booked in a later month: one statement."""
     found: dict[int, dict[date, Decimal]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_DAYS, [list(workload_ids), first, end, _direct()])
+        cursor.execute(_DAYS, [list(workload_ids), first, end, components_of(DIRECT)])
         for workload, day, cost in cursor.fetchall():
             found.setdefault(workload, {})[day] = cost
     return found
@@ -59,7 +52,7 @@ def daily_by_centre(first: date, end: date, centre_ids: Collection[int]) -> dict
     """The same by the cost centre that each workload itself belongs to: thousands of workloads, few rows."""
     found: dict[int, dict[date, Decimal]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_DAYS_OF_CENTRES, [list(centre_ids), first, end, _direct()])
+        cursor.execute(_DAYS_OF_CENTRES, [list(centre_ids), first, end, components_of(DIRECT)])
         for centre, day, cost in cursor.fetchall():
             found.setdefault(centre, {})[day] = cost
     return found
@@ -106,10 +99,6 @@ def _only(column: str, ids: Collection[int] | None) -> tuple[str, list[Any]]:
     return ("", []) if ids is None else (f"AND {column} = ANY(%s)", [list(ids)])
 
 
-def _direct() -> list[str]:
-    return [component.value for component in DIRECT]
-
-
 _MONTH = """
 SELECT workload_id, coalesce(sum(amount_org) FILTER (WHERE direct), 0), coalesce(sum(lines) FILTER (WHERE direct), 0),
     coalesce(sum(unpriced_lines + unconverted_lines) FILTER (WHERE direct), 0),
@@ -117,7 +106,10 @@ SELECT workload_id, coalesce(sum(amount_org) FILTER (WHERE direct), 0), coalesce
     coalesce(sum(unpriced_tokens), 0)
 FROM (
     SELECT t.*, t.component = ANY(%s) AS direct FROM costs_month t
-    WHERE t.charge_month = %s AND t.role = 'counts' AND t.basis <> 'billed' AND t.workload_id IS NOT NULL {only}
+    WHERE (
+        (t.charge_month = %s AND t.booked_month = t.charge_month)
+        OR (t.booked_month = %s AND t.booked_month <> t.charge_month)
+    ) AND t.role = 'counts' AND t.basis <> 'billed' AND t.workload_id IS NOT NULL {only}
 ) x GROUP BY workload_id
 """
 _COUNTED = """

@@ -3,7 +3,7 @@
 ?month=2026-10  or  ?from=2026-10-01&to=2026-10-15     the days
 &workload=SLUG &allocated=yes|no                       whose
 &model=ID (0: none told) &provider=NAME                on what
-&component=token|retry_failed|...                      for what
+&component=token|retry_failed|...|direct               for what
 &centre=CODE (&below=no: not what is under it)         who pays
 &source=SLUG &basis=full|computed|effective|billed     by which record
 """
@@ -23,6 +23,7 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, NotAllowed, NotFound
 from apps.costs.models import Component
 from apps.costs.selectors import BasisChoice, CostRow, CostScope, Grouping
+from apps.costs.selectors.scope import ALL_DIRECT
 from apps.costs.selectors.tables import NO_COST_CENTRE, NOBODY
 from apps.sources.models import Source
 from apps.web.period import PeriodChoice
@@ -136,6 +137,8 @@ def _provider(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
 
 
 def _component(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
+    if text == ALL_DIRECT:
+        return _with(asked, "component", "Direct cost", component=text)
     if text not in Component.values:
         raise BadInput(f"“{text[:40]}” is no component of cost.", hint=f"Use one of {', '.join(Component.values)}.")
     return _with(asked, "component", Component(text).label, component=text)

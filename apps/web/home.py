@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import OuterRef, Subquery, Value
+from django.db.models import OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.urls import reverse
@@ -16,6 +16,8 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.rights import Right, Rights, rights_of
 from apps.approvals.selectors import waiting_for
+from apps.budgets.rows import STATES
+from apps.budgets.selectors import Burn, burns, this_month
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.costs import selectors
@@ -256,6 +258,34 @@ def _unpriced(looker: Looker) -> Iterator[Task]:
         )
 
 
+def _budgets(looker: Looker) -> Iterator[Task]:
+    """Budgets that the person answers for and that have passed a threshold in the month that runs."""
+    owned = Workload.objects.active().filter(
+        Q(budget_owner=looker.actor.person_id) | Q(business_owner=looker.actor.person_id)
+    )
+    names = {workload.pk: workload for workload in owned}
+    found = burns(month=this_month(looker.period.today), workload_ids=names)
+    passed = [(names[pk], burn) for pk, burn in found.items() if burn.standing in STATES["warned"]]
+    passed.sort(key=lambda each: each[1].direct or 0, reverse=True)
+    yield from (_passed_budget(workload, burn, looker.currency) for workload, burn in passed[:MOST_OF_A_KIND])
+
+
+def _passed_budget(workload: Workload, burn: Burn, currency: str) -> Task:
+    used = f"{figures.percent(burn.ratio, digits=0)} of it is spent" if burn.ratio is not None else "None was granted"
+    return Task(
+        "Today" if burn.is_over else "This week",
+        "wallet",
+        f"{workload.name} is {burn.words}",
+        f"You answer for its budget of {figures.money(burn.amount, currency)} a month. {used}.",
+        reverse("budgets:workload", args=[workload.slug]),
+        "See the budget",
+        money=figures.money(burn.direct, currency),
+        money_note=f"in {burn.month:%B} so far",
+        due=figures.month_name(burn.month),
+        due_tone="bad" if burn.is_over else "warn",
+    )
+
+
 def _drafts(looker: Looker) -> Iterator[Task]:
     """Use cases that the person began to register."""
     for draft in drafts_of(looker.actor)[:MOST_OF_A_KIND]:
@@ -289,6 +319,7 @@ _KINDS: Final[tuple[Callable[[Looker], Iterator[Task]], ...]] = (
     _to_confirm,
     _sources,
     _imports,
+    _budgets,
     _unallocated,
     _unpriced,
     _drafts,

@@ -91,6 +91,7 @@ NAVIGATION = (
                 "unallocated:list",
                 Right.SEE_UNALLOCATED,
             ),
+            Entry("budgets", "Budgets", "wallet", "budgets:list", Right.SEE_MONEY, is_for_owners=True),
             Entry("rates", "Prices", "tags", "rates:list", Right.SEE_RATES),
         ),
     ),

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts import rights
 from apps.accounts.rights import Right
+from apps.budgets.services import adopt_registered
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotFound
@@ -136,6 +137,7 @@ def _register(request: PageRequest, token: str, number: int, draft: Workload, fo
     except BadInput:
         # What is missing stands in another step; the page lists it with links.
         return _page(request, token, number, draft, form, missing=_missing(draft, token))
+    adopt_registered(actor=request.actor)
     request.session[REGISTERED] = {**request.session.get(REGISTERED, {}), token: workload.slug}
     return HttpResponseRedirect(reverse("workloads:registered", args=[workload.slug]))
 

@@ -168,8 +168,14 @@ class OwnersForm(StepForm):
 class CardForm(PurposeForm, OwnersForm):
     """The card of a registered use case, all on one page."""
 
-    answers: ClassVar[tuple[str, ...]] = (*PurposeForm.answers, "benefit", *OwnersForm.answers)
+    answers: ClassVar[tuple[str, ...]] = (
+        *PurposeForm.answers,
+        "benefit",
+        *(name for name in OwnersForm.answers if name != "monthly_spend_expected"),
+    )
 
+    # What it may spend is asked once; from then on it is a budget, which has a page and versions of its own.
+    monthly_spend_expected = None  # type: ignore[assignment]
     benefit = WorthForm.base_fields["benefit"]
 
 

@@ -27,7 +27,7 @@ from apps.core.models import Organisation
 from apps.costs import selectors
 from apps.costs.selectors import CostOverTime, CostRow, CostScope, CostTotals, Grouping
 from apps.usage.selectors import KEPT_SHARE, TOKEN_TYPES, UsageMonth, sources_of, usage_by_month
-from apps.web import figures
+from apps.web import budgets, figures
 from apps.web.charts import COMPONENTS, Chart, Limit, Series
 from apps.web.cost_scope import why_address
 from apps.web.costs import bucket_labels, change, component_chart, costs_address, marks_of
@@ -141,6 +141,7 @@ def _money(subject: Subject, band: LatencyBand | None) -> dict[str, Any]:
         "latency_chart": _latency_chart(by_month, band),
         "sources": sources_of(workload_id=subject.workload.pk, now=timezone.now()),
         "bills": selectors.billed_months(actor=subject.actor, scope=subject.scope),
+        "budget": budgets.block_of(subject.workload, today=subject.period.today, currency=subject.company.currency),
         "has_whole_month": bool(selectors.whole_months(subject.period.start, subject.period.end)),
         **_history(subject),
     }

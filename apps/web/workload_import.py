@@ -17,6 +17,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts import rights
 from apps.accounts.rights import Right
 from apps.approvals.proposing import propose_promise
+from apps.budgets import csv_import as budgets_csv
+from apps.budgets.services import adopt_registered
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, NotFound, TollgateError
 from apps.costs import bindings_csv
@@ -53,6 +55,11 @@ TABLES: Final = {
     "bindings": _Table(
         "Bindings", bindings_csv.COLUMNS, bindings_csv.REQUIRED,
         ("WL-001", "litellm", "team=care; env=prod", "2026-10-01", ""), bindings_csv.import_bindings, Right.ALLOCATE,
+    ),
+    "budgets": _Table(
+        "Budgets", budgets_csv.COLUMNS, budgets_csv.REQUIRED,
+        ("WL-001", "", "2026-11", "4000", "80", "100", "tell", "Two teams more"),
+        budgets_csv.import_budgets, Right.REGISTER,
     ),
     "outcomes": _Table(
         "Outcomes", outcomes_csv.COLUMNS, outcomes_csv.REQUIRED,
@@ -105,6 +112,7 @@ def apply(request: PageRequest) -> HttpResponse:
         messages.warning(request, "Something has changed since the dry run. Look at the differences once more.")
         return _page(request, kind, table, form=UploadForm(), result=preview, text=_text(content), status=409)
     done = _run(request.actor, table, content, dry_run=False)
+    adopt_registered(actor=request.actor)
     ring(worker.rate)
     left_out = f", {done.count(Kind.ERROR)} left out" if done.count(Kind.ERROR) else ""
     messages.success(request, f"{done.count(Kind.NEW)} new, {done.count(Kind.CHANGED)} changed{left_out}.")
@@ -143,9 +151,7 @@ def _text(content: bytes) -> str:
 def _page(request: PageRequest, kind: str, table: _Table, *, status: int = 200, **more: Any) -> HttpResponse:
     result: Result | None = more.get("result")
     may = rights.rights_of(request.actor).may
-    tabs = [
-        Tab(each.title, f"?kind={key}", is_current=key == kind) for key, each in TABLES.items() if may(each.right)
-    ]
+    tabs = [Tab(each.title, f"?kind={key}", is_current=key == kind) for key, each in TABLES.items() if may(each.right)]
     context = {
         "kind": kind,
         "table": table,

@@ -26,6 +26,7 @@ SEES_MONEY_OF_IT = OWNER | {Who.ENGINEER, Who.ANALYST, Who.APPROVER, Who.REVIEWE
 SEES_ANY_MONEY = MEMBERS - {Who.MEMBER}
 EDITS_IT = OWNER
 DECIDES_IT = frozenset({Who.APPROVER})
+SETS_BUDGET = OWNER | {Who.ANALYST, Who.ADMINISTRATOR}
 SEES_SOURCES = ENGINEERS | ANALYSTS | READ_ALL
 MANAGES_SOURCES = SEES_SOURCES - {Who.AUDITOR}
 SEES_RATES = ANALYSTS | READ_ALL
@@ -152,6 +153,22 @@ TABLE: dict[str, Address] = {
     ),
     # --- Money
     "costs:overview": Address(get=Answer(200, SEES_ANY_MONEY), files=("csv", "xlsx"), query="month=2026-10"),
+    "budgets:list": Address(get=Answer(200, SEES_ANY_MONEY), files=("csv", "xlsx"), query="month=2026-10"),
+    "budgets:workload": Address(
+        get=of(SEES_MONEY_OF_IT),
+        post=deed(SETS_BUDGET, 422, {"amount": "x"}, also=dict.fromkeys(SEES_MONEY_OF_IT - SETS_BUDGET, 403)),
+        arguments=WORKLOAD,
+    ),
+    "budgets:centre": Address(
+        get=of(SEES_MONEY_OF_IT - OWNER),
+        post=deed(
+            SETS_BUDGET - OWNER,
+            422,
+            {"amount": "x"},
+            also=dict.fromkeys(SEES_MONEY_OF_IT - SETS_BUDGET - OWNER, 403),
+        ),
+        arguments={"pk": "centre"},
+    ),
     "why:figure": Address(
         get=Answer(200, SEES_ANY_MONEY), arguments={"name": "cost"}, files=("csv", "xlsx"), query="month=2026-10"
     ),

@@ -19,6 +19,7 @@ SCOPES = {
     "api:outcomes": "outcomes:write",
     "api:workloads": "read",
     "api:costs": "read",
+    "api:budgets": "read",
     "api:economics": "read",
 }
 PUBLIC = {"api:schema", "api:docs"}
@@ -32,6 +33,7 @@ EVENT = {
 READS = [
     "/api/v1/workloads/",
     "/api/v1/costs/?from=2026-10-01&to=2026-11-01",
+    "/api/v1/budgets/?month=2026-10",
     "/api/v1/economics/?month=2026-10",
 ]
 

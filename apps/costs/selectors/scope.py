@@ -15,10 +15,12 @@ from apps.accounts import rights
 from apps.core import periods
 from apps.core.actor import Actor
 from apps.costs import flags
+from apps.costs.models import DIRECT, components_of
 from apps.usage.fields import Flag
 from apps.workloads.models import Workload
 
 LONGEST_BY_DAY: Final = 92
+ALL_DIRECT: Final = "direct"  # the direct components together, where a filter names one component
 
 
 class BasisChoice(StrEnum):
@@ -254,10 +256,14 @@ def _filters(scope: CostScope) -> Sql:
     if scope.provider:
         parts.append(Sql("t.offering_id IN (SELECT id FROM catalog_offering WHERE provider = %s)", (scope.provider,)))
     if scope.component:
-        parts.append(Sql("t.component = %s", (scope.component,)))
+        parts.append(Sql("t.component = ANY(%s)", (_components(scope.component),)))
     if scope.source_id is not None:
         parts.append(Sql("t.source_id = %s", (scope.source_id,)))
     return _where(*parts)
+
+
+def _components(name: str) -> list[str]:
+    return components_of(DIRECT) if name == ALL_DIRECT else [name]
 
 
 def _basis(basis: BasisChoice) -> Sql:

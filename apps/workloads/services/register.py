@@ -185,6 +185,9 @@ def edit(*, actor: Actor, workload: Workload, version: int | None = None, **valu
     emptied = [fields.REQUIRED[name] for name in fields.REQUIRED if name in cleaned and cleaned[name] in (None, "")]
     if emptied:
         raise BadInput(f"A registered use case needs {' and '.join(emptied)}.")
+    if cleaned.get("monthly_spend_expected", current.monthly_spend_expected) != current.monthly_spend_expected:
+        # The answer of the registration became a budget, and two truths about money are none.
+        raise BadInput("What it may spend is its budget now.", hint="Set it under Budgets, by page or by table.")
     return _change(actor, current, version, cleaned, verb="edited workload")
 
 

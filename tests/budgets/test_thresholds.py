@@ -1,0 +1,323 @@
+"""Each threshold is told once for each budget and month, whatever the figures do; and each cost burns its own month."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.budgets import selectors, services
+from apps.budgets.models import Budget, Notice
+from apps.core import organisation
+from apps.core.models import AuditEvent
+from apps.workloads.models import Workload
+from tests.books import at, make_offering, make_workload, rate_all
+from tests.web.company import Company, make_company
+from tests.world import MACHINE, World
+from workers import budgets as worker
+from workers.schedule import SCHEDULE
+
+pytestmark = pytest.mark.django_db
+OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
+ON_THE_20TH = datetime(2026, 10, 20, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def company(world: World) -> Company:
+    return make_company(world)
+
+
+@pytest.fixture
+def summaries(company: Company) -> Workload:
+    """It has spent 30 in October."""
+    return Workload.objects.get(name="Summaries")
+
+
+def budget(owner: Workload, amount: int, *, soft: str = "0.5", hard: str = "0.8", on_hard: str = "") -> Budget:
+    return services.set_budget(
+        actor=MACHINE,
+        owner=owner,
+        month=OCTOBER,
+        amount=Decimal(amount),
+        soft=Decimal(soft),
+        hard=Decimal(hard),
+        on_hard=on_hard,
+    )
+
+
+def whole(*amounts: Decimal | None) -> list[int | None]:
+    """Amounts that have no cents, as they are easily read."""
+    assert all(amount is None or amount == int(amount) for amount in amounts)
+    return [None if amount is None else int(amount) for amount in amounts]
+
+
+def told() -> list[tuple[str, int]]:
+    return [(notice.level, int(notice.limit_amount)) for notice in Notice.objects.order_by("limit_amount")]
+
+
+def undo_and_load(company: Company, workload: Workload, dollars: int) -> None:
+    """The source says now that the workload used this much on the first of October, and nothing else then."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE usage_hour SET input = %s WHERE hour = %s AND series_id = %s",
+            [dollars * 1_000_000, at(1), company.series[workload.pk, "token", company.offering.pk].pk],
+        )
+        cursor.execute(
+            "INSERT INTO costs_dirty_day (day, identity_id, reason, recorded_at) VALUES (%s, %s, 'test', now())",
+            [OCTOBER, company.keys[workload.pk].pk],
+        )
+    rate_all()
+
+
+def test_levels_crossed_in_one_jump_are_told_once_each(summaries: Workload) -> None:
+    budget(summaries, 30)
+
+    assert [notice.level for notice in services.sweep(now=ON_THE_20TH)] == ["soft", "hard", "full"]
+    assert services.sweep(now=ON_THE_20TH) == []
+    assert told() == [("soft", 15), ("hard", 24), ("full", 30)]
+
+
+@pytest.mark.parametrize(
+    ("amount", "levels"), [(61, []), (60, ["soft"]), (38, ["soft"]), (37, ["soft", "hard"]), (31, ["soft", "hard"])]
+)
+def test_a_threshold_is_passed_when_it_is_reached(summaries: Workload, amount: int, levels: list[str]) -> None:
+    budget(summaries, amount)
+
+    assert [notice.level for notice in services.sweep(now=ON_THE_20TH)] == levels
+
+
+def test_a_hard_threshold_at_the_whole_budget_is_one_message(summaries: Workload) -> None:
+    budget(summaries, 30, soft="0.8", hard="1")
+
+    services.sweep(now=ON_THE_20TH)
+
+    assert told() == [("soft", 24), ("hard", 30)]
+
+
+def test_the_first_cent_passes_a_budget_of_zero(summaries: Workload) -> None:
+    budget(summaries, 0)
+
+    services.sweep(now=ON_THE_20TH)
+
+    assert told() == [("full", 0)]
+
+
+def test_down_and_up_again_is_noted_and_not_told_twice(company: Company, summaries: Workload) -> None:
+    budget(summaries, 30, soft="0.8", hard="1")
+    services.sweep(now=ON_THE_20TH)
+
+    undo_and_load(company, summaries, 1)
+    assert services.sweep(now=at(21)) == []
+    hard = Notice.objects.get(level="hard")
+    assert (hard.corrected_at, hard.corrected_spent, hard.is_over_now) == (at(21), 21, False)
+
+    undo_and_load(company, summaries, 10)
+    assert services.sweep(now=at(22)) == []
+    hard.refresh_from_db()
+    assert (hard.again_at, hard.is_over_now) == (at(22), True)
+    assert Notice.objects.count() == 2
+    verbs = list(AuditEvent.objects.filter(actor="budgets").order_by("id").values_list("verb", flat=True))
+    assert verbs == [
+        *["passed budget threshold"] * 2,
+        *["corrected below budget threshold"] * 2,
+        *["passed budget threshold again"] * 2,
+    ]
+
+
+def test_a_new_version_with_the_same_limits_says_nothing_again_and_another_amount_does(summaries: Workload) -> None:
+    budget(summaries, 30, soft="0.8", hard="1")
+    services.sweep(now=ON_THE_20TH)
+    services.suspend(actor=MACHINE, owner=summaries, month=OCTOBER)
+    services.resume(actor=MACHINE, owner=summaries, month=OCTOBER)
+
+    assert services.sweep(now=ON_THE_20TH) == []
+
+    budget(summaries, 25, soft="0.8", hard="1")
+    assert [notice.limit_amount for notice in services.sweep(now=ON_THE_20TH)] == [20, 25]
+
+
+def test_the_next_month_is_told_anew(company: Company, summaries: Workload) -> None:
+    budget(summaries, 20, soft="0.8", hard="1")
+    services.sweep(now=ON_THE_20TH)
+    company.spend(summaries, 20, at(2, month=11))
+    rate_all()
+
+    new = services.sweep(now=at(3, month=11))
+
+    assert [(notice.month, notice.level) for notice in new] == [(NOVEMBER, "soft"), (NOVEMBER, "hard")]
+
+
+def test_the_budget_of_a_cost_centre_counts_everything_below_it(world: World, company: Company) -> None:
+    company.spend(make_workload("Sorting", world, cost_centre=world.operations), 12, at(4))
+    rate_all()
+    services.set_budget(actor=MACHINE, owner=world.operations, month=OCTOBER, amount=Decimal(40))
+
+    new = services.sweep(now=ON_THE_20TH)
+
+    assert [(notice.level, notice.spent) for notice in new] == [("soft", 42), ("hard", 42)]
+
+
+def test_the_owners_get_one_mail_that_names_every_level(world: World, summaries: Workload) -> None:
+    summaries.business_owner = world.dan
+    summaries.save()
+    budget(summaries, 30)
+
+    services.sweep(now=ON_THE_20TH)
+    services.send_notices(now=ON_THE_20TH)
+    services.send_notices(now=ON_THE_20TH)
+
+    (message,) = mail.outbox
+    assert message.to == ["ben@example.com", "dan@example.com"]
+    assert message.subject == "Tollgate: Summaries passed the whole budget for October 2026"
+    assert "Summaries has spent USD 30.00 of its budget of USD 30.00 for October 2026." in message.body
+    assert "- Soft threshold at USD 15.00 passed.\n- Hard threshold at USD 24.00 passed." in message.body
+    assert "Nothing is blocked." in message.body
+
+
+def test_a_budget_to_be_blocked_does_not_promise_a_gate_that_is_not_there(summaries: Workload) -> None:
+    budget(summaries, 30, on_hard="block")
+
+    worker.sweep()  # the clock is not in October; nothing is told of a month that is over
+    services.sweep(now=ON_THE_20TH)
+    services.send_notices(now=ON_THE_20TH)
+
+    assert "No gateway enforces that yet" in mail.outbox[0].body
+
+
+def test_the_analysts_of_a_cost_centre_hear_of_its_budget(world: World, company: Company) -> None:
+    services.set_budget(actor=MACHINE, owner=world.care, month=OCTOBER, amount=Decimal(10))
+
+    services.sweep(now=ON_THE_20TH)
+    services.send_notices(now=ON_THE_20TH)
+
+    assert [message.to for message in mail.outbox] == [["cleo@example.com"]]
+
+
+def test_a_mail_server_that_is_away_is_asked_again(summaries: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget(summaries, 30)
+    services.sweep(now=ON_THE_20TH)
+    send = EmailBackend.send_messages
+
+    def refuse(*_: object) -> int:
+        raise ConnectionRefusedError("no server")
+
+    monkeypatch.setattr(EmailBackend, "send_messages", refuse)
+    assert services.send_notices(now=ON_THE_20TH) == 0
+    monkeypatch.setattr(EmailBackend, "send_messages", send)
+    assert services.send_notices(now=ON_THE_20TH) == 1
+
+
+def test_the_clock_knows_the_sweep() -> None:
+    assert "workers.budgets.sweep" in {entry["task"] for entry in SCHEDULE.values()}
+
+
+# --- What burns which month -------------------------------------------------------------------------------------------
+
+
+def test_only_direct_cost_burns_and_the_shared_stands_beside_it(world: World, company: Company) -> None:
+    triage = Workload.objects.get(name="Triage")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE costs_month SET component = 'guardrail' WHERE workload_id = %s AND component = 'token'", [triage.pk]
+        )
+
+    burn = selectors.burns(month=OCTOBER)[triage.pk]
+
+    assert whole(burn.direct, burn.shared) == [20, 30]
+
+
+def test_an_hour_burns_the_month_in_which_it_starts_in_the_organisations_zone(world: World) -> None:
+    """Half past midnight of 1 November in Berlin is still October in UTC; the month is the organisation's."""
+    organisation.make(actor=MACHINE, name="Larkfield", zone="Europe/Berlin")
+    company = Company(world)
+    chat = make_workload("Chat", world)
+    company.spend(chat, 4, at(31, 22))
+    company.spend(chat, 7, at(31, 23))
+    rate_all()
+
+    assert selectors.burns(month=OCTOBER)[chat.pk].direct == 4
+    assert selectors.burns(month=NOVEMBER)[chat.pk].direct == 7
+
+
+def test_cost_without_a_price_is_unknown_and_passes_nothing(world: World) -> None:
+    company = Company(world)
+    chat = make_workload("Chat", world)
+    company.spend(chat, 4, at(3), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+    budget(chat, 0)
+
+    burn = selectors.burns(month=OCTOBER)[chat.pk]
+    assert (burn.direct, burn.unpriced_tokens) == (None, 4_000_000)
+    assert services.sweep(now=ON_THE_20TH) == []
+
+
+def test_the_burn_of_a_running_month_has_a_forecast_and_a_day_on_which_it_runs_out(world: World) -> None:
+    company = Company(world)
+    chat = make_workload("Chat", world)
+    for day in range(1, 12):
+        company.spend(chat, 10, at(day))
+    rate_all()
+    budget(chat, 200)
+
+    burn = selectors.burn_for(actor=MACHINE, workload=chat, month=OCTOBER, today=date(2026, 10, 11))
+
+    assert whole(burn.direct, burn.run_rate, burn.expected) == [110, 10, 310]
+    assert (whole(burn.low, burn.high), burn.runs_out_on) == ([310, 310], date(2026, 10, 21))
+    assert burn.will_pass
+    assert burn.days[-1] == (date(2026, 10, 11), Decimal(110))
+
+
+def test_days_that_no_source_has_told_of_yet_are_not_free(world: World) -> None:
+    """It is the 20th, and the newest day in the books is the 11th: the rate is that of ten days."""
+    company = Company(world)
+    chat = make_workload("Chat", world)
+    for day in range(1, 12):
+        company.spend(chat, 10, at(day))
+    rate_all()
+
+    burn = selectors.burn_for(actor=MACHINE, workload=chat, month=OCTOBER, today=date(2026, 10, 20))
+
+    assert whole(burn.run_rate, burn.expected) == [10, 310]
+
+
+def test_a_month_that_is_over_has_no_forecast_but_the_day_on_which_it_ran_out(summaries: Workload) -> None:
+    budget(summaries, 25)
+
+    burn = selectors.burn_for(actor=MACHINE, workload=summaries, month=OCTOBER, today=date(2026, 11, 3))
+
+    assert (burn.forecast, burn.runs_out_on, burn.why_not) == (None, date(2026, 10, 20), "")
+
+
+def test_cost_centres_sum_what_was_granted_below_beside_their_own(world: World, company: Company) -> None:
+    services.set_budget(actor=MACHINE, owner=world.operations, month=OCTOBER, amount=Decimal(100))
+    budget(Workload.objects.get(name="Summaries"), 70)
+    budget(make_workload("Sorting", world, cost_centre=world.operations), 50)
+
+    rows = {row.centre.code: row for row in selectors.centre_rows(actor=MACHINE, month=OCTOBER)}
+
+    assert whole(rows["OPS"].burn.amount, rows["OPS"].granted, rows["OPS"].spare) == [100, 120, -20]
+    assert whole(rows["CARE"].burn.amount, rows["CARE"].granted, rows["CARE"].burn.direct) == [None, 70, 30]
+    assert whole(rows["OPS"].burn.direct, rows["LEG"].burn.direct) == [30, 50]
+    assert (rows["OPS"].workloads, rows["LEG"].without_budget) == (2, 1)
+
+
+def test_the_questions_do_not_grow_with_the_workloads(world: World, company: Company) -> None:
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            selectors.burns(month=OCTOBER, today=date(2026, 10, 21), with_forecast=True)
+            selectors.centre_rows(actor=MACHINE, month=OCTOBER, today=date(2026, 10, 21))
+            services.sweep(now=ON_THE_20TH)
+        return len(queries)
+
+    budget(Workload.objects.get(name="Summaries"), 1000)
+    asked()
+    few = asked()
+    for number in range(40):
+        workload = make_workload(f"Grown {number}", world)
+        budget(workload, 1000)
+        company.spend(workload, 1, at(1 + number % 20))
+    rate_all()
+    assert asked() == few
