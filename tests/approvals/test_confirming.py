@@ -87,10 +87,12 @@ def test_a_second_account_is_the_same_person(world: World) -> None:
 
 
 def test_somebody_who_edited_one_field_is_barred(world: World) -> None:
-    """The analyst corrects a word of the card; that is enough."""
+    """Cleo owned it for a day and corrected a word of the card; that is enough, though it is Dan's again."""
     workload = registered(world)
     give(world.cleo, Role.APPROVER, world.operations, by=world.ada)
+    workloads.edit(actor=actor(world.ben), workload=workload, technical_owner=world.cleo)
     workloads.edit(actor=actor(world.cleo), workload=workload, purpose="Four lines instead of a thread")
+    workloads.edit(actor=actor(world.ben), workload=workload, technical_owner=world.dan)
     waiting = ask_tier(workload, world.ben)
 
     with pytest.raises(NotAllowed, match="You edited the use case in the last 90 days"):
@@ -103,7 +105,8 @@ def test_editing_after_it_was_asked_for_bars_too(world: World) -> None:
     waiting = ask_tier(workload, world.ben)
     assert selectors.may_decide(actor(world.cleo), waiting)
 
-    workloads.edit(actor=actor(world.cleo), workload=workload, purpose="Four lines instead of a thread")
+    workloads.edit(actor=actor(world.ben), workload=workload, technical_owner=world.cleo)
+    workloads.edit(actor=actor(world.ben), workload=workload, technical_owner=world.dan)
 
     assert not selectors.may_decide(actor(world.cleo), waiting)
 

@@ -8,11 +8,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.approvals.models import Confirmation
 from apps.catalog import services as catalog
 from apps.catalog.models import EffectiveRate, Offering, Rate
 from apps.catalog.services import Prices
 from apps.core.actor import Actor
-from tests.world import log_in
+from tests.approvals.deciding import confirm
+from tests.world import World, log_in
 
 pytestmark = pytest.mark.django_db
 MACHINE = Actor.command("test")
@@ -96,9 +98,15 @@ def test_the_history_of_a_model_says_everything(analyst: Client, offerings: dict
         assert word in page
 
 
-def test_an_analyst_adds_a_contract_price(analyst: Client, offerings: dict[str, Offering]) -> None:
+def test_an_analyst_adds_a_contract_price_that_another_confirms(
+    analyst: Client, offerings: dict[str, Offering], world: World
+) -> None:
     response = analyst.post(reverse("rates:add", args=[offerings["gpt"].pk]), CONTRACT)
     assert response.status_code == 302
+    assert not Rate.objects.filter(scope="contract").exists()
+    page = analyst.get(reverse("rates:offering", args=[offerings["gpt"].pk])).content.decode()
+    assert "Waiting for confirmation by somebody else" in page
+    confirm(Confirmation.objects.get(), world.ada)
     rate = Rate.objects.get(scope="contract")
     assert (rate.input, rate.currency, rate.valid_from, rate.valid_to) == (2, "USD", NOVEMBER, None)
 
@@ -131,14 +139,17 @@ def test_a_form_that_cannot_be_used_says_what_is_wrong(
     assert "Please look at this first" in response.content.decode()
 
 
-def test_a_contract_price_is_corrected_and_ended(analyst: Client, offerings: dict[str, Offering]) -> None:
+def test_a_contract_price_is_corrected_and_ended(analyst: Client, offerings: dict[str, Offering], world: World) -> None:
     analyst.post(reverse("rates:add", args=[offerings["gpt"].pk]), CONTRACT)
+    confirm(Confirmation.objects.get(state="waiting"), world.ada)
     first = Rate.objects.get(scope="contract")
     analyst.post(reverse("rates:correct", args=[first.pk]), {"input": "2.1", "output": "8", "reason": "annex"})
+    confirm(Confirmation.objects.get(state="waiting"), world.ada)
     second = Rate.objects.get(scope="contract", superseded_by=None)
     assert second.input == Decimal("2.1")
     assert analyst.get(reverse("rates:correct", args=[first.pk])).status_code == 404
     analyst.post(reverse("rates:end", args=[second.pk]), {"last_day": "2026-11-30", "reason": "over"})
+    confirm(Confirmation.objects.get(state="waiting"), world.ada)
     held = EffectiveRate.objects.get(
         offering=offerings["gpt"], service_tier="standard", prompt_band=0, valid_to__year=9999
     )

@@ -137,14 +137,16 @@ def test_two_writers_are_told_of_each_other(ledger: Ledger) -> None:
 
 def test_only_one_version_counts_on_a_day_says_the_database(ledger: Ledger) -> None:
     attested(ledger)
-    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+    second = ValueCase(
+        workload=ledger.workload, version=9, assumptions=ASSUMPTIONS, evidence_link="https://x.example",
+        owner=ledger.world.ben, valid_from=date(2026, 5, 1), expires=date(2026, 6, 1),
+        attested_at=TODAY_AT, counts_from=date(2026, 5, 1), counts_to=date(2026, 6, 1),
+    )  # fmt: skip
+    with connection.cursor() as cursor:
         # Past the trigger that asks for a decision, to the constraint behind it.
         cursor.execute("SET LOCAL session_replication_role = replica")
-        ValueCase.objects.create(
-            workload=ledger.workload, version=9, assumptions=ASSUMPTIONS, evidence_link="https://x.example",
-            owner=ledger.world.ben, valid_from=date(2026, 5, 1), expires=date(2026, 6, 1),
-            attested_at=TODAY_AT, counts_from=date(2026, 5, 1), counts_to=date(2026, 6, 1),
-        )  # fmt: skip
+    with pytest.raises(IntegrityError), transaction.atomic():
+        second.save()
 
 
 @pytest.mark.parametrize(

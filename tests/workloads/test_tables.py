@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from apps.approvals.proposing import propose_promise
 from apps.core.errors import BadInput, NotAllowed
 from apps.core.models import AuditEvent
 from apps.costs import bindings_csv
@@ -48,7 +49,7 @@ def lines(*rows: dict[str, str]) -> Sequence[Line]:
 
 
 def take(*rows: dict[str, str], dry_run: bool = False, by: Any = MACHINE) -> list[tuple[Kind, str]]:
-    result = import_workloads(actor=by, lines=lines(*rows), dry_run=dry_run)
+    result = import_workloads(actor=by, lines=lines(*rows), dry_run=dry_run, propose=propose_promise)
     return [(row.kind, row.error) for row in result.rows]
 
 
@@ -115,15 +116,18 @@ def test_new_changed_and_unchanged_are_told_apart_field_by_field(world: World) -
     assert take(FULL) == [(Kind.NEW, "")]
     assert take(FULL) == [(Kind.UNCHANGED, "")]
     changed = {"reference": "call-summaries", "name": "Call summaries", "stage": "production", "value_tier": "T1"}
-    result = import_workloads(actor=MACHINE, lines=lines(changed), dry_run=False)
+    ben = actor(world.ben)
+    result = import_workloads(actor=ben, lines=lines(changed), dry_run=False, propose=propose_promise)
     (row,) = result.rows
     assert [(c.label, c.before, c.after) for c in row.changes] == [
         ("Stage", "Pilot", "Production"),
-        ("Value tier", "T3 standard", "T1 critical"),
+        ("Value tier", "T3 standard", "T1 critical, once somebody else has confirmed it"),
     ]
     workload = Workload.objects.get()
     assert (workload.stage, workload.monthly_spend_expected) == ("production", Decimal(4000))
-    assert [r.value_tier_id for r in workload.revisions.all()] == ["T3", "T1"]
+    assert [r.value_tier_id for r in workload.revisions.all()] == ["T3"]
+    assert [c.proposed for c in workload.confirmations.all()] == [{"value_tier": "T1"}]
+    assert take(changed) == [(Kind.ERROR, "A change that somebody confirms is asked for by a person.")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,242 @@
+"""Past every service, straight at the tables: the database refuses what must not be."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from apps.accounts.models import Person, Role
+from apps.approvals.models import Barred, Confirmation, Decision
+from apps.workloads.models import Workload, WorkloadRevision
+from tests.approvals.deciding import approver, ask_tier, confirm, decide_raw, registered, state_of, tier
+from tests.world import World, give, make_member
+
+pytestmark = pytest.mark.django_db
+
+
+def refused(match: str) -> Any:
+    return pytest.raises(DatabaseError, match=match)
+
+
+def run(sql: str, *values: Any) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(sql, values)
+
+
+@pytest.fixture
+def gia(world: World) -> Person:
+    return approver(world)
+
+
+@pytest.fixture
+def waiting(world: World, gia: Person) -> Confirmation:
+    return ask_tier(registered(world), world.ben)
+
+
+def test_a_decision_by_whoever_asked_owns_edited_or_has_no_role(world: World, waiting: Confirmation) -> None:
+    for person in (world.ben, world.dan):
+        give(person, Role.APPROVER, by=world.ada)
+        with refused("is barred from confirmation"), transaction.atomic():
+            decide_raw(waiting, person)
+    for person in (world.eve, world.gus, make_member("Sam Stone")):
+        with refused("has no role that counts"), transaction.atomic():
+            decide_raw(waiting, person)
+    assert state_of(waiting) == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("told", "match"),
+    [
+        ({"digest": "0" * 64}, "about another proposal"),
+        ({"channel": "api"}, "takes a web session"),
+        ({"session_fresh_at": timezone.now() - timedelta(days=1)}, "logged in again within 15 minutes"),
+        ({"session_fresh_at": timezone.now() + timedelta(days=1)}, "logged in again within 15 minutes"),
+        ({"verdict": "refuse"}, "approvals_refusal_says_why"),
+        ({"verdict": "maybe", "reason": "x"}, "approvals_verdict_known"),
+    ],
+)
+def test_a_decision_that_is_none(waiting: Confirmation, gia: Person, told: dict[str, Any], match: str) -> None:
+    with refused(match), transaction.atomic():
+        decide_raw(waiting, gia, **told)
+    assert state_of(waiting) == "waiting"
+
+
+def test_a_second_decision(world: World, waiting: Confirmation, gia: Person) -> None:
+    decide_raw(waiting, gia)
+
+    assert state_of(waiting) == "confirmed"
+    with refused("no longer waiting"), transaction.atomic():
+        decide_raw(waiting, world.hana, verdict="refuse", reason="No")
+
+
+def test_a_decision_after_its_time_by_the_clock_of_the_database(waiting: Confirmation, gia: Person) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "UPDATE approvals_confirmation SET asked_at = asked_at - interval '31 days',"
+            " expires_at = clock_timestamp() - interval '1 second'"
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    with refused("has expired"), transaction.atomic():
+        decide_raw(waiting, gia)
+
+
+@pytest.mark.parametrize("state", ["confirmed", "refused"])
+def test_a_state_without_a_decision(waiting: Confirmation, state: str) -> None:
+    with refused("settled by a decision and by nothing else"):
+        run("UPDATE approvals_confirmation SET state = %s, settled_at = now() WHERE id = %s", state, waiting.pk)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        'proposed = \'{"value_tier": "T2"}\'',
+        "digest = repeat('0', 64)",
+        "asked_by_id = asked_by_id + 1",
+        "asked_at = asked_at - interval '1 day'",
+        "expires_at = expires_at + interval '1 day'",
+        "roles = ARRAY['auditor']",
+        "workload_id = NULL",
+    ],
+)
+def test_a_proposal_that_is_edited_while_it_waits(waiting: Confirmation, change: str) -> None:
+    with refused("is not edited; another one takes its place"):
+        run(f"UPDATE approvals_confirmation SET {change} WHERE id = %s", waiting.pk)
+
+
+def test_a_settled_confirmation_that_waits_again(waiting: Confirmation, gia: Person) -> None:
+    confirm(waiting, gia)
+
+    for state in ("waiting", "withdrawn"):
+        with refused("and stays so"):
+            run("UPDATE approvals_confirmation SET state = %s, settled_at = NULL WHERE id = %s", state, waiting.pk)
+
+
+@pytest.mark.parametrize("table", ["approvals_decision", "approvals_barred", "approvals_confirmation"])
+def test_what_was_decided_asked_or_barred_is_neither_deleted_nor_truncated(
+    waiting: Confirmation, gia: Person, table: str
+) -> None:
+    confirm(waiting, gia)
+
+    with refused("Cannot (update or )?delete"):
+        run(f"DELETE FROM {table}")
+    with refused("Cannot truncate|referenced in a foreign key"):
+        run(f"TRUNCATE {table}")
+    if table != "approvals_confirmation":
+        with refused("Cannot update"):
+            run(f"UPDATE {table} SET person_id = %s", gia.pk)
+
+
+def test_a_digest_of_another_statement_or_a_statement_of_another_proposal(waiting: Confirmation) -> None:
+    copy = {f.attname: getattr(waiting, f.attname) for f in Confirmation._meta.concrete_fields if f.name != "id"}
+    copy |= {"key": "other", "replaces_id": None}
+
+    with refused("approvals_digest_of_statement|approvals_statement_of_columns"), transaction.atomic():
+        Confirmation.objects.create(**copy)
+    with refused("approvals_digest_of_statement|approvals_statement_of_columns"), transaction.atomic():
+        Confirmation.objects.create(**{**copy, "key": "", "kind": "band"})
+    with refused("begins waiting"), transaction.atomic():
+        Confirmation.objects.create(**{**copy, "state": "confirmed", "settled_at": timezone.now()})
+    with refused("approvals_one_waiting"), transaction.atomic():
+        Confirmation.objects.create(**{**copy, "key": ""})
+
+
+def test_a_date_of_ones_own_choice_is_not_taken(world: World) -> None:
+    """A proposal dated ahead would let a role given meanwhile count; one dated back would forget who owned it."""
+    waiting = ask_tier(registered(world), world.ben)
+    copy = {f.attname: getattr(waiting, f.attname) for f in Confirmation._meta.concrete_fields if f.name != "id"}
+    Confirmation.objects.filter(pk=waiting.pk).update(state="withdrawn", settled_at=timezone.now())
+    ahead = timezone.now() + timedelta(days=300)
+
+    again = Confirmation.objects.create(**{**copy, "asked_at": ahead, "expires_at": ahead + timedelta(days=30)})
+
+    again.refresh_from_db()
+    assert abs(again.asked_at - timezone.now()) < timedelta(minutes=5)
+    assert abs(again.expires_at - again.asked_at - timedelta(days=30)) < timedelta(seconds=1)
+
+
+# --- What hangs on a decision -----------------------------------------------------------------------------------------
+
+
+def revise(workload: Workload, **told: Any) -> WorkloadRevision:
+    latest = workload.revisions.latest("version")
+    kept = ("value_tier", "latency_band", "failure_severity", "failure_cost")
+    values = {name: getattr(latest, name) for name in kept}
+    return WorkloadRevision.objects.create(
+        workload=workload, **{**values, "version": latest.version + 1, "reason": "x", **told}
+    )
+
+
+def test_a_revision_of_a_registered_workload_without_a_decision(world: World) -> None:
+    workload = registered(world)
+
+    with refused("takes the decision of somebody else"), transaction.atomic():
+        revise(workload, value_tier=tier("T1"))
+    with refused("Cannot rewrite a revision"):
+        run("UPDATE workloads_revision SET value_tier_id = 'T1' WHERE workload_id = %s", workload.pk)
+    with refused("Cannot delete a revision"):
+        run("DELETE FROM workloads_revision WHERE workload_id = %s", workload.pk)
+    with refused("does not become a draft again"):
+        run("UPDATE workloads_workload SET state = 'draft' WHERE id = %s", workload.pk)
+
+
+def test_a_revision_that_says_more_than_was_confirmed(world: World, gia: Person) -> None:
+    workload = registered(world)
+    waiting = ask_tier(workload, world.ben, "T1")
+    decision = decide_raw(waiting, gia)
+
+    with refused("The revision says"), transaction.atomic():
+        revise(workload, value_tier=tier("T2"), decision_id=decision.pk)
+    with refused("The revision says"), transaction.atomic():
+        revise(workload, value_tier=tier("T1"), failure_cost=0, decision_id=decision.pk)
+    with refused("takes the decision of somebody else"), transaction.atomic():
+        revise(registered(world, "Another"), value_tier=tier("T1"), decision_id=decision.pk)
+    revise(workload, value_tier=tier("T1"), decision_id=decision.pk)
+    with refused("decision_id|unique"), transaction.atomic():
+        revise(workload, value_tier=tier("T1"), decision_id=decision.pk)
+
+
+def test_a_refused_proposal_is_no_ground_for_a_revision(world: World, gia: Person) -> None:
+    workload = registered(world)
+    refusal = decide_raw(ask_tier(workload, world.ben), gia, verdict="refuse", reason="No")
+
+    with refused("takes the decision of somebody else"), transaction.atomic():
+        revise(workload, value_tier=tier("T1"), decision_id=refusal.pk)
+
+
+def test_more_time_is_no_loosening_and_needs_nobody(world: World) -> None:
+    workload = registered(world)
+    with refused("takes the decision"), transaction.atomic():
+        revise(workload, latency_band_id="interactive", latency_band=None)
+    slower = revise(workload, latency_band=None, latency_band_id="scheduled")
+
+    assert slower.version == 2
+
+
+# --- Nobody is forgotten ----------------------------------------------------------------------------------------------
+
+
+def test_owning_and_editing_leave_a_row_by_whatever_way(world: World) -> None:
+    workload = registered(world)
+    Barred.objects.filter(workload=workload).count()
+    run("UPDATE workloads_workload SET business_owner_id = %s WHERE id = %s", world.eve.pk, workload.pk)
+    run("UPDATE workloads_workload SET business_owner_id = %s WHERE id = %s", world.hana.pk, workload.pk)
+
+    barred = set(Barred.objects.filter(workload=workload).values_list("person_id", "why"))
+
+    assert {(p.pk, "owned") for p in (world.ben, world.dan, world.eve, world.hana)} <= barred
+    assert (world.ben.pk, "edited") in barred
+
+
+def test_the_database_knows_no_way_to_count_somebody_as_not_barred(world: World, gia: Person) -> None:
+    workload = registered(world)
+    run("UPDATE workloads_workload SET budget_owner_id = %s WHERE id = %s", gia.pk, workload.pk)
+    run("UPDATE workloads_workload SET budget_owner_id = %s WHERE id = %s", world.ben.pk, workload.pk)
+    waiting = ask_tier(workload, world.ben)
+
+    with refused("is barred from confirmation"), transaction.atomic():
+        decide_raw(waiting, gia)
+    assert not Decision.objects.exists()
