@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -35,7 +36,10 @@ PARTS = {"reading": reading.measure, "rating": rating.measure, "pages": pages.me
 def main(wanted: list[str]) -> int:
     """Run the named parts, or all. A ratio over its limit is said and fails nothing: machines differ."""
     results: list[Measured] = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("The bench was stopped."))  # so that its servers stop too
     try:
+        if unknown := set(wanted) - set(PARTS):
+            sys.exit(f"There is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}.")
         with embedded.attached():
             call_command("migrate", verbosity=0)
             for name in wanted or PARTS:
