@@ -50,7 +50,7 @@ def _get(client: Client, address: str) -> None:
 
 
 def _queries_of(client: Client, workloads: int) -> int:
-    _fill(workloads)
+    fill(workloads)
     client.get("/costs/?from=2025-11-01&to=2026-10-31")
     connection.force_debug_cursor = True
     before = len(connection.queries_log)
@@ -61,7 +61,7 @@ def _queries_of(client: Client, workloads: int) -> int:
 
 def _logged_in() -> Client:
     organisation.get()
-    person = Person.objects.create(name="Bench Administrator", email="bench@example.com")
+    person = _person()
     account = Account.objects.create(person=person, email=person.email, password=make_password("bench"))
     RoleGrant.objects.create(person=person, role=Role.ADMINISTRATOR, granted_by=None)
     client = Client()
@@ -69,11 +69,15 @@ def _logged_in() -> Client:
     return client
 
 
-def _fill(workloads: int) -> None:
+def _person() -> Person:
+    return Person.objects.get_or_create(email="bench@example.com", defaults={"name": "Bench Administrator"})[0]
+
+
+def fill(workloads: int) -> None:
     """A year of lines for each workload: three components a day of one model, and their roll-ups."""
     source, _ = Source.objects.get_or_create(slug="bench", defaults={"name": "Bench"})
     centre, _ = CostCentre.objects.get_or_create(code="BENCH", defaults={"name": "Bench", "path": "/1/"})
-    owner = Person.objects.get(email="bench@example.com")
+    owner = _person()
     offering = catalog.resolve("openai", "gpt-4o").pk
     for month in periods.months_between(FIRST, LAST):
         starts_at, _ = periods.bounds(month, organisation.zone())

@@ -6,7 +6,7 @@ Low, base and high are *cases*: the low one takes of each range the end that low
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, getcontext, localcontext
 from enum import StrEnum
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
@@ -14,6 +14,8 @@ from typing import Final, ParamSpec, TypeVar
 MINUTES: Final = Decimal(60)  # in an hour: minutes are said, hours are paid
 # Sums of NUMERIC(38,18) and their quotients; what is stored is rounded once, at the end.
 PRECISION: Final = 76
+EXACT: Final = Context(prec=PRECISION)
+STORED: Final = Decimal(1).scaleb(-18)
 ZERO: Final = Decimal(0)
 
 _P = ParamSpec("_P")
@@ -25,8 +27,9 @@ def exactly(work: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @wraps(work)
     def precise(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with localcontext() as context:
-            context.prec = PRECISION
+        if getcontext().prec == PRECISION:
+            return work(*args, **kwargs)
+        with localcontext(EXACT):
             return work(*args, **kwargs)
 
     return precise
@@ -248,17 +251,15 @@ def _point(
 # --- Below ------------------------------------------------------------------------------------------------------------
 
 
-@exactly
-def rounded(amount: Decimal, places: int = 18) -> Decimal:
+def rounded(amount: Decimal) -> Decimal:
     """Half-even to what the database keeps."""
-    return amount.quantize(Decimal(1).scaleb(-places))
+    return amount.quantize(STORED, context=EXACT)
 
 
-@exactly
 def _ratio(above: Decimal | None, below: Decimal | None, without: Special) -> Ratio:
     if above is None or below is None:
         return None
-    return above / below if below else without
+    return EXACT.divide(above, below) if below else without
 
 
 def _base(figure: Three | None) -> Decimal | None:

@@ -29,6 +29,14 @@ def add_grade(*, actor: Actor, name: str) -> Grade:
 
 
 @transaction.atomic
+def add_grade_with_rate(*, actor: Actor, name: str, hourly: Decimal, valid_from: date) -> Grade:
+    """A grade and what an hour of it costs, both or neither."""
+    grade = add_grade(actor=actor, name=name)
+    set_grade_rate(actor=actor, grade=grade, hourly=hourly, valid_from=valid_from)
+    return grade
+
+
+@transaction.atomic
 def set_grade_rate(*, actor: Actor, grade: Grade, hourly: Decimal, valid_from: date) -> GradeRate:
     """A rate holds from its day until the next one; months that are not signed are worked out again.
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ from apps.core import organisation, periods
 from apps.core.models import Period
 from apps.core.money import plain
 from apps.economics import months_sql
-from apps.economics.arithmetic import Appraisal, Labour, Span, Three, appraise, exactly, rounded
+from apps.economics.arithmetic import EXACT, Appraisal, Labour, Span, Three, appraise, rounded
 from apps.economics.models import EconomicsMonth
 from apps.economics.verdict import (
     DEFAULTS,
@@ -135,11 +135,18 @@ def _take_changes(today: date) -> None:
     values: dict[str, Any] = {"zone": organisation.get().zone, "today": today}
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ECONOMICS_LOCK])
-        for statement in (months_sql.TAKE_DAYS, "ANALYZE economics_day", months_sql.SERVICE_DAYS, months_sql.MARK_DAYS):
-            cursor.execute(statement, values)
-        cursor.execute("DROP TABLE economics_day")
+        # Most often nothing has changed, and a table made for nothing every ten seconds wears the catalogue out.
+        cursor.execute("SELECT EXISTS (SELECT FROM costs_changed_day)")
+        if cursor.fetchone()[0]:
+            _take_days(cursor, values)
         cursor.execute(months_sql.MARK_OVER, values)
         cursor.execute(months_sql.MARK_PROMISES, values)
+
+
+def _take_days(cursor: CursorWrapper, values: dict[str, Any]) -> None:
+    for statement in (months_sql.TAKE_DAYS, "ANALYZE economics_day", months_sql.SERVICE_DAYS, months_sql.MARK_DAYS):
+        cursor.execute(statement, values)
+    cursor.execute("DROP TABLE economics_day")
 
 
 def _oldest_dirty() -> date | None:
@@ -158,9 +165,11 @@ def _recompute_month(month: date, today: date) -> int:
         cursor.execute("ANALYZE economics_todo")
         about, settings = _about(month, today), settings_of_organisation()
         cursor.execute(months_sql.FACTS, about.values)
-        rows = [_worked_out(about, settings, _Row(*row)) for row in cursor.fetchall()]
+        with localcontext(EXACT):
+            rows = [_worked_out(about, settings, _Row(*row)) for row in cursor.fetchall()]
         changed = [row for row in rows if row is not None]
         _write(cursor, changed)
+        cursor.execute(months_sql.LOOKED_AT, {"month": month})
         moved = [row["workload_id"] for row in changed]
         cursor.execute(months_sql.MARK_FOLLOWING, {"moved": moved, "month": month})
         cursor.execute("DROP TABLE economics_todo")
@@ -239,7 +248,6 @@ def _write(cursor: CursorWrapper, rows: Sequence[dict[str, Any]]) -> None:
 # --- From a row to facts ----------------------------------------------------------------------------------------------
 
 
-@exactly
 def facts_of(is_open: bool, currency: str, settings: Settings, month: date, row: _Row) -> Facts:
     """Everything that the verdict rests on."""
     cost = _cost(row)

@@ -238,6 +238,12 @@ WHERE NOT EXISTS (
 )
 """
 
+# Also what came out the same: else a change of a promise would be found again and again.
+LOOKED_AT = """
+UPDATE economics_month m SET computed_at = now() FROM economics_todo t
+WHERE m.workload_id = t.workload_id AND m.month = %(month)s AND m.is_current AND m.state <> 'signed'
+"""
+
 UNSIGN_OLD = """
 UPDATE economics_month SET is_signed_now = false
 WHERE month = %(month)s AND is_signed_now AND NOT is_current

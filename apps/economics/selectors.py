@@ -210,7 +210,7 @@ def case_history(*, actor: Actor, workload: Workload) -> list[CaseVersion]:
     _require_seen(actor, workload)
     people = ("written_by", "attested_by", "owner", "grade", "review_grade", "evidence_file")
     cases = list(_cases(workload).select_related(*people).defer("evidence_file__content"))
-    older = [*cases[1:], None]
+    older = [*cases[1:], None][: len(cases)]
     return [
         CaseVersion(case, labour_of(case), tuple(_changes(old, case))) for case, old in zip(cases, older, strict=True)
     ]

@@ -1,7 +1,7 @@
 """Every write of this app: what came out, why it is worth something, what an hour costs, and the months themselves."""
 
 from apps.economics.cases import add_evidence, expire_case, mark_attested, write_case
-from apps.economics.grades import add_grade, set_grade_rate
+from apps.economics.grades import add_grade, add_grade_with_rate, set_grade_rate
 from apps.economics.months import freeze, mark_month, recompute_dirty
 from apps.economics.outcomes import (
     Effect,
@@ -18,6 +18,7 @@ __all__ = (
     "OutcomesRefused",
     "add_evidence",
     "add_grade",
+    "add_grade_with_rate",
     "declare_outcomes",
     "expire_case",
     "freeze",

@@ -11,6 +11,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from apps.core.currencies import sign
 from apps.economics.arithmetic import Appraisal, Ratio, Special, Three, exactly
 
 ZERO: Final = Decimal(0)
@@ -429,7 +430,7 @@ def _money(facts: Facts) -> Callable[[Decimal], str]:
 
     def text(amount: Decimal) -> str:
         shown = amount.quantize(Decimal(1) if abs(amount) >= 100 else Decimal("0.01"), ROUND_HALF_EVEN)
-        return f"{'−' if shown < 0 else ''}{abs(shown):,f} {facts.currency}"
+        return f"{'−' if shown < 0 else ''}{sign(facts.currency)}{abs(shown):,f}"
 
     return text
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
+from apps.core.currencies import sign
 from apps.web import figures
 from apps.web.figures import Number
 
@@ -109,7 +110,7 @@ class Chart:
             "kind": self.kind,
             "categories": list(self.categories),
             "unit": self.unit,
-            "symbol": figures.SYMBOLS.get(self.currency, f"{self.currency}\u00a0"),
+            "symbol": sign(self.currency),
             "series": [_layer(series) for series in self.series],
             "incomplete": sorted(self.incomplete),
             "marks": [{"at": mark.at, "letter": mark.letter, "text": mark.text} for mark in self.marks],

@@ -9,12 +9,13 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from django.utils import timezone
 
+from apps.core.currencies import SYMBOLS
+
 Number = Decimal | int | float
 
 UNKNOWN = "–"
 LONGEST_SENTENCE = 120
 MINUS = "\u2212"
-SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 WITHOUT_CENTS = frozenset({"JPY", "KRW", "CLP", "VND", "ISK"})
 SCALES = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "k"))
 CENT = Decimal("0.01")

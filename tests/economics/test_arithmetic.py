@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.economics.arithmetic import Appraisal, Input, Labour, Span, Special, Three, appraise, sensitivity, trailing
@@ -130,7 +130,11 @@ def ranges(values: st.SearchStrategy[D]) -> st.SearchStrategy[Three]:
 cases = st.builds(Labour, ranges(st.decimals(0, 600, places=3)), ranges(shares), ranges(st.decimals(0, 60, places=3)))
 spans = st.builds(Span, cases, amounts, amounts, amounts, amounts)
 
+# A busy machine is slow and not wrong.
+calmly = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
+
+@calmly
 @given(st.lists(spans, min_size=1, max_size=4), amounts)
 def test_the_low_case_is_never_better_than_the_base_nor_that_than_the_high(found: list[Span], cost: D) -> None:
     month = appraise(found, cost=cost, useful=D(1))
@@ -139,6 +143,7 @@ def test_the_low_case_is_never_better_than_the_base_nor_that_than_the_high(found
     assert month.net.low <= month.net.base <= month.net.high
 
 
+@calmly
 @given(spans, st.integers(1, 30))
 def test_a_month_in_two_parts_is_worth_what_it_is_in_one(span: Span, day: int) -> None:
     parts = [
@@ -154,6 +159,7 @@ def test_a_month_in_two_parts_is_worth_what_it_is_in_one(span: Span, day: int) -
     assert abs(whole.base - cut.base) < D("1e-9") * max(D(1), abs(whole.base))
 
 
+@calmly
 @given(spans, amounts)
 def test_at_its_break_even_value_each_input_leaves_nothing(span: Span, cost: D) -> None:
     for point in sensitivity(span, cost=cost):

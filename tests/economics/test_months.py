@@ -275,3 +275,22 @@ def test_a_case_written_after_the_signature_leaves_the_month_alone(world: World)
 
     assert month_of(ledger).state == EconomicsMonth.State.SIGNED
     assert month_of(ledger).spans[0]["version"] == 1
+
+
+def test_a_new_mandate_is_noticed_once(world: World) -> None:
+    ledger = make_ledger(world)
+    spend(ledger, 5530)
+    attested(ledger, assumptions=_exactly_base())
+    came_out(ledger, 10_000, 9200, 0)
+    settle()
+    assert month_of(ledger).verdict == "stop"
+    WorkloadRevision.objects.create(
+        workload=ledger.workload, version=1, mandated_reason="A law", mandated_by=world.ben,
+        mandated_until=date(2026, 12, 31), recorded_at=at(1),
+    )  # fmt: skip
+    WorkloadRevision.objects.filter(workload=ledger.workload).update(recorded_at=at(1))
+    EconomicsMonth.objects.update(computed_at=at(1) - (at(2) - at(1)))
+
+    assert settle() == 1
+    assert month_of(ledger).verdict == "keep"
+    assert settle() == 0

@@ -23,7 +23,7 @@ from apps.economics.verdict import (
     is_louder,
     verdict,
 )
-from tests.economics.test_arithmetic import EXAMPLE_C, amounts, spans
+from tests.economics.test_arithmetic import EXAMPLE_C, amounts, calmly, spans
 
 D = Decimal
 RANK = {Word.STOP: 0, Word.FIX: 1, Word.KEEP: 2, Word.SCALE: 3}
@@ -55,10 +55,8 @@ def test_example_d() -> None:
         ("base net value", D(2545), D(0)),
         ("low net value", D(-100), D(-276)),
     ]
-    assert found.sentence == (
-        "It pays: 2,545 USD net. In the low case it nets −100 USD, within the 276 USD that are tolerated."
-    )
-    assert "A low net value above zero (100 USD more) would help it to scale." in found.would_change
+    assert found.sentence == ("It pays: $2,545 net. In the low case it nets −$100, within the $276 that are tolerated.")
+    assert "A low net value above zero ($100 more) would help it to scale." in found.would_change
 
 
 @pytest.mark.parametrize(("net", "word"), [("-0.01", Word.STOP), ("0", Word.STOP), ("0.01", Word.KEEP)])
@@ -221,6 +219,7 @@ def test_the_open_month_reads_so_far() -> None:
         assert found.sentence.startswith("So far: ")
 
 
+@calmly
 @given(spans, amounts, amounts, st.booleans(), st.booleans(), st.sampled_from(Band))
 def test_a_higher_cost_never_makes_it_better(
     span: Any, cost: D, more: D, is_declared: bool, is_mandated: bool, band: Band
@@ -234,6 +233,7 @@ def test_a_higher_cost_never_makes_it_better(
     assert RANK[after] <= RANK[before]
 
 
+@calmly
 @given(spans, amounts)
 def test_every_verdict_explains_itself(span: Any, cost: D) -> None:
     found = verdict(facts(appraisal=appraise([span], cost=cost, useful=span.useful)))
