@@ -27,10 +27,16 @@ from apps.config import embedded  # noqa: E402
 # Measuring fills and empties tables as no application may: this process is their owner.
 settings.DATABASES["default"].update(embedded.owner_settings("own"))
 
-from bench import economics, pages, rating, reading  # noqa: E402
+from bench import economics, pages, rating, reading, signing  # noqa: E402
 from bench.harness import Measured, say  # noqa: E402
 
-PARTS = {"reading": reading.measure, "rating": rating.measure, "pages": pages.measure, "economics": economics.measure}
+PARTS = {
+    "reading": reading.measure,
+    "rating": rating.measure,
+    "pages": pages.measure,
+    "economics": economics.measure,
+    "signing": signing.measure,
+}
 
 
 def main(wanted: list[str]) -> int:

@@ -21,8 +21,8 @@ MONTH = date(2026, 10, 1)
 def measure(_home: Path) -> list[Measured]:
     organisation.get()
     identities = scaled(20_000_000 // HOURS_A_MONTH // len(MODELS), least=20)
-    _make_series(identities)
-    _fill_month(MONTH)
+    make_series(identities)
+    fill_month(MONTH)
     results = [compare("rating_month", subject=_rate_month, floor=_by_hand, between=_empty_lines, limit=2)]
     _empty_lines()
     _rate_month()
@@ -41,13 +41,13 @@ def _newest_day() -> Measured:
     month = MONTH
     for _ in range(5):  # 5 x 20 million older hours at full scale
         month = periods.previous_month(month)
-        _fill_month(month)
+        fill_month(month)
     crowded = min(seconds(_rate_day) for _ in range(7))
     say(f"newest day alone {alone:.2f} s, with older hours {crowded:.2f} s")
     return Measured("rating_newest_day_with_100M_older", crowded / alone, 1.2)
 
 
-def _make_series(identities: int) -> None:
+def make_series(identities: int) -> None:
     source, _ = Source.objects.get_or_create(slug="bench", defaults={"name": "Bench"})
     part, _ = Part.objects.get_or_create(source=source, name="rating")
     offerings = [catalog.resolve("openai", model).pk for model in MODELS]
@@ -71,7 +71,7 @@ def _make_series(identities: int) -> None:
         )
 
 
-def _fill_month(month: date) -> None:
+def fill_month(month: date) -> None:
     starts_at, ends_at = periods.bounds(month, ZoneInfo("UTC"))
     periods.ensure_months(starts_at, starts_at, {**TABLES, "costs_line": "date"})
     with connection.cursor() as cursor:
