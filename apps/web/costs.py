@@ -19,6 +19,7 @@ from apps.accounts.rights import Right
 from apps.core import organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput
+from apps.core.models import Organisation
 from apps.costs import selectors
 from apps.costs.limits import unallocated_limit
 from apps.costs.models import Component
@@ -383,10 +384,11 @@ def _around_the_table(asked: Asked, totals: CostTotals) -> dict[str, Any]:
 
 
 def _kpis(asked: Asked, totals: CostTotals, bills: Sequence[selectors.BilledMonth]) -> list[Kpi]:
-    currency = organisation.get().currency
+    company = organisation.get()
+    currency = company.currency
     kpis = [_full_cost(asked, totals, currency)]
     if asked.scope.allocated is None and asked.about.workload is None and selectors.may_see_unallocated(asked.actor):
-        kpis += [_workloads(asked, totals, currency), _unallocated(asked, totals, currency)]
+        kpis += [_workloads(asked, totals, currency), _unallocated(asked, totals, company)]
     return [*kpis, _unpriced(totals), _bill(asked, bills, currency)]
 
 
@@ -404,13 +406,13 @@ def _workloads(asked: Asked, totals: CostTotals, currency: str) -> Kpi:
     return Kpi("Workloads", _money(totals.workloads, currency), context=context, why=asked.why(allocated="yes"))
 
 
-def _unallocated(asked: Asked, totals: CostTotals, currency: str) -> Kpi:
+def _unallocated(asked: Asked, totals: CostTotals, company: Organisation) -> Kpi:
     share = _ratio(totals.unallocated.cost, totals.now.cost)
-    limit = unallocated_limit()
+    limit = unallocated_limit(company)
     is_over = share is not None and share > limit
     return Kpi(
         "Unallocated",
-        _money(totals.unallocated, currency),
+        _money(totals.unallocated, company.currency),
         context=f"of full cost, limit {figures.percent_short(limit)}",
         strong=figures.percent(share),
         tone="warn" if is_over else "",

@@ -87,6 +87,7 @@ class Looker:
     rights: Rights
     period: PeriodChoice
     currency: str
+    unallocated_limit: Decimal
     totals: CostTotals
 
     @property
@@ -114,7 +115,8 @@ def home(request: PageRequest) -> HttpResponse:
 def _looker(actor: Actor, period: PeriodChoice) -> Looker:
     before = (period.before.start, period.before.end)
     totals = selectors.cost_totals(actor=actor, scope=CostScope(period.start, period.end), before=before)
-    return Looker(actor, rights_of(actor), period, organisation.get().currency, totals)
+    company = organisation.get()
+    return Looker(actor, rights_of(actor), period, company.currency, unallocated_limit(company), totals)
 
 
 def _counted(tasks: Sequence[Task]) -> str:
@@ -212,7 +214,7 @@ def _sources(looker: Looker) -> Iterator[Task]:
 
 def _unallocated(looker: Looker) -> Iterator[Task]:
     """Keys that nobody claims, once they are over the limit of the full cost."""
-    share, most = _unallocated_share(looker.totals), unallocated_limit()
+    share, most = _unallocated_share(looker.totals), looker.unallocated_limit
     if not looker.rights.may(Right.ALLOCATE) or share is None or share <= most:
         return
     keys = unclaimed_keys(actor=looker.actor, first=looker.period.start, end=looker.period.end)
@@ -408,7 +410,7 @@ def _checks(looker: Looker, sources: Sequence[SourceRow], bills: Sequence[Billed
     running = Pull.objects.visible_to(looker.actor).unfinished().count()
     unpriced = totals.now.unpriced_tokens
     residual = sum((bill.residual for bill in bills), Decimal(0))
-    is_within = share is None or share <= unallocated_limit()
+    is_within = share is None or share <= looker.unallocated_limit
     return [
         Check(
             _said(not broken, "Every source has delivered", f"{_number(len(broken), 'source')} to look at"), not broken
