@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from apps.core import periods
 from apps.core.actor import Actor
+from apps.economics.models import EconomicsMonth
 from apps.economics.verdict import Word
 from apps.workloads.models import Workload
 
@@ -26,6 +27,13 @@ SORTS: Final = {
     "verdict": "array_position('{stop,fix,unproven,keep,scale}'::text[], coalesce(e.verdict, 'unproven')::text)",
     "stake": "greatest(abs(coalesce(e.net_base, 0)), coalesce(e.cost, 0))",
 }
+RANKS: Final = {
+    "verdict": "array_position('{stop,fix,unproven,keep,scale}'::text[], e.verdict::text)",
+    "value": "e.value_base",
+    "net": "e.net_base",
+    "cost_useful": "e.cost / nullif(e.useful, 0)",
+    "value_useful": "e.value_base / nullif(e.useful, 0)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,15 @@ class SparkPoint:
     month: date
     cost: Decimal | None
     value: Decimal | None
+    useful: Decimal | None = None
+
+    @property
+    def cost_per_useful(self) -> Decimal | None:
+        return self.cost / self.useful if self.cost is not None and self.useful else None
+
+    @property
+    def value_per_useful(self) -> Decimal | None:
+        return self.value / self.useful if self.value is not None and self.useful else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +101,8 @@ class VerdictSum:
     cost: Decimal = Decimal(0)
     value: Decimal = Decimal(0)
     net: Decimal = Decimal(0)
+    value_low: Decimal = Decimal(0)
+    value_high: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +124,14 @@ class Portfolio:
     @property
     def net(self) -> Decimal:
         return sum((one.net for one in self.by_verdict.values()), Decimal(0))
+
+    @property
+    def value_low(self) -> Decimal:
+        return sum((one.value_low for one in self.by_verdict.values()), Decimal(0))
+
+    @property
+    def value_high(self) -> Decimal:
+        return sum((one.value_high for one in self.by_verdict.values()), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +183,22 @@ def points(*, actor: Actor, month: date, workloads: QuerySet[Workload] | None = 
     return [Point(pk, slug, name, Word(word), *figures) for pk, slug, name, word, *figures in rows]
 
 
+def with_verdict(*, actor: Actor, month: date, word: str) -> QuerySet[Workload]:
+    """The workloads with one word among those that the actor sees the money of; nothing known is unproven."""
+    seen = Workload.objects.money_visible_to(actor)
+    judged = EconomicsMonth.objects.current().filter(month=month)
+    if word == Word.UNPROVEN:
+        return seen.exclude(pk__in=judged.exclude(verdict=word).values("workload_id"))
+    return seen.filter(pk__in=judged.filter(verdict=word).values("workload_id"))
+
+
+def ranking(*, actor: Actor, month: date, by: str) -> tuple[str, list[Any]]:
+    """SQL of (workload_id, rank) by a figure of `RANKS`, for a list that is sorted elsewhere; only of what is seen."""
+    seen, values = Workload.objects.money_visible_to(actor).order_by().values("pk").query.sql_with_params()
+    text = f"SELECT e.workload_id, {RANKS[by]} AS rank FROM economics_month e "
+    return text + f"WHERE e.month = %s AND e.is_current AND e.workload_id IN ({seen})", [month, *values]
+
+
 def _listed(actor: Actor, workloads: QuerySet[Workload] | None) -> tuple[str, list[Any]]:
     """The ids as a subquery. The rights are asked for in SQL, not one workload at a time."""
     found = Workload.objects.money_visible_to(actor).active()
@@ -170,8 +213,8 @@ def _sparklines(ids: Sequence[int], month: date) -> dict[int, tuple[SparkPoint, 
     while len(months) < 12:
         months.append(periods.previous_month(months[-1]))
     found: dict[int, dict[date, SparkPoint]] = {}
-    for workload, when, cost, value in _fetch(_MONTHS, [list(ids), months]):
-        found.setdefault(workload, {})[when] = SparkPoint(when, cost, value)
+    for workload, when, *known in _fetch(_MONTHS, [list(ids), months]):
+        found.setdefault(workload, {})[when] = SparkPoint(when, *known)
     return {
         pk: tuple(found.get(pk, {}).get(when) or SparkPoint(when, None, None) for when in reversed(months))
         for pk in ids
@@ -198,7 +241,7 @@ def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 _SUMS = """
 SELECT coalesce(e.verdict, 'unproven'), count(*), coalesce(sum(e.cost), 0), coalesce(sum(e.value_base), 0),
-    coalesce(sum(e.net_base), 0)
+    coalesce(sum(e.net_base), 0), coalesce(sum(e.value_low), 0), coalesce(sum(e.value_high), 0)
 FROM ({listed}) l (id) LEFT JOIN economics_month e ON e.workload_id = l.id AND e.month = %s AND e.is_current
 GROUP BY 1
 """
@@ -214,7 +257,7 @@ WHERE %s = '' OR coalesce(e.verdict, 'unproven') = %s
 ORDER BY {order} LIMIT %s OFFSET %s
 """
 _MONTHS = """
-SELECT workload_id, month, cost, value_base FROM economics_month
+SELECT workload_id, month, cost, value_base, useful FROM economics_month
 WHERE is_current AND workload_id = ANY(%s) AND month = ANY(%s)
 """
 _POINTS = """

@@ -8,8 +8,10 @@ from apps.web import (
     audit,
     budgets,
     costs,
+    grades,
     home,
     imports,
+    outcomes,
     people,
     prices,
     search,
@@ -19,8 +21,10 @@ from apps.web import (
     theme,
     tokens,
     unallocated,
+    value,
     why,
     workloads,
+    worth_why,
 )
 
 urlpatterns = [
@@ -33,6 +37,9 @@ urlpatterns = [
     path("costs/", include(costs)),
     path("budgets/", include(budgets)),
     path("why/", include(why)),
+    path("workloads/", include(value)),
+    path("workloads/", include(outcomes)),
+    path("workloads/", include(worth_why)),
     path("workloads/", include(workloads)),
     path("unallocated/", include(unallocated)),
     path("sources/", include(sources)),
@@ -41,6 +48,7 @@ urlpatterns = [
     path("settings/", include(settings)),
     path("settings/people/", include(people)),
     path("settings/cost-centres/", include((people.cost_centre_urlpatterns, "cost_centres"))),
+    path("settings/grades/", include(grades)),
     path("settings/tokens/", include(tokens)),
     path("setup/", include(setup)),
 ]

@@ -166,6 +166,8 @@ def _tabs(subject: Subject) -> list[Tab]:
     return [
         Tab("Overview", here, is_current=True),
         Tab("Full cost", costs_address(subject.period, workload=subject.workload.slug)),
+        Tab("Value case", f"{reverse('value:page', args=[subject.workload.slug])}?{subject.period.query}"),
+        Tab("Outcomes", f"{reverse('outcomes:month', args=[subject.workload.slug])}?{subject.period.query}"),
     ]
 
 

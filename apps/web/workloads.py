@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -9,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.db import connection
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -22,16 +25,20 @@ from apps.core.models import Organisation
 from apps.costs.limits import unallocated_limit
 from apps.costs.selectors import CostScope, CostTotals, cost_totals, may_see_unallocated
 from apps.costs.selectors.portfolio import SORTS, Portfolio, PortfolioRow, change_of, months_before, portfolio
-from apps.costs.selectors.scope import rows_of
+from apps.costs.selectors.scope import Sql, rows_of
+from apps.economics.portfolio import RANKS, ranking, with_verdict
+from apps.economics.portfolio import Portfolio as Worths
 from apps.web import figures, hooks, register, workload, workload_edit, workload_import
+from apps.web import portfolio as worth_side
 from apps.web.cost_scope import why_address
 from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_said
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice, Kpi
 from apps.web.period import PeriodChoice, period_of
+from apps.web.portfolio import WORDS
 from apps.web.queries import page_number, query_with
-from apps.web.workloads_columns import COLUMNS, ListColumn, chosen_columns, file_columns, file_row, totals_row
+from apps.web.workloads_columns import COLUMNS, Entry, ListColumn, chosen_columns, file_columns, file_row, totals_row
 from apps.workloads import selectors
 from apps.workloads.models import Workload
 from apps.workloads.selectors import Filters
@@ -40,7 +47,20 @@ PAGE: Final = 25
 LONGEST_FILE: Final = 50_000
 VIEW_PAGE: Final = "workloads"
 STAGES: Final = {"live": "not sunset", **{value: str(label) for value, label in Workload.Stage.choices}}
-KEPT_IN_VIEW: Final = ("stage", "tier", "band", "audience", "cc", "q", "sort", "cols", "density", "drafts")
+KEPT_IN_VIEW: Final = (
+    "verdict",
+    "over",
+    "stage",
+    "tier",
+    "band",
+    "audience",
+    "cc",
+    "q",
+    "sort",
+    "cols",
+    "density",
+    "drafts",
+)
 
 
 # --- The list ---------------------------------------------------------------------------------------------------------
@@ -54,22 +74,26 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
         return HttpResponseRedirect(query_with(request, col=None, page=None, cols=",".join(request.GET.getlist("col"))))
     period, filters, company = period_of(request), _filters(request), organisation.get()
     sees_money = selectors.sees_any_money(request.actor)
-    columns = chosen_columns(request.GET.get("cols", ""), sees_money=sees_money)
+    month = worth_side.month_of(period) if sees_money else None
+    columns = chosen_columns(request.GET.get("cols", ""), sees_money=sees_money, has_worth=month is not None)
+    sums = worth_side.sums_of(request.actor, month) if month else None
     if request.GET.get("format"):
-        return _file(request, period, filters, columns, company.currency)
+        return _file(request, period, filters, columns, company.currency, month)
     number = page_number(request)
-    found = _portfolio(request, period, filters, limit=PAGE, offset=(number - 1) * PAGE, columns=columns)
+    found = _portfolio(request, period, filters, month, limit=PAGE, offset=(number - 1) * PAGE, columns=columns)
     page = _PortfolioPaginator(found).get_page(number)
     context = {
         "found": found,
-        "rows": [_ListRow(row, found, company.currency) for row in found.rows],
+        "rows": [_ListRow(entry, found, company.currency) for entry in _entries(request.actor, found, month)],
+        "worth_sums": _sums_of_filter(request, filters, month) if month else None,
+        "worth": _worth_context(request, period, month, sums, company) if month and sums else None,
         "page": page,
         "columns": columns,
         "heads": _heads(columns),
         "sort": _sort(request),
         "chips": _chips(request, filters),
         "filters": filters,
-        "kpis": _kpis(request.actor, period, company) if sees_money else [],
+        "kpis": _kpis(request.actor, period, company, sums) if sees_money else [],
         "views": _views(request),
         "view_query": _view_query(request),
         "hidden": _hidden(request, ("cols",)),
@@ -87,9 +111,32 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
 class _ListRow:
     """A row as the template draws it."""
 
-    row: PortfolioRow
+    entry: Entry
     found: Portfolio
     currency: str
+
+    @property
+    def row(self) -> PortfolioRow:
+        return self.entry.row
+
+    @property
+    def useful_trend(self) -> str:
+        """The sparkline of worth in words."""
+        worth = self.entry.worth
+        known = [point for point in worth.months if point.cost_per_useful is not None] if worth else []
+        if not known:
+            return ""
+        first, last = (figures.unit_price(point.cost_per_useful, self.currency) for point in (known[0], known[-1]))
+        value = figures.unit_price(known[-1].value_per_useful, self.currency)
+        return f"Cost per useful output, from {first} to {last}; its value {value}"
+
+    @property
+    def useful_costs(self) -> list[Decimal | None]:
+        return [point.cost_per_useful for point in self.entry.worth.months] if self.entry.worth else []
+
+    @property
+    def useful_values(self) -> list[Decimal | None]:
+        return [point.value_per_useful for point in self.entry.worth.months] if self.entry.worth else []
 
     @property
     def workload(self) -> Workload:
@@ -130,6 +177,15 @@ class _ListRow:
         return any(cost is not None for cost in self.row.months)
 
 
+def _entries(actor: Actor, found: Portfolio, month: date | None) -> list[Entry]:
+    """The rows with their worth and budget, for whoever sees their money."""
+    ids = [row.workload.pk for row in found.rows if row.money is not None]
+    if month is None or not ids:
+        return [Entry(row) for row in found.rows]
+    worth, burn = worth_side.worth_of(actor, month, ids), worth_side.burns_of(month, ids)
+    return [Entry(row, worth.get(row.workload.pk), burn.get(row.workload.pk)) for row in found.rows]
+
+
 class _PortfolioPaginator(Paginator[PortfolioRow]):
     """Pages over rows that SQL has counted and cut already."""
 
@@ -149,31 +205,84 @@ def _portfolio(
     request: PageRequest,
     period: PeriodChoice,
     filters: Filters,
+    month: date | None,
     *,
     columns: list[ListColumn],
     limit: int | None,
     offset: int = 0,
 ) -> Portfolio:
-    before = (period.before.start, period.before.end)
+    before, sort = (period.before.start, period.before.end), _sort(request)
+    by = sort.lstrip("-")
+    is_ranked = month is not None and by in RANKS
     return portfolio(
         actor=request.actor,
-        workloads=selectors.listed(request.actor, filters),
+        workloads=_chosen(request, selectors.listed(request.actor, filters), month),
         scope=CostScope(period.start, period.end),
-        before=before, sort=_sort(request), limit=limit, offset=offset,
+        before=before, sort=sort if is_ranked or by in SORTS else "-cost", limit=limit, offset=offset,
+        rank=_rank(request.actor, month, by) if month and is_ranked else None,
         with_months=any(column.key == "months" for column in columns),
     )  # fmt: skip
 
 
+def _rank(actor: Actor, month: date, by: str) -> Sql:
+    text, values = ranking(actor=actor, month=month, by=by)
+    return Sql(text, tuple(values))
+
+
+def _chosen(request: PageRequest, listed: QuerySet[Workload], month: date | None) -> QuerySet[Workload]:
+    """The filters that ask for worth or budgets; without a month whose money is seen they filter nothing."""
+    if month is None:
+        return listed
+    if word := _verdict(request):
+        listed = listed.filter(pk__in=with_verdict(actor=request.actor, month=month, word=word).values("pk"))
+    if request.GET.get("over") == "1":
+        listed = listed.filter(pk__in=worth_side.over_budget(request.actor, month))
+    return listed
+
+
+def _verdict(request: HttpRequest) -> str:
+    word = request.GET.get("verdict", "")
+    return word if word in WORDS else ""
+
+
+def _worth_context(
+    request: PageRequest, period: PeriodChoice, month: date, sums: Worths, company: Organisation
+) -> dict[str, Any]:
+    totals = cost_totals(actor=request.actor, scope=CostScope(period.start, period.end))
+    per_month = request.GET.get("chart") == "month"
+    return {
+        "drawn": worth_side.drawn(
+            actor=request.actor, period=period, month=month, currency=company.currency, found=sums, per_month=per_month
+        ),
+        "by_verdict": worth_side.by_verdict(sums, period),
+        "rest": worth_side.rest_of(sums, totals, sees_unallocated=may_see_unallocated(request.actor)),
+        "count": sums.count,
+        "per_month": per_month,
+        "per_useful_href": query_with(request, chart=None),
+        "per_month_href": query_with(request, chart="month"),
+    }
+
+
 def _file(
-    request: PageRequest, period: PeriodChoice, filters: Filters, columns: list[ListColumn], currency: str
-) -> HttpResponseBase:
-    found = _portfolio(request, period, filters, columns=columns, limit=LONGEST_FILE)
-    months = months_before(period.end) if any(column.key == "months" for column in columns) else []
-    rows: list[list[Cell]] = [file_row(columns, row, months) for row in found.rows]
-    rows.append(totals_row(columns, found, months))
+    request: PageRequest, period: PeriodChoice, filters: Filters, columns: list[ListColumn], currency: str,
+    month: date | None,
+) -> HttpResponseBase:  # fmt: skip
+    found = _portfolio(request, period, filters, month, columns=columns, limit=LONGEST_FILE)
+    has_months = any(column.key in ("months", "useful_months") for column in columns)
+    months = months_before(period.end) if has_months else []
+    entries = _entries(request.actor, found, month)
+    rows: list[list[Cell]] = [file_row(columns, entry, months) for entry in entries]
+    worth = _sums_of_filter(request, filters, month) if month else {}
+    rows.append(totals_row(columns, found, months, worth))
     kind = "xlsx" if request.GET["format"] == "xlsx" else "csv"
     heads = file_columns(columns, months, currency)
     return table_response(heads, rows, name=f"workloads-{period.query.partition('=')[2]}", kind=kind)
+
+
+def _sums_of_filter(request: PageRequest, filters: Filters, month: date) -> dict[str, Decimal | None]:
+    """Value and net value of all rows of the filter, of those of which they are known."""
+    listed = _chosen(request, selectors.listed(request.actor, filters), month)
+    return worth_side.known_sums(worth_side.sums_of(request.actor, month, listed))
 
 
 def _filters(request: HttpRequest) -> Filters:
@@ -192,7 +301,7 @@ def _filters(request: HttpRequest) -> Filters:
 
 def _sort(request: HttpRequest) -> str:
     sort = request.GET.get("sort", "")
-    return sort if sort.removeprefix("-") in SORTS else "-cost"
+    return sort if sort.removeprefix("-") in {*SORTS, *RANKS} else "-cost"
 
 
 def _heads(columns: list[ListColumn]) -> list[Any]:
@@ -203,14 +312,14 @@ def _heads(columns: list[ListColumn]) -> list[Any]:
 # --- Figures at the top -----------------------------------------------------------------------------------------------
 
 
-def _kpis(actor: Actor, period: PeriodChoice, company: Organisation) -> list[Kpi]:
+def _kpis(actor: Actor, period: PeriodChoice, company: Organisation, sums: Worths | None) -> list[Kpi]:
     scope = CostScope(period.start, period.end)
     totals = cost_totals(actor=actor, scope=scope, before=(period.before.start, period.before.end))
     kpis = [_full_cost(totals, period, company.currency)]
+    kpis += worth_side.worth_kpis(sums, company.currency) if sums else [_calls(totals)]
     if may_see_unallocated(actor):
         kpis.append(_unallocated(totals, period, company))
-    kpis += [_calls(totals), _unpriced(actor, scope)]
-    return kpis
+    return [*kpis, _unpriced(actor, scope)]
 
 
 def _full_cost(totals: CostTotals, period: PeriodChoice, currency: str) -> Kpi:
@@ -267,7 +376,10 @@ def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
     bands = [(band.code, band.name) for band in LatencyBand.objects.all()]
     centres = list(CostCentre.objects.filter(active=True).values_list("code", "name"))
     audiences = [(value, str(label)) for value, label in Workload.Audience.choices]
+    month = worth_side.month_of(period_of(request)) if selectors.sees_any_money(request.actor) else None
+    verdicts = [(word.value, label) for word, label in WORDS.items()]
     chips = [
+        *([_chip(request, "verdict", "Verdict", _verdict(request), verdicts)] if month else []),
         _chip(request, "stage", "Stage", filters.stage, list(STAGES.items())),
         _chip(request, "tier", "Tier", filters.tier, tiers),
         _chip(request, "cc", "Cost centre", filters.cost_centre, centres),
@@ -276,6 +388,7 @@ def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
     ]
     return [
         *chips,
+        *(_over_chip(request) if month else ()),
         *_draft_chip(request, filters),
         *_words_chip(request, filters),
         *_more_chip(request, filters, bands),
@@ -303,6 +416,11 @@ def _more_chip(request: PageRequest, filters: Filters, bands: list[tuple[str, st
         found.append(Choice("Drafts", query_with(request, drafts="1", page=None), count=drafts))
     if found:
         yield Chip("Filter", choices=found, is_add=True)
+
+
+def _over_chip(request: HttpRequest) -> Iterator[Chip]:
+    is_on = request.GET.get("over") == "1"
+    yield Chip("Over budget", href=query_with(request, over=None if is_on else "1", page=None), is_on=is_on)
 
 
 def _draft_chip(request: PageRequest, filters: Filters) -> Iterator[Chip]:

@@ -98,9 +98,13 @@ def portfolio(
     limit: int | None = None,
     offset: int = 0,
     with_months: bool = True,
+    rank: Sql | None = None,
 ) -> Portfolio:
-    """Workloads of the filter with the cost of `scope` and of the days `before`; `limit` None gives all rows."""
-    ids, summary = _page(actor, workloads, scope, before, sort, limit, offset)
+    """Workloads of the filter with the cost of `scope` and of the days `before`; `limit` None gives all rows.
+
+    `rank` gives (workload_id, rank) of a figure that is worked out elsewhere; `sort` then says only the direction.
+    """
+    ids, summary = _page(actor, workloads, scope, before, sort, limit, offset, rank)
     seen = _seen(actor, ids)
     money = _money(actor, scope, before, ids) if seen else {}
     months = months_before(scope.end) if with_months else []
@@ -128,7 +132,7 @@ def months_before(end: date, number: int = 12) -> list[date]:
 
 def _page(
     actor: Actor, workloads: QuerySet[Workload], scope: CostScope, before: tuple[date, date], sort: str,
-    limit: int | None, offset: int,
+    limit: int | None, offset: int, rank: Sql | None,
 ) -> tuple[list[int], dict[str, Any]]:  # fmt: skip
     """The ids of the page in their order, and what all rows together come to: one statement."""
     register, values = workloads.order_by().values("pk").query.sql_with_params()
@@ -145,8 +149,9 @@ def _page(
         ), money AS (
             SELECT workload_id, e.cost_before, {_OR_NOTHING} FROM now n FULL JOIN earlier e USING (workload_id)
         ), chosen AS (
-            SELECT w.id, row_number() OVER (ORDER BY {_order(sort)}, lower(w.name), w.id) AS place
+            SELECT w.id, row_number() OVER (ORDER BY {_order(sort, ranked=rank)}, lower(w.name), w.id) AS place
             FROM listed JOIN workloads_workload w USING (id) LEFT JOIN money m ON m.workload_id = w.id
+            {f"LEFT JOIN ({rank.text}) k ON k.workload_id = w.id" if rank else ""}
             LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
             {_TIER if sort.lstrip("-") == "tier" else ""}
         )
@@ -157,7 +162,8 @@ def _page(
     """
     last = None if limit is None else offset + limit
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*values, *now.values, *then.values, offset, last, last, *seen.values])
+        ranked = rank.values if rank else ()
+        cursor.execute(statement, [*values, *now.values, *then.values, *ranked, offset, last, last, *seen.values])
         ids, count, unseen, largest, cost_before, *totals = cursor.fetchone()
     summary = {
         "count": count,
@@ -251,9 +257,10 @@ def _money_visible(actor: Actor) -> tuple[str, tuple[Any, ...]]:
     return f"w.id IN ({text})", tuple(values)
 
 
-def _order(sort: str) -> str:
+def _order(sort: str, *, ranked: Sql | None) -> str:
     """What is unknown comes last in either direction."""
-    return f"{SORTS[sort.lstrip('-')]} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST"
+    figure = "k.rank" if ranked else SORTS[sort.lstrip("-")]
+    return f"{figure} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST"
 
 
 _OR_NOTHING = ", ".join(f"coalesce(n.{name}, 0) AS {name}" for name in ("cost", *MEASURES))

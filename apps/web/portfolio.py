@@ -1,0 +1,205 @@
+"""The worth side of the portfolio: figures on top, value against cost as a picture, and sums by verdict.
+
+Verdicts are given by whole months, so all of it is there for a period that is one month.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.budgets.selectors import Burn, burns
+from apps.core import periods
+from apps.core.actor import Actor
+from apps.costs.selectors import CostTotals
+from apps.economics.portfolio import Point, Portfolio, PortfolioRow, VerdictSum, points, portfolio
+from apps.economics.verdict import Word
+from apps.web import figures
+from apps.web.parts import Kpi
+from apps.web.period import PeriodChoice
+from apps.web.value_map import Spot, ValueMap, value_map
+from apps.workloads.models import Workload
+
+WORDS: Final = {
+    Word.SCALE: "Scale",
+    Word.KEEP: "Keep",
+    Word.FIX: "Fix",
+    Word.STOP: "Stop",
+    Word.UNPROVEN: "Unproven",
+}
+WIDE: Final = (780.0, 372.0)
+SMALL: Final = (358.0, 320.0)
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """One verdict's share of the bill; `net` None where it cannot be known."""
+
+    word: Word
+    label: str
+    count: int
+    cost: Decimal
+    net: Decimal | None
+    ratio: Decimal
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The two pictures (a wide and a narrow one) of one way to look, and how many workloads are not in them."""
+
+    wide: ValueMap
+    small: ValueMap
+    unit: str
+    label: str
+    note: str
+    is_empty: bool
+
+
+def month_of(period: PeriodChoice) -> date | None:
+    """The month that the period is; None for any other period."""
+    return period.start if period.start.day == 1 and period.end == periods.next_month(period.start) else None
+
+
+def sums_of(actor: Actor, month: date, workloads: QuerySet[Workload] | None = None) -> Portfolio:
+    """What all workloads of the month, or some of them, come to by verdict."""
+    return portfolio(actor=actor, month=month, workloads=workloads, limit=0, with_months=False)
+
+
+def known_sums(found: Portfolio) -> dict[str, Decimal | None]:
+    """Value and net value over the workloads of which they are known; None where they are of none."""
+    known = [one for word, one in found.by_verdict.items() if word is not Word.UNPROVEN and one.count]
+    if not known:
+        return {"value": None, "net": None}
+    return {name: sum((getattr(one, name) for one in known), Decimal(0)) for name in ("value", "net")}
+
+
+def worth_of(actor: Actor, month: date, ids: Collection[int]) -> dict[int, PortfolioRow]:
+    """The worth of some workloads, with twelve months of it."""
+    found = portfolio(actor=actor, month=month, workloads=Workload.objects.filter(pk__in=ids))
+    return {row.workload_id: row for row in found.rows}
+
+
+def burns_of(month: date, ids: Collection[int]) -> dict[int, Burn]:
+    """Budgets of workloads whose money the actor may see."""
+    return burns(month=month, today=timezone.localdate(), workload_ids=list(ids))
+
+
+def over_budget(actor: Actor, month: date) -> list[int]:
+    """Workloads that have spent more than they may."""
+    seen = Workload.objects.money_visible_to(actor).values_list("pk", flat=True)
+    found = burns(month=month, today=timezone.localdate(), workload_ids=list(seen))
+    return [pk for pk, burn in found.items() if burn.is_over]
+
+
+# --- Figures on top ---------------------------------------------------------------------------------------------------
+
+
+def worth_kpis(found: Portfolio, currency: str) -> list[Kpi]:
+    """Value and net value, over the workloads of which they are known."""
+    known = [one for word, one in found.by_verdict.items() if word is not Word.UNPROVEN]
+    if not any(one.count for one in known):
+        return [
+            Kpi("Value", figures.UNKNOWN, "no workload has an attested value case"),
+            Kpi("Net value", figures.UNKNOWN),
+        ]
+    value, net = sum((one.value for one in known), Decimal(0)), sum((one.net for one in known), Decimal(0))
+    cost = sum((one.cost for one in known), Decimal(0))
+    low, high = (figures.compact(amount, currency) for amount in (found.value_low, found.value_high))
+    each = f"{figures.unit_price(value / cost, currency)}" if cost else ""
+    return [
+        Kpi("Value", figures.money(value, currency), f"between {low} and {high}"),
+        Kpi(
+            "Net value",
+            figures.money(net, currency),
+            f"of value for each {figures.money(1, currency).split('.')[0]} of cost" if each else "",
+            each,
+            "bad" if net < 0 else "",
+        ),
+    ]
+
+
+# --- By verdict -------------------------------------------------------------------------------------------------------
+
+
+def by_verdict(found: Portfolio, period: PeriodChoice) -> list[VerdictRow]:
+    largest = max((one.cost for one in found.by_verdict.values()), default=Decimal(0))
+    return [
+        VerdictRow(
+            word,
+            label,
+            one.count,
+            one.cost,
+            None if word is Word.UNPROVEN else one.net,
+            one.cost / largest if largest else Decimal(0),
+            f"?{period.query}&verdict={word.value}",
+        )
+        for word, label in WORDS.items()
+        for one in [found.by_verdict.get(word, VerdictSum())]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What stands under the verdicts so that the card adds up to the full cost."""
+
+    unallocated: Decimal | None
+    partly_known: Decimal
+    total: Decimal | None
+
+
+def rest_of(found: Portfolio, totals: CostTotals, *, sees_unallocated: bool) -> Rest:
+    """`partly_known`: known parts of costs that as a whole are unknown, such as those with an unpriced model."""
+    total = totals.now.cost if totals.now.lines else None
+    unallocated = totals.unallocated.cost if sees_unallocated else None
+    partly = (total or Decimal(0)) - (unallocated or Decimal(0)) - found.cost
+    return Rest(unallocated, partly, total)
+
+
+# --- The picture ------------------------------------------------------------------------------------------------------
+
+
+def drawn(
+    *, actor: Actor, period: PeriodChoice, month: date, currency: str, found: Portfolio, per_month: bool,
+    workloads: QuerySet[Workload] | None = None,
+) -> Drawn:  # fmt: skip
+    """Value against cost, per useful output or per month; unproven workloads are counted and never put at zero."""
+    shown = [one for one in points(actor=actor, month=month, workloads=workloads) if one.verdict is not Word.UNPROVEN]
+    unit = "per month" if per_month else "per useful output"
+    label = f"Value against cost {unit}: {_counted(shown)}. Each mark is a workload; the table below has all figures."
+    spots = [_spot(one, period, currency, per_month=per_month) for one in shown]
+    return Drawn(
+        wide=value_map(spots, currency=currency, width=WIDE[0], height=WIDE[1]),
+        small=value_map(spots, currency=currency, width=SMALL[0], height=SMALL[1], is_small=True),
+        unit=unit,
+        label=label,
+        note=_note(found),
+        is_empty=not spots,
+    )
+
+
+def _spot(one: Point, period: PeriodChoice, currency: str, *, per_month: bool) -> Spot:
+    cost, value = (one.cost, one.value) if per_month else (one.cost / one.useful, one.value / one.useful)
+    shown = [figures.unit_price(amount, currency) for amount in (cost, value)]
+    title = f"{one.name}: {WORDS[one.verdict].lower()}, costs {shown[0]} and is worth {shown[1]}"
+    href = f"{reverse('workloads:detail', args=[one.slug])}?{period.query}"
+    return Spot(one.name, href, one.verdict.value, cost, value, one.cost, title)
+
+
+def _counted(shown: Sequence[Point]) -> str:
+    losing = sum(1 for one in shown if one.value < one.cost)
+    return f"{len(shown)} workloads, {losing} of them cost more than they are worth"
+
+
+def _note(found: Portfolio) -> str:
+    unproven = found.by_verdict.get(Word.UNPROVEN, VerdictSum()).count
+    text = "Area is full cost of the month. Both scales are logarithmic."
+    if not unproven:
+        return text
+    noun, verb = ("workload is", "is") if unproven == 1 else ("workloads are", "are")
+    return f"{text} {unproven} {noun} unproven and {verb} not drawn."

@@ -1,0 +1,123 @@
+"""The portfolio's worth: figures that add up, the picture, filters and columns by verdict."""
+
+import csv
+import io
+import re
+from decimal import Decimal
+
+import pytest
+
+from apps.web.value_map import Spot, value_map
+from tests.economics.ledger import Ledger, attested, came_out, example_c, make_ledger, settle, spend
+from tests.world import World, log_in
+
+pytestmark = pytest.mark.django_db
+PORTFOLIO = "/workloads/?month=2026-10"
+
+
+def loser(world: World) -> Ledger:
+    """A label costs eight cents and saves two seconds: 1,000 of them."""
+    ledger = make_ledger(world, "Labels")
+    spend(ledger, 80)
+    minutes = {"low": "0.03", "base": "0.03", "high": "0.03"}
+    sure, none = {"low": "1", "base": "1", "high": "1"}, {"low": "0", "base": "0", "high": "0"}
+    attested(ledger, assumptions={"minutes_saved": minutes, "realisation": sure, "review_minutes": none})
+    came_out(ledger, 1000, 1000)
+    return ledger
+
+
+def silent(world: World) -> None:
+    spend(make_ledger(world, "Notes"), 20)
+
+
+@pytest.fixture
+def company(world: World) -> World:
+    example_c(world)
+    loser(world)
+    silent(world)
+    settle()
+    return world
+
+
+def test_verdicts_and_what_nobody_claims_add_up_to_the_full_cost(company: World) -> None:
+    page = log_in(company.cleo).get(PORTFOLIO)
+    rows = {row.label: (row.count, row.cost, row.net) for row in page.context["worth"]["by_verdict"]}
+    assert rows == {
+        "Scale": (0, 0, 0),
+        "Keep": (1, 2400, 2545),
+        "Fix": (0, 0, 0),
+        "Stop": (1, 80, -65),
+        "Unproven": (1, 20, None),
+    }
+    rest = page.context["worth"]["rest"]
+    assert (rest.total, rest.unallocated, rest.partly_known) == (2500, 0, 0)
+
+
+def test_value_and_net_value_leave_the_unproven_out(company: World) -> None:
+    kpis = {kpi.label: kpi for kpi in log_in(company.cleo).get(PORTFOLIO).context["kpis"]}
+    assert kpis["Full cost"].figure == "$2,500"
+    assert kpis["Value"].figure == "$5,535"
+    assert kpis["Net value"].figure == "$2,480"
+    assert kpis["Net value"].strong == "$2.23"
+
+
+def test_the_picture_has_a_link_for_each_workload_with_a_value(company: World) -> None:
+    body = log_in(company.cleo).get(PORTFOLIO).content.decode()
+    wide = re.search(r'<svg class="tg-map".*?</svg>', body, re.DOTALL)
+    assert wide
+    assert wide.group().count("<a ") == 2
+    assert "Labels: stop, costs $0.0800 and is worth $0.0150" in wide.group()
+    assert "1 workload is unproven and is not drawn." in body
+
+
+def test_the_list_is_filtered_and_sorted_by_worth(company: World) -> None:
+    client = log_in(company.cleo)
+
+    def names(query: str) -> list[str]:
+        return [item.workload.name for item in client.get(f"{PORTFOLIO}&{query}").context["rows"]]
+
+    assert names("verdict=stop") == ["Labels"]
+    assert names("verdict=unproven") == ["Notes"]
+    assert names("sort=net") == ["Labels", "Ticket summaries", "Notes"]
+    assert names("sort=-value") == ["Ticket summaries", "Labels", "Notes"]
+    assert names("sort=verdict") == ["Labels", "Notes", "Ticket summaries"]
+
+
+def test_the_file_holds_what_the_page_shows(company: World) -> None:
+    answer = log_in(company.cleo).get(f"{PORTFOLIO}&format=csv")
+    rows = {row["Workload"]: row for row in csv.DictReader(io.StringIO(b"".join(answer).decode("utf-8-sig")))}
+    assert Decimal(rows["Labels"]["Net value (USD)"]) == -65
+    assert rows["Labels"]["Verdict"] == "stop"
+    assert rows["Notes"]["Value (USD)"] == ""
+    assert Decimal(rows["All 3 workloads"]["Net value (USD)"]) == 2480
+
+
+def test_whoever_sees_no_money_sees_no_worth(company: World) -> None:
+    page = log_in(company.eve).get(PORTFOLIO)
+    assert page.context["worth"] is None
+    assert "tg-map" not in page.content.decode()
+    # A filter by verdict must not tell what the page does not.
+    assert len(log_in(company.eve).get(f"{PORTFOLIO}&verdict=stop").context["rows"]) == 3
+
+
+def test_other_periods_than_a_month_have_no_verdicts(company: World) -> None:
+    page = log_in(company.cleo).get("/workloads/?from=2026-10-01&to=2026-10-20")
+    assert page.context["worth"] is None
+    assert "Verdict" not in [head.label for head in page.context["heads"]]
+
+
+def test_marks_stand_on_their_side_of_the_break_even_line() -> None:
+    spots = [
+        Spot("Winner", "/w", "scale", Decimal("0.03"), Decimal("0.70"), Decimal(5000), "w"),
+        Spot("Loser", "/l", "stop", Decimal("0.08"), Decimal("0.0167"), Decimal(19000), "l"),
+        Spot("Free", "/f", "keep", Decimal(0), Decimal(1), Decimal(0), "f"),
+    ]
+    drawn = value_map(spots, currency="USD", width=780, height=372)
+    assert [mark.spot.name for mark in drawn.marks] == ["Loser", "Winner"]
+    assert drawn.even is not None
+    x1, y1, x2, y2 = drawn.even
+    for mark in drawn.marks:
+        on_line = y1 + (mark.x - x1) / (x2 - x1) * (y2 - y1)
+        assert (mark.y < on_line) == (mark.spot.name == "Winner")
+    assert drawn.marks[0].r > drawn.marks[1].r
+    assert all(mark.label for mark in drawn.marks)

@@ -1,0 +1,247 @@
+"""Saying what it is worth and what came out, in the browser's words; example C of the ledger stands on the page."""
+
+import csv
+import io
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from apps.approvals.models import Confirmation
+from apps.economics.models import Evidence, GradeRate, Outcome, ValueCase
+from tests.economics.ledger import Ledger, came_out, example_c, make_ledger, settle, spend
+from tests.world import World, log_in
+
+pytestmark = pytest.mark.django_db
+VALUE = "/workloads/ticket-summaries/value/?month=2026-10"
+WRITE = "/workloads/ticket-summaries/value/write/?month=2026-10"
+OUTCOMES = "/workloads/ticket-summaries/outcomes/?month=2026-10"
+RECORD = "/workloads/ticket-summaries/outcomes/record/?month=2026-10"
+
+
+def answers(ledger: Ledger, **changed: Any) -> dict[str, Any]:
+    """The form as Ben fills it in: the assumptions of example C."""
+    told = {"grade": ledger.grade.pk, "review_grade": ledger.grade.pk, "owner": ledger.world.ben.pk}
+    told |= {"valid_from": "2026-01-01", "expires": "2027-01-01", "expected_version": 0}
+    told |= {"evidence_link": "https://example.com/study", "reason": "Two weeks with and without"}
+    for name, three in (
+        ("minutes_saved", ("1.5", "2", "2.5")),
+        ("realisation", ("0.5", "0.6", "0.7")),
+        ("review_minutes", ("0.5", "1", "2")),
+    ):
+        told |= dict(zip((f"{name}_low", f"{name}_base", f"{name}_high"), three, strict=True))
+    return {**told, **changed}
+
+
+def with_figures(world: World) -> Ledger:
+    """Example C before anybody wrote a case."""
+    ledger = make_ledger(world)
+    spend(ledger, 2400)
+    came_out(ledger, 10_000, 9200, 1150)
+    settle()
+    return ledger
+
+
+def kpis(client: Client, address: str) -> dict[str, str]:
+    return {kpi.label: kpi.figure for kpi in client.get(address).context["kpis"]}
+
+
+def test_example_c_stands_on_the_page_with_its_verdict(world: World) -> None:
+    example_c(world)
+    client = log_in(world.ben)
+    figures = kpis(client, VALUE)
+    assert figures["Cost per answer"] == "$0.261"
+    assert figures["Value per answer"] == "$0.600"
+    assert figures["Net value"] == "$2,545"
+    assert figures["Return"] == "1.06"
+    assert figures["Break-even cost"] == "$0.538"
+    page = client.get(VALUE)
+    assert page.context["now"].verdict.word == "keep"
+    assert "In the low case it nets −$100, within the $276 that are tolerated." in page.content.decode()
+
+
+def test_every_figure_of_worth_leads_to_its_proof_and_the_proof_to_its_inputs(world: World) -> None:
+    example_c(world)
+    client = log_in(world.ben)
+    proofs = [kpi.why for kpi in client.get(VALUE).context["kpis"] if kpi.why]
+    assert len(proofs) == 5
+    for address in proofs:
+        assert client.get(address).status_code == 200
+    net = client.get("/workloads/ticket-summaries/worth/net/?month=2026-10")
+    assert net.context["figure"] == "$2,545.00"
+    rows = {row.name: row.text for row in net.context["rows"]}
+    assert rows["Value"] == "$3,450.00 / $5,520.00 / $8,050.00"
+    assert rows["Full cost"] == "$2,400.00"
+    for row in net.context["rows"]:
+        assert client.get(row.href).status_code == 200
+
+
+def test_the_hourly_rate_is_in_no_owners_proof_and_in_the_analysts(world: World) -> None:
+    example_c(world)
+    address = "/workloads/ticket-summaries/worth/value/?month=2026-10"
+    body = log_in(world.ben).get(address).content.decode()
+    assert "known, not shown" in body
+    assert "$30.00" not in body
+    assert "$30.00" in log_in(world.cleo).get(address).content.decode()
+    file = b"".join(log_in(world.ben).get(f"{address}&format=csv")).decode()
+    assert "hourly rate,,,,an hour,rate" in file
+
+
+def test_the_preview_says_what_the_verdict_will_be(world: World) -> None:
+    ledger = with_figures(world)
+    client = log_in(world.ben)
+    shown = client.post("/workloads/ticket-summaries/value/preview/?month=2026-10", answers(ledger))
+    assert shown.status_code == 200
+    words = " ".join(shown.content.decode().split())
+    assert "tg-verdict--keep" in words
+    assert "It pays: $2,545 net. In the low case it nets −$100" in words
+    assert ValueCase.objects.count() == 0
+
+
+def test_a_preview_without_a_grade_asks_for_one(world: World) -> None:
+    ledger = with_figures(world)
+    told = answers(ledger, grade="")
+    shown = log_in(world.ben).post("/workloads/ticket-summaries/value/preview/?month=2026-10", told)
+    assert "Say whose minutes these are" in shown.content.decode()
+
+
+def test_a_case_waits_for_somebody_else_and_then_counts(world: World) -> None:
+    ledger = with_figures(world)
+    client = log_in(world.ben)
+    assert client.post(WRITE, answers(ledger)).status_code == 302
+    asked = Confirmation.objects.get(kind="attestation")
+    page = client.get(VALUE)
+    assert "Waiting for confirmation by somebody else" in page.content.decode()
+    assert page.context["now"].verdict.word == "unproven"
+    refused = client.post(f"/inbox/{asked.pk}/confirm/", {"digest": asked.digest})
+    assert refused.status_code == 403
+    assert ValueCase.objects.get().attested_by is None
+
+
+def test_what_cannot_be_assumed_is_said_in_the_form_and_nothing_is_lost(world: World) -> None:
+    ledger = with_figures(world)
+    told = answers(ledger, minutes_saved_low="3", reason="mine")
+    answer = log_in(world.ben).post(WRITE, told)
+    assert answer.status_code == 422
+    assert "Minutes saved: low, base and high must not fall." in answer.content.decode()
+    assert answer.context["form"]["reason"].value() == "mine"
+    assert ValueCase.objects.count() == 0
+
+
+def test_two_who_write_at_once_do_not_overwrite_each_other(world: World) -> None:
+    ledger = with_figures(world)
+    client = log_in(world.ben)
+    client.post(WRITE, answers(ledger))
+    stale = client.post(WRITE, answers(ledger, reason="from an old tab"))
+    assert stale.status_code == 422
+    assert "Somebody else wrote a version in the meantime" in stale.content.decode()
+    assert ValueCase.objects.count() == 1
+
+
+def test_evidence_is_a_download_that_no_browser_opens(world: World) -> None:
+    ledger = with_figures(world)
+    client = log_in(world.ben)
+    file = SimpleUploadedFile("study.pdf", b"%PDF-1.7 <script>alert(1)</script>")
+    assert client.post(WRITE, answers(ledger, evidence_link="", evidence_file=file)).status_code == 302
+    kept = Evidence.objects.get()
+    address = f"/workloads/ticket-summaries/evidence/{kept.pk}/"
+    answer = client.get(address)
+    assert answer["Content-Disposition"] == 'attachment; filename="study.pdf"'
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer.content.startswith(b"%PDF")
+    assert log_in(world.eve).get(address).status_code == 404
+
+
+def test_a_file_that_is_not_what_its_name_says_is_refused(world: World) -> None:
+    ledger = with_figures(world)
+    file = SimpleUploadedFile("study.pdf", b"MZ not a pdf")
+    answer = log_in(world.ben).post(WRITE, answers(ledger, evidence_link="", evidence_file=file))
+    assert answer.status_code == 422
+    assert "is not what its name says" in answer.content.decode()
+
+
+def test_outcomes_are_told_corrected_and_taken_back(world: World) -> None:
+    ledger = make_ledger(world)
+    spend(ledger, 2400)
+    settle()
+    client = log_in(world.ben)
+    assert client.post(RECORD, {"produced": "10000", "accepted": "9200", "reviewed": "1150"}).status_code == 302
+    assert client.post(RECORD, {"produced": "10000", "accepted": "9100"}).status_code == 302
+    assert [(row.revision, row.accepted, row.is_latest) for row in Outcome.objects.order_by("revision")] == [
+        (0, 9200, False),
+        (1, 9100, True),
+    ]
+    newest = Outcome.objects.get(is_latest=True)
+    assert client.post(f"/workloads/ticket-summaries/outcomes/{newest.pk}/withdraw/?month=2026-10").status_code == 302
+    settle()
+    page = client.get(OUTCOMES)
+    assert page.context["now"].useful is None
+    assert "Nothing is known of what came out" in page.content.decode()
+    rows = list(csv.DictReader(io.StringIO(b"".join(client.get(f"{OUTCOMES}&format=csv")).decode("utf-8-sig"))))
+    assert [(row["Revision"], row["State"], row["Accepted"]) for row in rows] == [
+        ("2", "taken back", ""),
+        ("1", "corrected", "9100"),
+        ("0", "corrected", "9200"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"produced": "10", "accepted": "11"}, "11 accepted are more than the 10 produced"),
+        ({"produced": "-1", "accepted": "0"}, "greater than or equal to 0"),
+        ({"produced": "1e3", "accepted": "1"}, "Enter a whole number"),
+        ({"produced": "10", "accepted": "1", "day": "2026-09-30"}, "The day lies outside the month of this page"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused_in_words(world: World, told: dict[str, str], said: str) -> None:
+    make_ledger(world)
+    answer = log_in(world.ben).post(RECORD, told)
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+    assert Outcome.objects.count() == 0
+
+
+def test_a_declared_share_is_marked_and_never_scale(world: World) -> None:
+    ledger = make_ledger(world)
+    spend(ledger, 24, requests=1000)
+    settle()
+    client = log_in(world.ben)
+    declared = client.post("/workloads/ticket-summaries/outcomes/declare/?month=2026-10", {"share": "80"})
+    assert declared.status_code == 302
+    assert Outcome.objects.get().declared == Decimal("0.8")
+    settle()
+    page = client.get(OUTCOMES)
+    assert page.context["now"].is_declared
+    assert page.context["now"].useful == 800
+
+
+def test_who_may_not_see_the_money_sees_neither_worth_nor_outcomes(world: World) -> None:
+    example_c(world)
+    client = log_in(world.eve)
+    for address in (VALUE, OUTCOMES, WRITE, "/workloads/ticket-summaries/worth/net/?month=2026-10"):
+        assert client.get(address).status_code == 404
+
+
+def test_the_grade_table_is_for_analysts_and_administrators(world: World) -> None:
+    client = log_in(world.cleo)
+    told = {"name": "Lawyer", "hourly": "96.00", "valid_from": "2026-01-01"}
+    assert client.post("/settings/grades/add/", told).status_code == 302
+    assert GradeRate.objects.get().hourly == 96
+    assert "$96.00" in client.get("/settings/grades/").content.decode()
+    assert log_in(world.ben).get("/settings/grades/").status_code == 403
+    assert client.post("/settings/grades/add/", told).status_code == 422
+
+
+def test_a_table_of_outcomes_is_shown_before_it_counts(world: World) -> None:
+    make_ledger(world)
+    table = b"workload,period,produced,accepted,reviewed\nticket-summaries,2026-10,10000,9200,1150\n"
+    client = log_in(world.ben)
+    dry = client.post("/workloads/import/?kind=outcomes", {"file": SimpleUploadedFile("o.csv", table)})
+    assert dict(dry.context["counts"])["new"] == 1
+    assert Outcome.objects.count() == 0
+    sent = {"text": dry.context["text"], "digest": dry.context["result"].digest}
+    assert client.post("/workloads/import/apply/?kind=outcomes", sent).status_code == 302
+    assert Outcome.objects.get().accepted == 9200
