@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts import rights
@@ -19,7 +20,7 @@ from apps.core.errors import BadInput, TollgateError
 from apps.core.money import plain
 from apps.workloads.csv_table import Change, Kind, Line, Result, RowResult
 from apps.workloads.models import Workload
-from apps.workloads.selectors import get_workload_for
+from apps.workloads.selectors import REFERENCE
 
 COLUMNS: Final = {
     "workload": "WL-007, the name in its address, or its exact name; or else",
@@ -83,18 +84,20 @@ def _owner(actor: Actor, line: Line) -> Owner:
     workload, code = line.cells.get("workload", ""), line.cells.get("cost_centre", "")
     if bool(workload) == bool(code):
         raise BadInput("A line names a workload or a cost centre, and not both.")
-    return _workload(actor, workload) if workload else _centre(actor, code)
+    return workload_meant(actor, workload) if workload else _centre(actor, code)
 
 
-def _workload(actor: Actor, text: str) -> Workload:
+def workload_meant(actor: Actor, text: str) -> Workload:
+    """By reference, the name in its address, or its exact name; what the actor may not see does not exist."""
     visible = Workload.objects.money_visible_to(actor).active()
-    named = list(visible.filter(name__iexact=text)[:2])
-    if len(named) > 1:
-        raise BadInput("Several workloads have this name.", hint="Say which by its reference.")
-    found = named[0] if named else get_workload_for(actor=actor, ref=text.casefold())
-    if not visible.filter(pk=found.pk).exists():
+    cited = REFERENCE.fullmatch(text)
+    meant = Q(pk=int(cited[1])) if cited else Q(slug=text.casefold()) | Q(name__iexact=text)
+    found = list(visible.filter(meant)[:2])
+    if not found:
         raise BadInput(f"There is no workload “{text[:60]}” whose budget you see.")
-    return found
+    if len(found) > 1:
+        raise BadInput("Several workloads have this name.", hint="Say which by its reference.")
+    return found[0]
 
 
 def _centre(actor: Actor, code: str) -> CostCentre:

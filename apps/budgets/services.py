@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Final
@@ -42,6 +42,12 @@ def may_set(actor: Actor, owner: Owner) -> bool:
     if held.may(Right.SET_BUDGETS) and held.sees_money_of(centre):
         return True
     return held.is_member and isinstance(owner, Workload) and owner.budget_owner_id == actor.person_id
+
+
+def require_may_set(actor: Actor, owner: Owner) -> None:
+    """Raises NotAllowed that says who may."""
+    if not may_set(actor, owner):
+        raise _not_allowed(owner)
 
 
 def may_tighten(actor: Actor, owner: Owner) -> bool:
@@ -99,6 +105,32 @@ def end(*, actor: Actor, owner: Owner, month: date, reason: str = "", expected_i
 
 
 @transaction.atomic
+def transfer(
+    *, actor: Actor, giver: Workload, taker: Workload, month: date, amount: Decimal, reason: str = ""
+) -> tuple[Budget, Budget]:
+    """Move a part of one workload's budget to another's, from the month on: both change, or none.
+
+    Whoever does it may set both budgets, so nobody takes from another's alone. BadInput where the giver has less.
+    """
+    if giver.pk == taker.pk:
+        raise BadInput("Choose another workload to move it to.")
+    # In one order, whoever gives: two transfers in opposite directions do not wait for each other for ever.
+    for owner in sorted((giver, taker), key=lambda each: each.pk):
+        _locked(actor, owner)
+        require_may_set(actor, owner)
+    month, moved = _month(month), _amount(amount)
+    rows = [_holding(owner, month) for owner in (giver, taker)]
+    if not 0 < moved <= rows[0].amount:
+        raise BadInput(f"{giver} has {plain(rows[0].amount)} a month.", hint="Move more than 0, and at most that.")
+    changes = zip((giver, taker), rows, (-moved, moved), strict=True)
+    first, second = (
+        _write(actor, owner, month, replace(_Values.of(row), amount=row.amount + change), reason=_reason(reason))
+        for owner, row, change in changes
+    )
+    return first, second
+
+
+@transaction.atomic
 def adopt_registered(*, actor: Actor) -> int:
     """Workloads that have never had a budget get what their registration said they may spend; returns how many.
 
@@ -144,8 +176,8 @@ class _Values:
 def _turn(actor: Actor, owner: Owner, month: date, state: str, reason: str, expected_id: int | None) -> Budget:
     """The same amount in another state, and likewise for what was set for later months."""
     owner, month = _locked(actor, owner), _month(month)
-    if state != Budget.State.SUSPENDED and not may_set(actor, owner):
-        raise _not_allowed(owner)
+    if state != Budget.State.SUSPENDED:
+        require_may_set(actor, owner)
     standing = row_at(owner, month)
     if standing is None or standing.state == Budget.State.ENDED:
         raise Conflict(f"{owner} has no budget in {month:%B %Y}.", hint="Set one first.")
@@ -154,6 +186,14 @@ def _turn(actor: Actor, owner: Owner, month: date, state: str, reason: str, expe
         if later.state != Budget.State.ENDED:
             _write(actor, owner, later.month, _in_state(later, state), reason=text)
     return _write(actor, owner, month, _in_state(standing, state), reason=text, expected_id=expected_id)
+
+
+def _holding(owner: Workload, month: date) -> Budget:
+    """The active budget of the month; Conflict where there is none to move money from or to."""
+    row = row_at(owner, month)
+    if row is None or row.state != Budget.State.ACTIVE:
+        raise Conflict(f"{owner} has no budget that holds in {month:%B %Y}.", hint="Set or resume it first.")
+    return row
 
 
 def _in_state(row: Budget, state: str) -> _Values:

@@ -120,6 +120,22 @@ class TurnForm(forms.Form):
     expected_id = forms.IntegerField(min_value=0, max_value=2**62)
 
 
+class TransferForm(forms.Form):
+    """Move a part of the budget to another workload."""
+
+    taker = forms.CharField(
+        label="To which workload?", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Its reference, such as WL-007, or its exact name.",
+    )  # fmt: skip
+    amount = AmountField(label="How much a month?")
+    reason = forms.CharField(
+        label="Why?", max_length=300, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, label_suffix="", auto_id="move_%s")
+
+
 def open_months(today: date) -> list[date]:
     """Months whose budget may be set: some back, as far as they are not signed, and a year ahead."""
     running = this_month(today)

@@ -21,13 +21,14 @@ from apps.accounts import rights
 from apps.accounts.models import CostCentre
 from apps.accounts.selectors import cost_centre_tree
 from apps.budgets import selectors, services
+from apps.budgets.csv_import import workload_meant
 from apps.budgets.models import Budget
 from apps.budgets.rows import SORTS, STATES, BudgetRow, Filters, Totals, budget_rows, totals_of, with_forecasts
 from apps.budgets.selectors import Burn, CentreRow, Standing, this_month
 from apps.core import organisation, periods
 from apps.core.errors import BadInput, NotFound
 from apps.web import figures
-from apps.web.budget_forms import BudgetForm, TurnForm, initial_of, said_of
+from apps.web.budget_forms import BudgetForm, TransferForm, TurnForm, initial_of, said_of
 from apps.web.charts import Chart, Limit, Series
 from apps.web.cost_scope import require_money, why_address
 from apps.web.exports import Cell, table_response
@@ -340,8 +341,12 @@ def centre(request: PageRequest, pk: int) -> HttpResponse:
 
 
 def _budget(request: PageRequest, owner: Owner) -> HttpResponse:
+    if request.method == "POST":
+        services.require_may_set(request.actor, owner)
     if request.method == "POST" and request.POST.get("turn"):
         return _turn(request, owner)
+    if request.method == "POST" and "taker" in request.POST and isinstance(owner, Workload):
+        return _transfer(request, owner)
     today = timezone.localdate()
     form = BudgetForm(posted(request), today=today, initial=initial_of(owner, today))
     is_preview = request.method == "GET" or "preview" in request.POST
@@ -379,6 +384,25 @@ def _turn(request: PageRequest, owner: Owner) -> HttpResponse:
     return HttpResponseRedirect(_back(request, owner))
 
 
+def _transfer(request: PageRequest, giver: Workload) -> HttpResponse:
+    """Move a part of it to another workload whose budget the actor may set too, from the month that runs on."""
+    form = TransferForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, " ".join(error for errors in form.errors.values() for error in map(str, errors)))
+        return HttpResponseRedirect(_back(request, giver))
+    moved = figures.money(form.cleaned_data["amount"], organisation.get().currency)
+    with errors_said(request, f"{moved} a month is moved to {form.cleaned_data['taker']}."):
+        services.transfer(
+            actor=request.actor,
+            giver=giver,
+            taker=workload_meant(request.actor, form.cleaned_data["taker"]),
+            month=this_month(),
+            amount=form.cleaned_data["amount"],
+            reason=form.cleaned_data["reason"],
+        )
+    return HttpResponseRedirect(_back(request, giver))
+
+
 def _back(request: HttpRequest, owner: Owner) -> str:
     query = urlencode({name: request.GET[name] for name in ("month", "from", "to") if name in request.GET})
     return f"{_address(owner)}?{query}" if query else _address(owner)
@@ -407,6 +431,7 @@ def _shown(request: PageRequest, owner: Owner, today: date) -> dict[str, Any]:
         "history": selectors.history_of(owner),
         "notices": selectors.notices_of(owner, month),
         "may_set": services.may_set(request.actor, owner),
+        "transfer": TransferForm(),
         "standing_id": (selectors.row_at(owner, month) or Budget(pk=0)).pk,
         "crumbs": [Crumb("Budgets", above), Crumb(owner.ref if isinstance(owner, Workload) else owner.code)],
         "here": _back(request, owner),

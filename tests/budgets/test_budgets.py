@@ -144,6 +144,52 @@ def test_a_budget_may_be_lowered_below_what_is_spent(world: World) -> None:
     assert burn.is_over
 
 
+def test_a_transfer_moves_a_part_from_one_budget_to_another_and_keeps_the_sum(
+    world: World, summaries: Workload
+) -> None:
+    sorting = make_workload("Sorting", world)
+    set_for(summaries, OCTOBER, 100)
+    set_for(sorting, SEPTEMBER, 40)
+
+    services.transfer(actor=actor(world.cleo), giver=summaries, taker=sorting, month=NOVEMBER, amount=Decimal(30))
+
+    assert [amount_in(each, OCTOBER) for each in (summaries, sorting)] == [100, 40]
+    assert [amount_in(each, NOVEMBER) for each in (summaries, sorting)] == [70, 70]
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"), [("101", "has 100 a month"), ("0", "has 100 a month"), ("-1", "A budget")]
+)
+def test_a_transfer_that_cannot_be_changes_neither_side(
+    world: World, summaries: Workload, amount: str, words: str
+) -> None:
+    sorting = make_workload("Sorting", world)
+    set_for(summaries, OCTOBER, 100)
+    set_for(sorting, OCTOBER, 40)
+
+    with pytest.raises(BadInput, match=words):
+        services.transfer(actor=MACHINE, giver=summaries, taker=sorting, month=OCTOBER, amount=Decimal(amount))
+    assert [amount_in(each, OCTOBER) for each in (summaries, sorting)] == [100, 40]
+
+
+def test_a_transfer_is_atomic_and_takes_somebody_who_may_set_both(world: World, summaries: Workload) -> None:
+    """The second side is signed against change or not Ben's: then the first one stays as well."""
+    triage = make_workload("Triage", world, cost_centre=world.legal, business_owner=world.eve, budget_owner=world.eve)
+    set_for(summaries, OCTOBER, 100)
+
+    with pytest.raises(Conflict, match="Triage has no budget that holds"):
+        services.transfer(actor=MACHINE, giver=summaries, taker=triage, month=OCTOBER, amount=Decimal(10))
+    set_for(triage, OCTOBER, 40)
+    for who in (world.ben, world.eve, world.cleo, world.hana):
+        with pytest.raises(NotAllowed):
+            services.transfer(actor=actor(who), giver=summaries, taker=triage, month=OCTOBER, amount=Decimal(10))
+    services.suspend(actor=MACHINE, owner=triage, month=OCTOBER)
+    with pytest.raises(Conflict):
+        services.transfer(actor=MACHINE, giver=summaries, taker=triage, month=OCTOBER, amount=Decimal(10))
+    assert [amount_in(each, OCTOBER) for each in (summaries, triage)] == [100, 40]
+    assert Budget.objects.filter(workload=summaries).count() == 1
+
+
 def test_a_signed_month_keeps_its_budget(summaries: Workload) -> None:
     set_for(summaries, SEPTEMBER, 100)
     sign(OCTOBER)

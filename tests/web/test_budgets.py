@@ -211,6 +211,22 @@ def test_suspending_resuming_and_ending_by_its_buttons(world: World, company: Co
     assert "has no budget" in turn("suspend")
 
 
+def test_moving_a_part_of_a_budget_to_another_workload(world: World, company: Company) -> None:
+    client, address = log_in(world.ben), "/budgets/workload/summaries/"
+
+    def move(taker: str, amount: str) -> str:
+        return client.post(address, {"taker": taker, "amount": amount, "reason": ""}, follow=True).content.decode()
+
+    assert "$5.00 a month is moved to Sorting." in move("Sorting", "5")
+    month = selectors.this_month()
+    amounts = {
+        budget.workload.slug: budget.amount for budget in selectors.budgets_at(month).values() if budget.workload
+    }
+    assert (amounts["summaries"], amounts["sorting"], amounts["triage"]) == (20, 5, 100)
+    assert "There is no workload “Triage” whose budget you see." in move("Triage", "5").replace("&quot;", '"')
+    assert "has 20 a month" in move("Sorting", "21")
+
+
 def test_whoever_may_only_look_gets_no_form(world: World, company: Company) -> None:
     shown = text_of(log_in(world.hana), "/budgets/workload/summaries/")
 
