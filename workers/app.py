@@ -26,9 +26,17 @@ def task_modules() -> list[str]:
     return [f"workers.{module.name}" for module in found if module.name not in ("app", "schedule")]
 
 
+# Everything else goes to `default`.
+ROUTES = {
+    "workers.imports.read": {"queue": "reduce"},
+    "workers.imports.sweep": {"queue": "reduce"},
+    "workers.sources.*": {"queue": "pull"},
+}
+
 app = Celery("tollgate")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.include = task_modules()
+app.conf.task_routes = ROUTES
 app.conf.beat_schedule = SCHEDULE
 
 _beat: list[Any] = []

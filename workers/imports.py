@@ -40,6 +40,7 @@ TICK_SECONDS = 0.5
 KEPT_FOR = timedelta(days=7)
 # By then whoever published it has priced it, or is dead.
 SETTLE_AFTER = timedelta(seconds=settings.IMPORT_LEASE_SECONDS)
+MOST_SECONDS = 6 * 3600  # of one attempt: who drips or hangs for longer will not come to an end
 PATIENCE_SECONDS = 30  # how long a database may be away before an attempt is left to the sweep
 FULL = ("No space left", "Disk quota exceeded", "File too large")  # in the words of the system, DuckDB and PostgreSQL
 AWAY = (OperationalError, InterfaceError)  # what Django raises when the database is not there
@@ -78,13 +79,13 @@ class Read:
 # --- Tasks ------------------------------------------------------------------------------------------------------------
 
 
-@app.task(queue="reduce")
+@app.task
 def read(pull_id: int) -> None:
     """The bell: a pull was asked for. Ringing twice, or for one that is done, does nothing."""
     run(pull_id)
 
 
-@app.task(queue="reduce")
+@app.task
 def sweep() -> None:
     """Take every pull that nobody rang for, or whose worker died; then add costs that a dead worker left out."""
     for pull_id in (
@@ -256,12 +257,19 @@ def _fetch(lease: sources.Lease, pull: Pull, connector: RowConnector, work: Path
 def _alive(lease: sources.Lease, rows: Iterable[Row]) -> Iterator[Row]:
     """Pass rows on, keep the lease of a slow source, and stop when somebody cancels."""
     told = time.monotonic()
+    deadline = told + MOST_SECONDS
     for number, row in enumerate(rows, start=1):
+        _refuse_after(deadline)
         if time.monotonic() > told + TICK_SECONDS:
             told = time.monotonic()
             if sources.beat(lease, {"stage": "reading", "label": "asking the source", "rows_done": number}):
                 raise Cancelled(CANCELLED)
         yield row
+
+
+def _refuse_after(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise Interrupted(f"It did not come to an end within {MOST_SECONDS // 3600} hours.")
 
 
 def _reduce(
@@ -271,7 +279,9 @@ def _reduce(
     job = work / "job.json"
     job.write_text(_job(pull, inputs, work).to_json())
     with _process(job, work) as process:
+        deadline = time.monotonic() + MOST_SECONDS
         while process.poll() is None:
+            _refuse_after(deadline)
             progress = _progress_in(work)
             on_progress(progress)
             if sources.beat(lease, progress):

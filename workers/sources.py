@@ -21,14 +21,14 @@ EARLY = timedelta(seconds=30)
 FAILED_WINDOW_RESTS = timedelta(hours=1)
 
 
-@app.task(queue="pull")
+@app.task
 def pull_due() -> None:
     """Look at every live source whose time has come; one that fails does not keep the others waiting."""
     for source in due_sources():
         pull.delay(source.pk)
 
 
-@app.task(queue="pull")
+@app.task
 def pull(source_id: int) -> None:
     """Ask one source and ring for whatever it has."""
     source = Source.objects.get(pk=source_id)

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.core.errors import BadInput
+from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.connector import connector_of, registry
+from apps.sources.connectors import folder
 from apps.sources.models import LookedAtFile, Part, Pull, Source
 from apps.usage.models import Hour
 from tests.world import MACHINE
@@ -201,6 +205,136 @@ def test_a_folder_that_vanished_needs_attention(source: Source, incoming: Path) 
     source.refresh_from_db()
     assert source.state == "attention"
     assert "There is no folder" in source.state_reason
+
+
+def test_a_file_that_changes_between_being_seen_and_being_read_is_read_later(source: Source, incoming: Path) -> None:
+    """What was asked for is exactly the bytes that were seen; half a file never gets into the books."""
+    write(incoming, "a.csv", "A")
+    (asked,) = asking.ask(actor=MACHINE, source=source)
+    write(incoming, "a.csv", "A", "B", age=300)
+    imports.run(asked.pk)
+    asked.refresh_from_db()
+    assert asked.state == "failed"
+    assert "has changed since" in asked.error
+    assert Hour.objects.count() == 0
+    assert ask(source) == ["a.csv"]
+    assert requests_of("a.csv") == 2
+    source.refresh_from_db()
+    assert source.state == "active"
+
+
+def test_a_file_that_vanishes_while_it_is_looked_at_is_let_go(
+    source: Source, incoming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(incoming, "a.csv", "A")
+    write(incoming, "b.csv", "B")
+    original = files.digest_of
+
+    def vanish(paths: list[Path]) -> tuple[str, int]:
+        found = original(paths)
+        paths[0].with_name("a.csv").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(files, "digest_of", vanish)
+    assert ask(source) == ["b.csv"]
+    source.refresh_from_db()
+    assert source.state == "active"
+
+
+def test_an_unreadable_file_is_said_until_it_can_be_read_or_is_gone(
+    source: Source, incoming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(incoming, "good.csv", "A")
+    bad = write(incoming, "locked.csv", "B")
+    original = files.digest_of
+
+    def refuse(paths: list[Path]) -> tuple[str, int]:
+        if paths[0].name == "locked.csv":
+            raise PermissionError(13, "Permission denied")
+        return original(paths)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "digest_of", refuse)
+        assert ask(source) == ["good.csv"]
+    source.refresh_from_db()
+    assert (source.state, source.state_reason) == ("attention", "locked.csv: It cannot be read: Permission denied.")
+    bad.unlink()
+    assert ask(source) == []
+    source.refresh_from_db()
+    assert source.state == "active"
+
+
+def test_a_folder_that_may_not_be_read_needs_attention_until_it_may(
+    source: Source, incoming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> list[Path]:
+        raise PermissionError(13, "Permission denied", str(incoming))
+
+    write(incoming, "a.csv", "A")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "glob", refuse)
+        asking.pull(source.pk)
+    source.refresh_from_db()
+    assert (source.state, source.state_reason) == ("attention", f"{incoming} cannot be read: Permission denied.")
+    assert ask(source) == ["a.csv"]
+    source.refresh_from_db()
+    assert source.state == "active"
+
+
+def test_what_is_no_file_is_left_alone(source: Source, incoming: Path) -> None:
+    """A pipe above all: to open one waits for ever."""
+    (incoming / "folder.csv").mkdir()
+    os.mkfifo(incoming / "pipe.csv")
+    (incoming / "broken.csv").symlink_to(incoming / "nowhere")
+    (incoming / "round.csv").symlink_to(incoming / "round.csv")
+    write(incoming, ".hidden.csv", "A")
+    assert ask(source) == []
+    source.refresh_from_db()
+    assert source.state == "active"
+
+
+def test_a_name_that_cannot_be_kept_is_said_and_does_not_block_the_others(db: None, incoming: Path) -> None:
+    source = make_source(incoming, pattern="**/*.csv")
+    write(incoming, "good.csv", "A")
+    (incoming / os.fsdecode(b"caf\xe9.csv")).write_text(HEADER)
+    deep = incoming / ("x" * 200) / ("y" * 200)
+    deep.mkdir(parents=True)
+    write(deep, "deep.csv", "B")
+    for path in incoming.glob("*.csv"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert len(ask(source)) == 2
+    assert Hour.objects.count() == 2
+    source.refresh_from_db()
+    assert source.state == "attention"
+    assert "Its name cannot be kept" in source.state_reason
+
+
+def test_thousands_of_files_are_looked_at_at_once_and_too_many_are_said(
+    source: Source, incoming: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2_000):
+        write(incoming, f"{number:05}.csv", age=5)
+    with CaptureQueriesContext(connection) as queries:
+        assert ask(source) == []
+    assert len(queries) < 40
+    assert LookedAtFile.objects.count() == 2_000
+    monkeypatch.setattr(folder, "MOST_FILES", 1_999)
+    asking.pull(source.pk)
+    source.refresh_from_db()
+    assert source.state == "attention"
+    assert source.state_reason.startswith("More than 1,999 files match")
+
+
+def test_a_header_without_rows_takes_nothing_out(source: Source, incoming: Path) -> None:
+    """A file is no window: one without rows is no data, and its part keeps what it held."""
+    write(incoming, "a.csv", "A", "B")
+    ask(source)
+    write(incoming, "a.csv", age=300)
+    assert ask(source) == ["a.csv"]
+    assert requests_of("a.csv") == 2
+    source.refresh_from_db()
+    assert source.state == "attention"
+    assert "no data" in source.state_reason
 
 
 def test_the_pull_command_reads_and_tells(source: Source, incoming: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.models import Part, Pull
 from apps.usage.models import Hour
-from tests.world import MACHINE, World, actor
+from tests.world import MACHINE, World, actor, log_in
 from workers import imports
 
 HEADER = "time,usage_key,provider,model,input_tokens,output_tokens\n"
@@ -180,6 +180,48 @@ def test_a_reading_process_that_is_killed_is_tried_again(
         imports.run(pull.pk)
     assert state_of(pull) == "queued"
     assert "signal 9" in pull.error
+    lapse(pull)
+    imports.run(pull.pk)
+    assert state_of(pull) == "done"
+
+
+def test_a_file_that_kills_its_reader_is_given_up_and_the_others_go_on(
+    world: World, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead letter: three attempts, then a page that says so and offers to try again."""
+    killed = tmp_path / "killed"
+    killed.write_text(f"#!/bin/sh\ngrep -q poison.csv $3 && kill -9 $$\nexec {sys.executable} $@\n")
+    killed.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(killed))
+    poison = log.with_name("poison.csv")
+    poison.write_text(HEADER + ROW + ROW)
+    pull = request_pull(poison, part="poison.csv")
+    other = request_pull(log)
+    for _ in range(4):
+        imports.sweep()
+        lapse(pull)
+    assert (state_of(pull), state_of(other)) == ("failed", "done")
+    assert pull.attempt == 3
+    page = log_in(world.cleo).get(f"/imports/{pull.pk}/").content.decode()
+    assert "Given up after 3 attempts" in page
+    assert "signal 9" in page
+    assert f"/imports/{pull.pk}/retry/" in page
+    assert "poison.csv" in log_in(world.cleo).get("/imports/?state=failed").content.decode()
+
+
+def test_a_reader_that_never_ends_is_stopped_and_tried_again(
+    db: None, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "hanging"
+    hanging.write_text("#!/bin/sh\nexec sleep 600\n")
+    hanging.chmod(0o700)
+    pull = request_pull(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(hanging))
+        patch.setattr(imports, "MOST_SECONDS", 1)
+        imports.run(pull.pk)
+    assert state_of(pull) == "queued"
+    assert "did not come to an end" in pull.error
     lapse(pull)
     imports.run(pull.pk)
     assert state_of(pull) == "done"

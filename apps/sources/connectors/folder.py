@@ -1,5 +1,6 @@
 """A folder on this machine in which files appear: rotated logs, dropped bills."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from apps.sources.connector import FileConnector, FoundFile
 from apps.sources.models import Pull
 
 MOST_FILES = 20_000
+LONGEST_NAME = 255
 
 
 class FolderConfig(forms.Form):
@@ -102,7 +104,12 @@ class Folder(FileConnector):
 
     def files(self) -> Iterator[FoundFile]:
         """Regular files inside the folder; a link that leads out of it is left alone, as if it were not there."""
-        folder = files.allowed_folder(self.config["folder"])
+        try:
+            yield from self._offered(files.allowed_folder(self.config["folder"]))
+        except OSError as error:
+            raise BadInput(f"{self.config['folder']} cannot be read: {error.strerror}.") from None
+
+    def _offered(self, folder: Path) -> Iterator[FoundFile]:
         if not folder.is_dir():
             raise BadInput(f"There is no folder {folder}.", hint="Make it, or choose another one.")
         if not os.access(folder, os.R_OK | os.X_OK):
@@ -132,12 +139,22 @@ def _found(folder: Path, path: Path) -> FoundFile | None:
     try:
         resolved = path.resolve(strict=True)
         status = resolved.stat()
-    except OSError:
+    except (OSError, RuntimeError):  # a link that leads to itself is the latter
         return None
     if folder not in resolved.parents or not stat.S_ISREG(status.st_mode) or path.name.startswith("."):
         return None
-    name = str(path.relative_to(folder))
-    return FoundFile(name=name, path=resolved, size=status.st_size, changed_ns=status.st_mtime_ns)
+    return FoundFile(
+        name=_name_of(path.relative_to(folder)), path=resolved, size=status.st_size, changed_ns=status.st_mtime_ns
+    )
+
+
+def _name_of(path: Path) -> str:
+    """The name as a database can keep it: Linux allows bytes that are no text, and folders within folders."""
+    written = os.fsencode(path)
+    name = written.decode(errors="replace")
+    if name.encode() == written and len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 20]} {hashlib.sha256(written).hexdigest()[:16]}"
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -17,6 +17,8 @@ from apps.sources.models import LookedAtFile, Part, Pull, Source
 from apps.sources.services.pulls import request_pull
 from apps.sources.services.sources import ensure_part
 
+LONGEST_PATH = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Ready:
@@ -36,7 +38,9 @@ def look(*, source: Source, connector: FileConnector, now: datetime | None = Non
     known = {seen.name: seen for seen in LookedAtFile.objects.filter(source=source)}
     settled_before = now - timedelta(seconds=connector.settle_seconds)
     ready, notes = [], []
-    for found in connector.files():
+    offered = list(connector.files())
+    _forget_gone(source, {found.name for found in offered})
+    for found in offered:
         seen = known.get(found.name)
         is_same = seen is not None and (seen.size, seen.changed_ns) == (found.size, found.changed_ns)
         is_settled = found.changed_ns < settled_before.timestamp() * 1e9
@@ -47,6 +51,13 @@ def look(*, source: Source, connector: FileConnector, now: datetime | None = Non
         notes.append(_note(source, found, now))
     _keep(notes)
     return ready
+
+
+def _forget_gone(source: Source, here: set[str]) -> None:
+    """What could not be read and was taken away needs nobody's attention any more."""
+    unread = LookedAtFile.objects.filter(source=source, unreadable=True)
+    gone = [seen.pk for seen in unread if seen.name not in here]
+    LookedAtFile.objects.filter(pk__in=gone).delete()
 
 
 def mark_looked(*, source: Source, now: datetime | None = None) -> None:
@@ -119,12 +130,27 @@ def _stand_aside(source: Source, name: str, *, moving: set[int]) -> None:
 
 
 def _hash(source: Source, file: FoundFile) -> Ready | None:
+    """None for what cannot be read, which is said, and for what changed or vanished meanwhile: the next look sees."""
+    if len(str(file.path)) > LONGEST_PATH or not _is_text(str(file.path)):
+        _mark_taken(source, file, "Its name cannot be kept; give it a shorter one, in plain letters.", unreadable=True)
+        return None
     try:
         sha256, size = files.digest_of([file.path])
+        return Ready(file, sha256, size) if _is_unchanged(file.path, file) else None
+    except FileNotFoundError:
+        return None
     except OSError as error:
         _mark_taken(source, file, f"It cannot be read: {error.strerror}.", unreadable=True)
         return None
-    return Ready(file, sha256, size) if _is_unchanged(file.path, file) else None
+
+
+def _is_text(path: str) -> bool:
+    """Whether it has only letters that can be written down: names may hold any bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_unchanged(path: Path, file: FoundFile) -> bool:
