@@ -28,7 +28,8 @@ def get_item_for(*, actor: Actor, cycle: Cycle, pk: int) -> Item:
 
 
 def get_action_for(*, actor: Actor, pk: int) -> Action:
-    found = Action.objects.visible_to(actor).select_related("workload", "owner", "item__cycle").filter(pk=pk).first()
+    actions = Action.objects.visible_to(actor).filter(item__cycle__in=Cycle.objects.visible_to(actor))
+    found = actions.select_related("workload", "owner", "item__cycle").filter(pk=pk).first()
     if found is None:
         raise NotFound("This action does not exist.")
     return found

@@ -70,7 +70,10 @@ NAVIGATION = (
     ),
     Group(
         "Workloads",
-        (Entry("workloads", "Portfolio", "chart-bubble", "workloads:list", Right.SEE_REGISTER, in_bottom_bar=True),),
+        (
+            Entry("workloads", "Portfolio", "chart-bubble", "workloads:list", Right.SEE_REGISTER, in_bottom_bar=True),
+            Entry("reviews", "Monthly review", "calendar-check", "reviews:list", Right.SEE_REVIEWS),
+        ),
     ),
     Group(
         "Money",

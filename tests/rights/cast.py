@@ -7,7 +7,8 @@ Each holds words and figures that stand nowhere else, so that an answer which sh
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,20 @@ from apps.accounts import services as accounts
 from apps.accounts.models import ApiToken, Person, Role, SavedView, TokenScope
 from apps.accounts.secrets import digest
 from apps.approvals import services as approvals
+from apps.budgets import services as budgets
 from apps.catalog.models import LatencyBand, Rate, ValueTier
 from apps.core import organisation
 from apps.costs import attribution
 from apps.economics import services as economics
+from apps.economics.models import Evidence, Outcome, ValueCase
+from apps.reviews import services as reviews
+from apps.reviews.models import Action
 from apps.sources.models import Pull
 from apps.usage.models import Identity
 from apps.workloads import services as workloads
 from apps.workloads.models import BEGINNING, END, Workload, WorkloadRevision
 from tests.books import (
+    OCTOBER,
     add_hour,
     at,
     make_identity,
@@ -106,6 +112,7 @@ def make_cast() -> Cast:
     legal = Side("legal", _seen_from_legal(world, people), books.objects("legal"))
     rate_all()
     economics.recompute_dirty()
+    _review(world, care, legal)
     everybody = {person.pk: person for side in (care, legal) for person in side.people.values()}
     return Cast(
         world=world,
@@ -115,6 +122,32 @@ def make_cast() -> Cast:
         tokens={(side.name, who): make_token(person) for side in (care, legal) for who, person in side.people.items()},
         sessions={pk: _session(person) for pk, person in everybody.items()},
     )
+
+
+def _review(world: World, care: Side, legal: Side) -> None:
+    """October's review, in which either side spent more than it may, and was given something to do about it."""
+    for side in (care, legal):
+        workload = Workload.objects.get(pk=side.objects["workload_pk"])
+        budgets.set_budget(actor=MACHINE, owner=workload, month=OCTOBER.date(), amount=Decimal(1))
+    cycle = reviews.open_cycle(actor=MACHINE, month=OCTOBER.date(), now=timezone.now())
+    for side in (care, legal):
+        item = cycle.items.get(workload=side.objects["workload_pk"], kind="over_budget")
+        told = {
+            "what": "optimise",
+            "reason": f"canary-{side.name}-reason",
+            "by": world.hana,
+            "key": f"cast-{side.name}",
+        }
+        disposition = item.dispositions.create(**told)
+        promise = {"title": f"canary-{side.name}-reason", "due": timezone.localdate(), "baseline_month": cycle.month}
+        action = Action.objects.create(
+            item=item,
+            disposition=disposition,
+            workload=item.workload,
+            owner=side.people[Who.OWNER],
+            **promise,
+        )
+        side.objects.update(item=item.pk, action=action.pk, review="2026-10")
 
 
 def _session(person: Person) -> str:
@@ -182,6 +215,9 @@ class _Books:
         self.pull = make_pull(self.source, digest="9f3c" * 16, rows=2, totals=totals)
         self.running = make_pull(self.source, part="running.csv", state=Pull.State.QUEUED, finished_at=None)
         self.rejected = make_pull(self.source, part="poor.csv", rejected_path=str(_rejected_rows()))
+        self.grade = economics.add_grade_with_rate(
+            actor=MACHINE, name="Agent", hourly=Decimal(30), valid_from=date(2020, 1, 1)
+        )
         self.loose = make_identity(self.source, "canary-loose-key")
         self._spend(self.loose, LOOSE_DOLLARS)
         self.invited = accounts.invite(actor=actor(world.ada), name="Ines Late", email="canary-invited@example.com")
@@ -201,6 +237,10 @@ class _Books:
             "draft_token": draft.slug.removeprefix("draft-"),
             "binding": bound.pk,
             "confirmation": asked.pk,
+            "case_version": self._case(workload, side).version,
+            "evidence": self._evidence(workload, side).pk,
+            "outcome": self._outcome(workload, side).pk,
+            "grade": self.grade.pk,
             "view": self._view(side).pk,
             "token": self._token(side).pk,
             "owner": self.owners[side].pk,
@@ -232,6 +272,31 @@ class _Books:
         identity = make_identity(self.source, f"canary-{side}-key", (BEGINNING, END, workload))
         self._spend(identity, {"care": CARE_DOLLARS, "legal": LEGAL_DOLLARS}[side])
         return workload
+
+    def _case(self, workload: Workload, side: str) -> ValueCase:
+        """Why it is worth it, as its owner says; nobody has attested it."""
+        nothing, some = {"low": "0", "base": "0", "high": "0"}, {"low": "0.1", "base": "0.2", "high": "0.3"}
+        return economics.write_case(
+            actor=actor(self.owners[side]),
+            workload=workload,
+            assumptions={"minutes_saved": some, "realisation": some, "review_minutes": nothing},
+            grade=self.grade,
+            owner=self.owners[side],
+            valid_from=date(2026, 1, 1),
+            expires=date(2027, 6, 1),
+            evidence_link=f"https://example.com/canary-{side}-study",
+        )
+
+    def _evidence(self, workload: Workload, side: str) -> Evidence:
+        content = f"canary-{side}-evidence".encode()
+        return economics.add_evidence(
+            actor=actor(self.owners[side]), workload=workload, name="study.txt", content=content
+        )
+
+    def _outcome(self, workload: Workload, side: str) -> Outcome:
+        entry = economics.OutcomeEntry(workload, date(2026, 10, 1), date(2026, 11, 1), 50, 40)
+        economics.record_outcomes(actor=actor(self.owners[side]), entries=[entry], today=date(2026, 11, 24))
+        return Outcome.objects.get(workload=workload)
 
     def _draft(self, side: str) -> Workload:
         return workloads.start_draft(actor=actor(self.owners[side]), name=f"Canary draft of {side}")
@@ -267,11 +332,15 @@ def _rejected_rows() -> Path:
 
 
 def _secrets(world: World, people: dict[str, Person]) -> Iterator[Secret]:
+    yield Secret("care", "money", ("canary-care-reason",))
+    yield Secret("legal", "money", ("canary-legal-reason",))
     yield Secret("care", "money", ("777,331", "777331", "$777"))
     yield Secret("legal", "money", ("555,113", "555113", "$555"))
     yield Secret("care", "key", ("canary-care-key",))
     yield Secret("legal", "key", ("canary-legal-key",))
     yield Secret("care", "unallocated", ("canary-loose-key", "999,773", "999773", "$999"))
+    yield Secret("care", "money", ("canary-care-study", "canary-care-evidence"))
+    yield Secret("legal", "money", ("canary-legal-study", "canary-legal-evidence"))
     yield Secret("care", "draft", ("Canary draft of care",))
     yield Secret("legal", "draft", ("Canary draft of legal",))
     yield Secret("care", "view", ("canary-care-view",))

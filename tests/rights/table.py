@@ -25,6 +25,8 @@ OWNER = frozenset({Who.OWNER})
 SEES_MONEY_OF_IT = OWNER | {Who.ENGINEER, Who.ANALYST, Who.APPROVER, Who.REVIEWER} | READ_ALL
 SEES_ANY_MONEY = MEMBERS - {Who.MEMBER}
 EDITS_IT = OWNER
+REPORTS_IT = OWNER | {Who.ANALYST, Who.ADMINISTRATOR}
+SEES_GRADES = ANALYSTS | ADMINISTRATOR
 DECIDES_IT = frozenset({Who.APPROVER})
 SETS_BUDGET = OWNER | {Who.ANALYST, Who.ADMINISTRATOR}
 SEES_SOURCES = ENGINEERS | ANALYSTS | READ_ALL
@@ -33,6 +35,11 @@ SEES_RATES = ANALYSTS | READ_ALL
 EDITS_RATES = SEES_RATES - {Who.AUDITOR}
 SEES_UNALLOCATED, ALLOCATES = SEES_RATES, EDITS_RATES
 SEES_PEOPLE = READ_ALL
+REVIEWERS = frozenset({Who.REVIEWER, Who.REVIEWER_ELSEWHERE})
+PREPARES = ANALYSTS | REVIEWERS
+# Owners take part with what is theirs.
+TAKES_PART = PREPARES | {Who.APPROVER, Who.APPROVER_ELSEWHERE, Who.OWNER, Who.OWNER_ELSEWHERE} | READ_ALL
+SEES_ITEM = SEES_MONEY_OF_IT - {Who.ENGINEER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +88,12 @@ def of(may: Group, status: int = 200, **also: int) -> Answer:
 PUBLIC = Address(get=Answer(200, EVERYBODY))
 NOT_HERE = Address(get=Answer(404, EVERYBODY), post=Answer(404, EVERYBODY))
 A_DAY = {"valid_from": "2026-10-01", "reason": "A test"}
+OCTOBER = "month=2026-10"
 WORKLOAD = {"slug": "workload"}
 OFFERING = {"pk": "offering"}
 CONFIRMATION = {"pk": "confirmation"}
 SOURCE = {"slug": "source"}
+REVIEW = {"month": "review"}
 PULL = {"pk": "pull"}
 CARD = {"name": "Renamed", "purpose": "x", "output_unit": "answer"}
 # Seen by the auditor, who changes nothing: the object is known, so this is a 403.
@@ -125,6 +134,26 @@ TABLE: dict[str, Address] = {
     "workloads:edit": Address(
         get=Answer(200, EDITS_IT, others=SEEN), post=deed(EDITS_IT, 422, CARD, others=SEEN), arguments=WORKLOAD
     ),
+    # --- What it is worth, and what came out
+    "value:page": Address(get=of(SEES_MONEY_OF_IT), arguments=WORKLOAD, query=OCTOBER),
+    "value:edit": Address(get=of(EDITS_IT), post=deed(EDITS_IT, 422), arguments=WORKLOAD, query=OCTOBER),
+    "value:preview": Address(post=deed(EDITS_IT, 200), arguments=WORKLOAD),
+    "value:end": Address(
+        post=deed(EDITS_IT, 302, {"reason": "A test"}), arguments={**WORKLOAD, "version": "case_version"}
+    ),
+    "value:evidence": Address(get=of(SEES_MONEY_OF_IT), arguments={**WORKLOAD, "pk": "evidence"}),
+    "worth:why": Address(
+        get=of(SEES_MONEY_OF_IT), arguments={**WORKLOAD, "figure": "cost"}, files=("csv",), query=OCTOBER
+    ),
+    "outcomes:month": Address(get=of(SEES_MONEY_OF_IT), arguments=WORKLOAD, files=("csv", "xlsx"), query=OCTOBER),
+    "outcomes:record": Address(post=deed(REPORTS_IT, 422, others=SEEN), arguments=WORKLOAD),
+    "outcomes:declare": Address(post=deed(REPORTS_IT, 422, others=SEEN), arguments=WORKLOAD),
+    "outcomes:withdraw": Address(
+        post=deed(REPORTS_IT, 302, others=SEEN), arguments={**WORKLOAD, "pk": "outcome"}, query=OCTOBER
+    ),
+    "grades:list": page(SEES_GRADES, files=("csv", "xlsx")),
+    "grades:add": Address(post=Answer(422, SEES_GRADES)),
+    "grades:rate": Address(post=Answer(302, SEES_GRADES), arguments={"pk": "grade"}),
     "workloads:mandate": Address(post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD),
     "workloads:promise": Address(
         get=Answer(200, EDITS_IT, others=SEEN), post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD
@@ -258,6 +287,38 @@ TABLE: dict[str, Address] = {
     "cost_centres:activity": Address(post=Answer(302, ADMINISTRATOR), arguments={"pk": "centre"}),
     "tokens:list": Address(get=Answer(200, MANAGES_SOURCES | READ_ALL), post=Answer(400, MANAGES_SOURCES | READ_ALL)),
     "tokens:revoke": Address(post=deed(ADMINISTRATOR | OWNER, 302, also=NOT_THE_AUDITOR), arguments={"pk": "token"}),
+    # --- The monthly review
+    "reviews:list": page(TAKES_PART),
+    "reviews:open": Address(post=Answer(302, PREPARES, data={"month": "2026-10"})),
+    "reviews:show": Address(get=of(TAKES_PART), arguments=REVIEW),
+    "reviews:item": Address(
+        get=of(SEES_ITEM),
+        post=deed(frozenset({Who.REVIEWER}), 422, also=dict.fromkeys(SEES_ITEM - {Who.REVIEWER}, 403)),
+        arguments={**REVIEW, "pk": "item"},
+    ),
+    "reviews:attend": Address(post=deed(TAKES_PART, 302), arguments=REVIEW),
+    "reviews:lead": Address(
+        post=deed(REVIEWERS, 302, {"version": "1"}, also=dict.fromkeys(TAKES_PART, 403)), arguments=REVIEW
+    ),
+    "reviews:waive": Address(
+        post=deed(PREPARES, 302, {"blocker": "items", "reason": "A test"}, also=dict.fromkeys(TAKES_PART, 403)),
+        arguments=REVIEW,
+    ),
+    # A month is signed as a whole, and these reviewers are for a part.
+    "reviews:sign": Address(post=deed(frozenset(), 302, also=dict.fromkeys(TAKES_PART, 403)), arguments=REVIEW),
+    "reviews:reopen": Address(
+        post=deed(PREPARES, 302, {"reason": "A test"}, also=dict.fromkeys(TAKES_PART, 403)), arguments=REVIEW
+    ),
+    "reviews:close-action": Address(post=deed(SEES_ITEM, 302), arguments={"pk": "action"}),
+    "reviews:figures": Address(get=of(TAKES_PART), arguments=REVIEW),
+    "reviews:attest": Address(
+        post=deed(OWNER, 302, also=dict.fromkeys(TAKES_PART, 403)), arguments={**REVIEW, "slug": "workload"}
+    ),
+    "reviews:minutes": Address(get=of(READ_ALL), arguments=REVIEW, files=("csv", "xlsx")),
+    "reviews:difference": Address(get=of(frozenset()), arguments=REVIEW),
+    "reviews:statement": Address(
+        get=of(SEES_MONEY_OF_IT - OWNER), arguments={"pk": "centre"}, query="month=2026-10", files=("csv", "xlsx")
+    ),
     # --- The trail
     "audit:list": page(MEMBERS, files=("csv",)),
     "audit:prove": Address(post=Answer(302, READ_ALL)),

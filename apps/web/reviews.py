@@ -1,0 +1,564 @@
+"""The monthly review: one screen an item, by money at stake, until the month is signed off."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts import rights
+from apps.accounts.rights import Right
+from apps.approvals import services as approvals
+from apps.approvals.services import SessionTooOld
+from apps.core import organisation, periods
+from apps.core.actor import Actor
+from apps.core.errors import BadInput, NotAllowed, NotFound, TollgateError
+from apps.economics.models import EconomicsMonth
+from apps.reviews import access, effects, selectors
+from apps.reviews import services as reviews
+from apps.reviews.blockers import Blocker, blockers_of, not_waived
+from apps.reviews.models import Action, Cycle, Disposition, Item
+from apps.reviews.selectors import Promise
+from apps.web import figures, hooks, reviews_words
+from apps.web.charts import Chart, Series
+from apps.web.forms import errors_said
+from apps.web.pages import PageRequest, page_or_part
+from apps.web.parts import Crumb, Kpi
+from apps.web.reviews_forms import CloseActionForm, DispositionForm, NoteForm, ReasonForm
+from apps.web.sessions import proved_at
+from apps.workloads import selectors as workloads
+from apps.workloads.models import Workload
+
+CHART_MONTHS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class AgendaRow:
+    """An item as the agenda lists it."""
+
+    item: Item
+    number: int
+    title: str
+    meta: str
+    icon: str
+    verdict: str
+    money: str
+    href: str
+    is_current: bool
+    decided: Disposition | None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """A blocker in words, with where it can be put right; `is_waived` when two people let it pass."""
+
+    blocker: Blocker
+    words: str
+    remedy: str
+    href: str
+    is_waived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MergeView:
+    """What stands and what was about to be recorded, side by side."""
+
+    standing: Disposition | None
+    effects: Sequence[str]
+    mine: str
+    reason: str
+
+
+@hooks.counts("reviews")
+def waiting(actor: Actor) -> int:
+    """Undecided items of the newest open review, for whoever decides them."""
+    if not rights.rights_of(actor).may(Right.REVIEW):
+        return 0
+    items = Item.objects.visible_to(actor).filter(state=Item.State.OPEN, cycle__state=Cycle.State.OPEN)
+    return items.count()
+
+
+# --- All reviews ------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_GET
+def cycle_list(request: PageRequest) -> HttpResponse:
+    cycles = list(Cycle.objects.visible_to(request.actor).select_related("facilitator"))
+    if not cycles and not rights.rights_of(request.actor).may(Right.SEE_REVIEWS):
+        raise NotAllowed("You take part in no review.", hint=rights.who_can_give(Right.SEE_REVIEWS))
+    last = periods.previous_month(timezone.localdate().replace(day=1))
+    known = {cycle.month for cycle in cycles}
+    context = {
+        "rows": [(cycle, _tally(cycle), month_text(cycle)) for cycle in cycles],
+        "may_prepare": access.may_prepare(request.actor),
+        "to_open": last if last not in known else None,
+        "sees_statements": rights.rights_of(request.actor).may(Right.SEE_MONEY),
+    }
+    return render(request, "reviews/list.html", context)
+
+
+def _tally(cycle: Cycle) -> str:
+    """9 items, 4 decided"""
+    states = list(Item.objects.on_agenda().filter(cycle=cycle).values_list("state", flat=True))
+    decided = states.count(Item.State.DECIDED)
+    return f"{len(states)} item{'' if len(states) == 1 else 's'}, {decided} decided"
+
+
+@login_required
+@require_POST
+def open_review(request: PageRequest) -> HttpResponse:
+    if not access.may_prepare(request.actor):
+        raise NotAllowed("You may not open a review.", hint=rights.who_can_give(Right.PREPARE_REVIEWS))
+    month = read_month(request.POST.get("month", ""))
+    with errors_said(request, f"The review of {month:%B %Y} is up to date."):
+        reviews.open_cycle(actor=request.actor, month=month, now=timezone.now())
+    if not Cycle.objects.filter(month=month).exists():
+        return redirect("reviews:list")
+    return redirect("reviews:show", month=f"{month:%Y-%m}")
+
+
+# --- The meeting ------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_GET
+def show(request: PageRequest, month: str) -> HttpResponse:
+    cycle = cycle_of(request, month)
+    items = selectors.agenda_for(actor=request.actor, cycle=cycle)
+    first = next((item for item in items if item.state == Item.State.OPEN), items[0] if items else None)
+    return _meeting(request, cycle, items, first)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def item(request: PageRequest, month: str, pk: int) -> HttpResponse:
+    cycle = cycle_of(request, month)
+    chosen = access.get_item_for(actor=request.actor, cycle=cycle, pk=pk)
+    if request.method == "POST":
+        rights.require(request.actor, Right.REVIEW)
+        return _decide(request, cycle, chosen)
+    items = selectors.agenda_for(actor=request.actor, cycle=cycle)
+    return _meeting(request, cycle, items, next((each for each in items if each.pk == pk), chosen))
+
+
+def _decide(request: PageRequest, cycle: Cycle, chosen: Item) -> HttpResponse:
+    form = _form(chosen, request)
+    if "preview" in request.POST or request.GET.get("preview"):
+        return _previewed(request, cycle, chosen, form)
+    if form.is_valid():
+        try:
+            reviews.record_disposition(
+                actor=request.actor,
+                item=chosen,
+                version=form.cleaned_data["version"],
+                told=form.told(),
+                key=form.cleaned_data["key"],
+                now=timezone.now(),
+            )
+            messages.success(request, f"Recorded: {reviews_words.title(chosen)}.")
+            return redirect(_next(request, cycle, chosen))
+        except reviews.StaleItem as stale:
+            return _stale(request, cycle, stale, form)
+        except BadInput as error:
+            form.add_error(None, str(error))
+    return _meeting(request, cycle, selectors.agenda_for(actor=request.actor, cycle=cycle), chosen, form, status=422)
+
+
+def _previewed(request: PageRequest, cycle: Cycle, chosen: Item, form: DispositionForm) -> HttpResponse:
+    """What recording it would do, in words; a form that is not complete yet says what is missing."""
+    said = _preview(request, chosen, form)
+    if request.htmx:
+        return page_or_part(request, "reviews/meeting.html", "preview", said)
+    items = selectors.agenda_for(actor=request.actor, cycle=cycle)
+    return _meeting(request, cycle, items, chosen, form, more=said)
+
+
+def _preview(request: PageRequest, chosen: Item, form: DispositionForm) -> dict[str, Any]:
+    form.fields["reason"].required = False
+    if not form.is_valid():
+        return {"preview": [], "preview_lacks": "Choose what is to be done."}
+    try:
+        planned = reviews.preview(actor=request.actor, item=chosen, told=form.told(), now=timezone.now())
+    except TollgateError as error:
+        return {"preview": [], "preview_lacks": str(error)}
+    currency = organisation.get().currency
+    words = [reviews_words.effect_words(effect.as_json(), currency) for effect in planned]
+    return {"preview": words or ["nothing changes"], "preview_lacks": ""}
+
+
+def _stale(request: PageRequest, cycle: Cycle, stale: reviews.StaleItem, form: DispositionForm) -> HttpResponse:
+    """409: both versions side by side; sending again records against what was now seen."""
+    currency = organisation.get().currency
+    told = form.told()
+    merge = MergeView(
+        standing=stale.standing,
+        effects=[
+            reviews_words.effect_words(each, currency) for each in (stale.standing.effect if stale.standing else [])
+        ],
+        mine=str(dict(form.fields["what"].choices)[told.what]),  # type: ignore[attr-defined]
+        reason=told.reason,
+    )
+    data = request.POST.copy()
+    data["version"] = str(stale.item.version)
+    again = DispositionForm(data, offered=_offered(stale.item), version=stale.item.version)
+    items = selectors.agenda_for(actor=request.actor, cycle=cycle)
+    chosen = next((each for each in items if each.pk == stale.item.pk), stale.item)
+    return _meeting(request, cycle, items, chosen, again, status=409, more={"merge": merge})
+
+
+def _next(request: PageRequest, cycle: Cycle, chosen: Item) -> str:
+    """The next undecided item after this one; the one just decided when none is left."""
+    items = selectors.agenda_for(actor=request.actor, cycle=cycle)
+    after = [each for each in items if each.position > chosen.position] + items
+    found = next((each for each in after if each.state == Item.State.OPEN), chosen)
+    return _href(cycle, found.pk, is_presented="present" in request.GET)
+
+
+def _meeting(
+    request: PageRequest,
+    cycle: Cycle,
+    items: Sequence[Item],
+    chosen: Item | None,
+    form: DispositionForm | None = None,
+    *,
+    status: int = 200,
+    more: dict[str, Any] | None = None,
+) -> HttpResponse:
+    currency, is_presented = organisation.get().currency, "present" in request.GET
+    rows = [_row(cycle, each, number, chosen, currency, is_presented) for number, each in enumerate(items, 1)]
+    at = next((number for number, row in enumerate(rows) if row.is_current), 0)
+    context = {
+        "cycle": cycle,
+        "month": f"{cycle.month:%Y-%m}",
+        "rows": rows,
+        "row": rows[at] if rows and chosen else None,
+        "previous": rows[at - 1] if at > 0 else None,
+        "following": rows[at + 1] if at + 1 < len(rows) else None,
+        "decided_count": sum(each.state == Item.State.DECIDED for each in items),
+        "is_presented": is_presented,
+        "crumbs": [Crumb("Monthly review", reverse("reviews:list")), Crumb(f"{cycle}")],
+        **_people(request, cycle),
+        **_about(cycle, chosen, currency),
+        **_foot(request, cycle),
+        **_promised(request, cycle, currency),
+    }
+    if chosen and context["may_decide"]:
+        context["form"] = form or _form(chosen, None)
+    return page_or_part(request, "reviews/meeting.html", "item", {**context, **(more or {})}, status=status)
+
+
+def _row(cycle: Cycle, each: Item, number: int, chosen: Item | None, currency: str, is_presented: bool) -> AgendaRow:
+    decided: list[Disposition] = getattr(each, "decided", [])
+    return AgendaRow(
+        item=each,
+        number=number,
+        title=reviews_words.title(each),
+        meta=reviews_words.meta(each, currency),
+        icon=reviews_words.icon_of(each),
+        verdict=reviews_words.verdict_of(each),
+        money=figures.money(each.money_at_stake, currency),
+        href=_href(cycle, each.pk, is_presented=is_presented),
+        is_current=chosen is not None and each.pk == chosen.pk,
+        decided=decided[-1] if decided else None,
+    )
+
+
+def _people(request: PageRequest, cycle: Cycle) -> dict[str, Any]:
+    present = [attendance.person for attendance in cycle.attendances.select_related("person")]
+    may_review = rights.rights_of(request.actor).may(Right.REVIEW)
+    return {
+        "present": present,
+        "is_here": any(person.pk == request.actor.person_id for person in present),
+        "may_decide": may_review and cycle.is_open,
+        "may_lead": may_review and cycle.is_open and cycle.facilitator_id != request.actor.person_id,
+        "may_prepare": access.may_prepare(request.actor) and cycle.is_open,
+    }
+
+
+def _about(cycle: Cycle, chosen: Item | None, currency: str) -> dict[str, Any]:
+    """Sentence, figures, chart and ways out of the item that is spoken about."""
+    if chosen is None:
+        return {}
+    chart = _chart(cycle, chosen, currency) if chosen.workload_id else None
+    decided: list[Disposition] = getattr(chosen, "decided", [])
+    kpis: list[Kpi] = reviews_words.kpis(chosen, currency)
+    return {
+        "item": chosen,
+        "sentence": reviews_words.sentence(chosen, currency),
+        "kpis": kpis,
+        "chart": chart,
+        "ways": [str(way) for way in chosen.facts.get("would_change") or []],
+        "decided": [(each, _said(each, currency)) for each in decided],
+    }
+
+
+def _said(disposition: Disposition | None, currency: str) -> list[str]:
+    """What a decision changed, in words."""
+    return [reviews_words.effect_words(each, currency) for each in (disposition.effect if disposition else [])]
+
+
+def _chart(cycle: Cycle, chosen: Item, currency: str) -> Chart | None:
+    """Cost and value per useful output over a year, as they are known now."""
+    first = cycle.month
+    for _ in range(CHART_MONTHS - 1):
+        first = periods.previous_month(first)
+    months = list(periods.months_between(first, cycle.month))
+    found = EconomicsMonth.objects.current().filter(workload=chosen.workload, month__in=months)
+    known = {row.month: row for row in found}
+    cost = [_per(known, month, "cost") for month in months]
+    value = [_per(known, month, "value_base") for month in months]
+    if not any(each is not None for each in cost):
+        return None
+    unit = (chosen.workload.output_unit if chosen.workload else "") or "output"
+    return Chart(
+        kind="lines",
+        categories=[
+            f"{month:%b %y}" if month.month == 1 or at == 0 else f"{month:%b}" for at, month in enumerate(months)
+        ],
+        series=[Series("Cost", cost, tone="cost"), Series("Value", value, tone="value")],
+        unit="unit_price",
+        currency=currency,
+        category_label="Month",
+        finding=f"In {cycle} one {unit} costs {_price(cost, currency)} and is worth {_price(value, currency)}.",
+    )
+
+
+def _per(known: dict[date, EconomicsMonth], month: date, name: str) -> Decimal | None:
+    row = known.get(month)
+    total: Decimal | None = getattr(row, name) if row else None
+    useful: Decimal | None = row.useful if row else None
+    if total is None or not useful:
+        return None
+    return total / useful
+
+
+def _price(values: Sequence[Decimal | None], currency: str) -> str:
+    return figures.unit_price(values[-1], currency) if values[-1] is not None else "an unknown amount"
+
+
+def _foot(request: PageRequest, cycle: Cycle) -> dict[str, Any]:
+    """What blocks, what was signed, and whether this person may sign; for those who read reviews."""
+    if not rights.rights_of(request.actor).may(Right.SEE_REVIEWS):
+        return {"obstacles": [], "pack": None}
+    pack = cycle.packs.order_by("-revision").first()
+    if not cycle.is_open:
+        return {"obstacles": [], "pack": pack, "may_reopen": access.may_prepare(request.actor)}
+    found = blockers_of(cycle, now=timezone.now())
+    standing = {blocker.key for blocker in not_waived(cycle, found)}
+    obstacles = [_obstacle(blocker, cycle, is_waived=blocker.key not in standing) for blocker in found]
+    return {
+        "obstacles": obstacles,
+        "blocking": [each for each in obstacles if not each.is_waived],
+        "pack": pack,
+        "sign_refusal": reviews.why_not_sign(request.actor, cycle),
+    }
+
+
+def _obstacle(blocker: Blocker, cycle: Cycle, *, is_waived: bool) -> Obstacle:
+    remedy, href = reviews_words.remedy(blocker, cycle.month)
+    return Obstacle(blocker, reviews_words.blocker_words(blocker), remedy, href, is_waived)
+
+
+def _promised(request: PageRequest, cycle: Cycle, currency: str) -> dict[str, Any]:
+    """Promised against arrived, as bars; what could not be measured says why."""
+    promises = selectors.promises_for(actor=request.actor, cycle=cycle)
+    counted = [each for each in promises if each.action.promised_saving is not None]
+    saved = sum((each.saved for each in counted if each.saved is not None), Decimal(0))
+    promised = sum((each.action.promised_saving or Decimal(0) for each in counted), Decimal(0))
+    return {
+        "promises": [(each, _ratio(each)) for each in promises],
+        "saved_total": figures.money(saved, currency),
+        "promised_total": figures.money(promised, currency),
+        "promise_count": len(counted),
+    }
+
+
+def _ratio(promise: Promise) -> Decimal | None:
+    promised = promise.action.promised_saving
+    if promise.saved is None or not promised:
+        return None
+    return max(Decimal(0), min(Decimal(1), promise.saved / promised))
+
+
+def _form(chosen: Item, request: PageRequest | None) -> DispositionForm:
+    data = request.POST if request else None
+    owner = chosen.workload.business_owner if chosen.workload else None
+    initial = {"owner": owner if owner and owner.active else None}
+    return DispositionForm(data, offered=_offered(chosen), version=chosen.version, initial=initial)
+
+
+def _offered(chosen: Item) -> tuple[str, ...]:
+    return effects.WITHOUT_WORKLOAD if chosen.workload_id is None else effects.ALL
+
+
+def _href(cycle: Cycle, pk: int, *, is_presented: bool) -> str:
+    address = reverse("reviews:item", args=[f"{cycle.month:%Y-%m}", pk])
+    return f"{address}?present=1" if is_presented else address
+
+
+# --- Buttons ----------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_POST
+def attend(request: PageRequest, month: str) -> HttpResponse:
+    cycle = cycle_of(request, month)
+    with errors_said(request, "You stand in the minutes."):
+        reviews.attend(actor=request.actor, cycle=cycle)
+    return redirect("reviews:show", month=month)
+
+
+@login_required
+@require_POST
+def lead(request: PageRequest, month: str) -> HttpResponse:
+    cycle = cycle_of(request, month)
+    rights.require(request.actor, Right.REVIEW)
+    with errors_said(request, "You lead the review now."):
+        reviews.take_facilitation(actor=request.actor, cycle=cycle, version=_version(request))
+    return redirect("reviews:show", month=month)
+
+
+@login_required
+@require_POST
+def waive(request: PageRequest, month: str) -> HttpResponse:
+    """Ask a second person to let a blocker pass."""
+    return _ask(request, month, "waiver", {"blocker": request.POST.get("blocker", "")})
+
+
+@login_required
+@require_POST
+def reopen(request: PageRequest, month: str) -> HttpResponse:
+    """Ask a second person to open a signed month again."""
+    return _ask(request, month, "reopen", {})
+
+
+def _ask(request: PageRequest, month: str, kind: str, proposed: dict[str, Any]) -> HttpResponse:
+    cycle = cycle_of(request, month)
+    if not access.may_prepare(request.actor):
+        raise NotAllowed("Only those who prepare or decide the review can ask for this.")
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say in 1 to 300 characters why.")
+        return redirect("reviews:show", month=month)
+    with errors_said(request, "Asked for. It takes effect when a second person confirms it."):
+        approvals.ask(
+            actor=request.actor, kind=kind, subject=cycle, proposed=proposed, reason=form.cleaned_data["reason"]
+        )
+    return redirect("reviews:show", month=month)
+
+
+@login_required
+@require_POST
+def sign(request: PageRequest, month: str) -> HttpResponse:
+    cycle = cycle_of(request, month)
+    refusal = reviews.why_not_sign(request.actor, cycle)
+    if refusal:
+        raise NotAllowed(refusal)
+    leads_to = redirect("reviews:show", month=month)
+    try:
+        with errors_said(request, f"{cycle} is signed off."):
+            reviews.sign(
+                actor=request.actor,
+                cycle=cycle,
+                version=_version(request),
+                now=timezone.now(),
+                session_fresh_at=proved_at(request),
+            )
+            leads_to = redirect("reviews:minutes", month=month)
+    except SessionTooOld:
+        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': leads_to.url})}")
+    return leads_to
+
+
+@login_required
+@require_POST
+def close_action(request: PageRequest, pk: int) -> HttpResponse:
+    action: Action = access.get_action_for(actor=request.actor, pk=pk)
+    form = CloseActionForm(request.POST)
+    back = redirect("reviews:show", month=request.POST.get("month") or f"{action.item.cycle.month:%Y-%m}")
+    if not form.is_valid():
+        messages.error(request, "Say in 1 to 500 characters what came of it.")
+        return back
+    with errors_said(request, "Noted."):
+        given = form.cleaned_data
+        reviews.close_action(actor=request.actor, action=action, is_done=given["end"] == "done", note=given["note"])
+    return back
+
+
+# --- Figures that owners attest ---------------------------------------------------------------------------------------
+
+
+@login_required
+@require_GET
+def own_figures(request: PageRequest, month: str) -> HttpResponse:
+    cycle = cycle_of(request, month)
+    only_own = not rights.rights_of(request.actor).may(Right.SEE_REVIEWS)
+    context = {
+        "cycle": cycle,
+        "month": month,
+        "rows": selectors.figures_for(actor=request.actor, cycle=cycle, only_own=only_own),
+        "person_id": request.actor.person_id,
+        "crumbs": crumbs_of(cycle, "Figures"),
+    }
+    return render(request, "reviews/figures.html", context)
+
+
+@login_required
+@require_POST
+def attest(request: PageRequest, month: str, slug: str) -> HttpResponse:
+    cycle = cycle_of(request, month)
+    workload = workloads.get_workload_for(actor=request.actor, ref=slug)
+    if not Workload.objects.owned_by(request.actor).filter(pk=workload.pk).exists():
+        raise NotAllowed(f"Only the owners of {workload.name} attest its figures.")
+    form = NoteForm(request.POST)
+    with errors_said(request, f"You attested the figures of {workload.name}."):
+        if not form.is_valid():
+            raise BadInput("This form is not complete.", hint="Load the page again.")
+        given = form.cleaned_data
+        reviews.attest_figures(
+            actor=request.actor, cycle=cycle, workload=workload, digest=given["digest"], note=given["note"]
+        )
+    return redirect("reviews:figures", month=month)
+
+
+# --- Addresses --------------------------------------------------------------------------------------------------------
+
+
+def cycle_of(request: PageRequest, month: str) -> Cycle:
+    return access.get_cycle_for(actor=request.actor, month=read_month(month))
+
+
+def read_month(text: str) -> date:
+    """The month of an address; what is none is not found."""
+    if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", text):
+        raise NotFound("There is no such review.", hint="An address names a month like 2026-10.")
+    return date(int(text[:4]), int(text[5:]), 1)
+
+
+def crumbs_of(cycle: Cycle, page: str) -> list[Crumb]:
+    """Where a page beside the meeting stands."""
+    return [
+        Crumb("Monthly review", reverse("reviews:list")),
+        Crumb(f"{cycle}", reverse("reviews:show", args=[month_text(cycle)])),
+        Crumb(page),
+    ]
+
+
+def month_text(cycle: Cycle) -> str:
+    return f"{cycle.month:%Y-%m}"
+
+
+def _version(request: PageRequest) -> int:
+    text = request.POST.get("version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0

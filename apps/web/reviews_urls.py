@@ -1,0 +1,24 @@
+"""Addresses of the review."""
+
+from django.urls import path
+
+from apps.web import reviews, reviews_minutes
+
+app_name = "reviews"
+urlpatterns = [
+    path("", reviews.cycle_list, name="list"),
+    path("open/", reviews.open_review, name="open"),
+    path("statements/<int:pk>/", reviews_minutes.statement, name="statement"),
+    path("actions/<int:pk>/close/", reviews.close_action, name="close-action"),
+    path("<str:month>/", reviews.show, name="show"),
+    path("<str:month>/items/<int:pk>/", reviews.item, name="item"),
+    path("<str:month>/attend/", reviews.attend, name="attend"),
+    path("<str:month>/lead/", reviews.lead, name="lead"),
+    path("<str:month>/waive/", reviews.waive, name="waive"),
+    path("<str:month>/sign/", reviews.sign, name="sign"),
+    path("<str:month>/reopen/", reviews.reopen, name="reopen"),
+    path("<str:month>/figures/", reviews.own_figures, name="figures"),
+    path("<str:month>/figures/<slug:slug>/attest/", reviews.attest, name="attest"),
+    path("<str:month>/minutes/", reviews_minutes.minutes, name="minutes"),
+    path("<str:month>/difference/", reviews_minutes.difference, name="difference"),
+]

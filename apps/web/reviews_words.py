@@ -1,0 +1,281 @@
+"""How the review speaks: an item's title, sentence and figures, what a decision does, what stands in the way."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.urls import NoReverseMatch, reverse
+
+from apps.reviews.blockers import Blocker, Key
+from apps.reviews.models import Item, ItemKind, What
+from apps.reviews.packs import Difference
+from apps.web import figures
+from apps.web.parts import Kpi
+
+ICONS: Final = {
+    ItemKind.RESTATEMENT: "history",
+    ItemKind.UNPRICED: "tags",
+    ItemKind.UNALLOCATED: "help-hexagon",
+    ItemKind.OVER_BUDGET: "wallet",
+    ItemKind.EXPIRING: "calendar-due",
+    ItemKind.PROMISE: "flag",
+    ItemKind.CARRIED: "arrow-forward-up",
+}
+WHAT_ICONS: Final = {
+    What.CONTINUE: "player-play",
+    What.OPTIMISE: "adjustments-alt",
+    What.DOWNGRADE: "arrow-down",
+    What.MOVE_TO_BATCH: "clock-pause",
+    What.CAP: "weight",
+    What.SUSPEND: "player-pause",
+    What.SUNSET: "hand-stop",
+}
+WHAT_MEANS: Final = {
+    What.CONTINUE: "no change",
+    What.OPTIMISE: "action, owner, date",
+    What.DOWNGRADE: "a cheaper model, by a date",
+    What.MOVE_TO_BATCH: "band of batch, by a date",
+    What.CAP: "at an amount a month",
+    What.SUSPEND: "stopped at once",
+    What.SUNSET: "budget ends next month",
+}
+FIGURE_NAMES: Final = {
+    "cost": "Full cost",
+    "value": "Value",
+    "review_cost": "Review cost",
+    "net_low": "Net value, low",
+    "net": "Net value",
+    "net_high": "Net value, high",
+    "useful": "Useful outputs",
+    "verdict": "Verdict",
+}
+
+
+def amount(facts: dict[str, Any], name: str) -> Decimal | None:
+    """Money in facts stands as text, to the last digit."""
+    value = facts.get(name)
+    return None if value is None else Decimal(str(value))
+
+
+def title(item: Item) -> str:
+    """What the item is about, in a few words."""
+    if item.workload is not None:
+        return item.workload.name
+    return _title_of(item.kind, item.facts)
+
+
+def _title_of(kind: str, facts: dict[str, Any]) -> str:
+    if kind == ItemKind.RESTATEMENT:
+        return f"Restatement of {_month(facts['month'])}"
+    if kind == ItemKind.UNPRICED:
+        return f"No price for {facts['model']}"
+    if kind == ItemKind.UNALLOCATED:
+        return "Unallocated"
+    if kind == ItemKind.CARRIED:
+        return _title_of(facts["kind"], facts["facts"])
+    return str(ItemKind(kind).label)
+
+
+def verdict_of(item: Item) -> str:
+    """The verdict whose shape stands beside the item; empty where it is about something else."""
+    return item.kind if item.kind in (ItemKind.STOP, ItemKind.FIX) else ""
+
+
+def icon_of(item: Item) -> str:
+    return ICONS.get(ItemKind(item.kind), "file")
+
+
+def meta(item: Item, currency: str) -> str:
+    """The second line in the agenda: why it stands there."""
+    facts = item.facts
+    if item.kind == ItemKind.RESTATEMENT:
+        return f"{_signed(amount(facts, 'amount'), currency)} booked since"
+    if item.kind == ItemKind.UNPRICED:
+        return f"{figures.tokens(Decimal(str(facts['tokens'])))} tokens"
+    if item.kind == ItemKind.UNALLOCATED:
+        return f"{figures.percent(Decimal(facts['share']))} of the full cost"
+    if item.kind == ItemKind.OVER_BUDGET:
+        return f"over budget, {figures.money(amount(facts, 'amount'), currency)}"
+    if item.kind == ItemKind.EXPIRING:
+        return f"value case ends {figures.day(_date(facts['expires']))}"
+    if item.kind == ItemKind.PROMISE:
+        return _arrived(facts, currency)
+    if item.kind == ItemKind.CARRIED:
+        return f"undecided since {_month(facts['since'])}"
+    return "costs more than it is worth" if item.kind == ItemKind.STOP else str(facts.get("rule") or "needs fixing")
+
+
+def sentence(item: Item, currency: str) -> str:
+    """What is the matter, in plain words."""
+    facts = item.facts
+    if item.kind in (ItemKind.STOP, ItemKind.FIX):
+        return str(facts.get("sentence") or "")
+    if item.kind == ItemKind.RESTATEMENT:
+        moved = _signed(amount(facts, "amount"), currency)
+        return f"{_month(facts['month'])} was signed off; since then {moved} became known, and is booked in this month."
+    if item.kind == ItemKind.UNPRICED:
+        count = figures.tokens(Decimal(str(facts["tokens"])))
+        return f"{count} tokens of {facts['model']} have no price, so nobody knows what they cost."
+    if item.kind == ItemKind.UNALLOCATED:
+        part, whole = (figures.money(amount(facts, name), currency) for name in ("cost", "of"))
+        return f"{part} of {whole} belongs to nobody: no binding claims the keys that spent it."
+    if item.kind == ItemKind.OVER_BUDGET:
+        spent, budget = (figures.money(amount(facts, name), currency) for name in ("spent", "amount"))
+        return f"It spent {spent} of a budget of {budget}."
+    if item.kind == ItemKind.EXPIRING:
+        end = figures.day(_date(facts["expires"]))
+        return f"Its value case ends on {end}; from then on nothing says what it is worth."
+    if item.kind == ItemKind.PROMISE:
+        since = _month(facts["since"])
+        promised, arrived = _promised(facts, currency), _arrived(facts, currency)
+        return f"In the review of {since} somebody promised to save {promised}. {arrived}."
+    return f"It was left undecided in the review of {_month(facts['since'])}."
+
+
+def kpis(item: Item, currency: str) -> list[Kpi]:
+    """Up to four figures in large type."""
+    facts = item.facts
+    if item.kind in (ItemKind.STOP, ItemKind.FIX):
+        return _unit_kpis(item, currency)
+    if item.kind == ItemKind.RESTATEMENT:
+        return [
+            Kpi("Booked since sign-off", _signed(amount(facts, "amount"), currency), context="in this month"),
+            Kpi("Workloads", figures.count(facts["workloads"]), context="whose cost changed"),
+        ]
+    if item.kind == ItemKind.UNALLOCATED:
+        return [
+            Kpi("Belongs to nobody", figures.money(amount(facts, "cost"), currency)),
+            Kpi("Of the full cost", figures.percent(Decimal(facts["share"]))),
+        ]
+    if item.kind == ItemKind.OVER_BUDGET:
+        spent, budget = amount(facts, "spent"), amount(facts, "amount")
+        return [
+            Kpi("Spent", figures.money(spent, currency)),
+            Kpi("Budget", figures.money(budget, currency)),
+            Kpi("Over by", figures.money(item.money_at_stake, currency), tone="bad"),
+        ]
+    if item.kind == ItemKind.PROMISE:
+        return [
+            Kpi("Promised a month", figures.money(amount(facts, "promised"), currency)),
+            Kpi("Arrived", figures.money(amount(facts, "saved"), currency), context=str(facts.get("why") or "")),
+            Kpi("Due", figures.day(_date(facts["due"]))),
+        ]
+    return [Kpi("At stake", figures.money(item.money_at_stake, currency), context="a month")]
+
+
+def _unit_kpis(item: Item, currency: str) -> list[Kpi]:
+    facts, unit = item.facts, (item.workload.output_unit if item.workload else "") or "output"
+    useful = amount(facts, "useful")
+    cost, value, net, low, high = (amount(facts, name) for name in ("cost", "value", "net", "net_low", "net_high"))
+    return [
+        Kpi(f"Cost per {unit}", figures.unit_price(_per(cost, useful), currency)),
+        Kpi(f"Value per {unit}", figures.unit_price(_per(value, useful), currency)),
+        Kpi(
+            "Net value",
+            figures.money(net, currency),
+            context=f"{figures.money(low, currency)} to {figures.money(high, currency)}",
+            tone="bad" if net is not None and net < 0 else "",
+        ),
+        Kpi("Useful outputs", figures.count(useful)),
+    ]
+
+
+def effect_words(effect: dict[str, Any], currency: str) -> str:
+    """'budget $20,000 to $0 from 1 Dec 2026'"""
+    field, before, after = effect["field"], effect["before"], effect["after"]
+    starts = f" from {figures.day(_date(effect['starts']))}" if effect["starts"] else ""
+    if field == "budget":
+        shown = figures.money(Decimal(after), currency)
+        return f"budget {figures.money(Decimal(before), currency) if before else 'none'} to {shown}{starts}"
+    if field == "action":
+        return f"{after} acts by {figures.day(_date(effect['starts']))}"
+    if field == "band":
+        return f"latency band {before or 'none'} to {after}, at once"
+    return f"{field} {before} to {after}, at once"
+
+
+def blocker_words(blocker: Blocker) -> str:
+    """'2 models have no price'"""
+    n = blocker.count
+    said = {
+        Key.PULLS: ("import is still running", "imports are still running"),
+        Key.RATING: ("day is still being priced", "days are still being priced"),
+        Key.SOURCES: ("source has not delivered", "sources have not delivered"),
+        Key.UNPRICED: ("model has no price", "models have no price"),
+        Key.UNCONVERTED: ("currency has no exchange rate", "currencies have no exchange rate"),
+        Key.BILL: ("bill differs from what was computed", "bills differ from what was computed"),
+        Key.ITEMS: ("item is undecided", "items are undecided"),
+    }
+    return f"{n} {said[blocker.key][0 if n == 1 else 1]}"
+
+
+def remedy(blocker: Blocker, month: date) -> tuple[str, str]:
+    """The words of a link and where it leads; an empty address where there is nothing to open."""
+    words, name = {
+        Key.PULLS: ("See imports", "imports:list"),
+        Key.RATING: ("See imports", "imports:list"),
+        Key.SOURCES: ("See sources", "sources:list"),
+        Key.UNPRICED: ("Give prices", "rates:list"),
+        Key.UNCONVERTED: ("Give rates", "fx:list"),
+        Key.BILL: ("Compare", "costs:overview"),
+        Key.ITEMS: ("Decide", ""),
+    }[blocker.key]
+    if not name:
+        return words, ""
+    try:
+        return words, f"{reverse(name)}?{urlencode({'month': f'{month:%Y-%m}'})}"
+    except NoReverseMatch:
+        return "", ""
+
+
+def difference_words(found: Difference, currency: str) -> tuple[str, str, str]:
+    """The figure's name, and both values as they read."""
+    is_money = found.figure not in ("useful", "verdict")
+    before, after = (_shown(value, currency, is_money) for value in (found.before, found.after))
+    return FIGURE_NAMES[found.figure], before, after
+
+
+def restated_causes(rows: Sequence[Any], charge_month: date) -> list[tuple[str, Decimal]]:
+    """What moved a signed month, by cause, largest first."""
+    found: dict[str, Decimal] = {}
+    for row in rows:
+        if row.charge_month == charge_month and row.amount is not None:
+            found[row.cause] = found.get(row.cause, Decimal(0)) + row.amount
+    return sorted(found.items(), key=lambda pair: -abs(pair[1]))
+
+
+def _shown(value: str | None, currency: str, is_money: bool) -> str:
+    if value is None:
+        return figures.UNKNOWN
+    return figures.money_exact(Decimal(value), currency) if is_money else value
+
+
+def _per(total: Decimal | None, count: Decimal | None) -> Decimal | None:
+    return total / count if total is not None and count else None
+
+
+def _signed(value: Decimal | None, currency: str) -> str:
+    text = figures.money(value, currency)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def _promised(facts: dict[str, Any], currency: str) -> str:
+    promised = amount(facts, "promised")
+    return f"{figures.money(promised, currency)} a month" if promised is not None else "something"
+
+
+def _arrived(facts: dict[str, Any], currency: str) -> str:
+    saved = amount(facts, "saved")
+    if saved is None:
+        return f"Not measured: {facts.get('why') or 'unknown'}"
+    return f"{figures.money(saved, currency)} of {_promised(facts, currency)} arrived"
+
+
+def _date(text: str) -> date:
+    return date.fromisoformat(text[:10])
+
+
+def _month(text: str) -> str:
+    return f"{_date(text):%B %Y}"

@@ -1,0 +1,207 @@
+"""The meeting as a page: decisions take effect, what is stale is told, what was signed can be printed and re-added."""
+
+import io
+import json
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+from openpyxl import load_workbook
+
+from apps.accounts.models import Person
+from apps.core.models import Period
+from apps.reviews.models import Attestation, Cycle, Disposition, Figure, Pack
+from apps.workloads.models import Workload
+from tests.reviews.meeting import OCTOBER, Meeting
+from tests.world import log_in
+
+REVIEW = "/reviews/2026-10/"
+
+
+def browser(person: Person) -> Client:
+    """Logged in a moment ago, as a decision asks for."""
+    client = log_in(person)
+    session = client.session
+    session["account_authentication_methods_user"] = str(person.accounts.earliest("pk").pk)
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "email": person.email}]
+    session.save()
+    return client
+
+
+def sent(client: Client, item: Any, **values: Any) -> Any:
+    data = {"what": "continue", "reason": "It was spoken about.", "key": f"key-of-{item.pk}-{item.version}", **values}
+    return client.post(f"{REVIEW}items/{item.pk}/", {"version": item.version, **data})
+
+
+@pytest.fixture
+def cycle(meeting: Meeting) -> Cycle:
+    return meeting.open()
+
+
+@pytest.fixture
+def signed(meeting: Meeting, cycle: Cycle) -> Pack:
+    meeting.decide_all(cycle)
+    return meeting.sign(cycle)
+
+
+def test_the_first_undecided_item_is_shown_with_its_figures(meeting: Meeting, cycle: Cycle) -> None:
+    page = browser(meeting.nora).get(REVIEW).content.decode()
+
+    assert "It costs more than it is worth" in page
+    assert "$0.800" in page  # a label
+    assert "−$300" in page
+    assert "0 of 2 items decided" in page
+    assert "Blocked: 2 items are undecided" in page
+
+
+def test_recording_leads_to_the_next_undecided_item(meeting: Meeting, cycle: Cycle) -> None:
+    client, item = browser(meeting.nora), meeting.item(cycle, "stop")
+
+    answer = sent(client, item, what="suspend", reason="Loses money in every case")
+
+    assert answer.status_code == 302
+    assert answer.url == f"{REVIEW}items/{meeting.item(cycle, 'unallocated').pk}/"
+    assert Workload.objects.get(pk=meeting.labels.workload.pk).state == "suspended"
+    assert "state active to suspended, at once" in client.get(f"{REVIEW}items/{item.pk}/").content.decode()
+
+
+def test_the_preview_says_what_would_happen_and_does_nothing(meeting: Meeting, cycle: Cycle) -> None:
+    client, item = browser(meeting.nora), meeting.item(cycle, "stop")
+
+    page = sent(client, item, what="sunset", reason="", preview="1").content.decode()
+
+    assert "stage production to sunset, at once" in page
+    assert "budget none to $0" in page
+    assert not Disposition.objects.exists()
+
+
+def test_what_is_missing_is_said_at_the_form(meeting: Meeting, cycle: Cycle) -> None:
+    answer = sent(browser(meeting.nora), meeting.item(cycle, "stop"), what="optimise", owner="")
+
+    assert answer.status_code == 422
+    assert "Say who does it." in answer.content.decode()
+
+
+def test_a_stale_tab_shows_both_versions(meeting: Meeting, cycle: Cycle) -> None:
+    item = meeting.item(cycle, "stop")
+    meeting.decide(item, "continue", by=meeting.olaf, reason="Wait a month")
+
+    answer = sent(browser(meeting.nora), item, version=1, what="suspend", reason="Stop it", key="another-page")
+
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Olaf Rank recorded “Continue: Wait a month”" in page
+    assert "You were about to record “Suspend: Stop it”" in page
+    assert 'name="version" value="2"' in page
+
+
+def test_a_double_click_is_one_decision(meeting: Meeting, cycle: Cycle) -> None:
+    client, item = browser(meeting.nora), meeting.item(cycle, "stop")
+
+    assert [sent(client, item).status_code for _ in range(2)] == [302, 302]
+    assert Disposition.objects.count() == 1
+
+
+def test_the_projector_shows_one_item_and_no_agenda(meeting: Meeting, cycle: Cycle) -> None:
+    page = browser(meeting.nora).get(f"{REVIEW}?present=1").content.decode()
+
+    assert "tg-review--present" in page
+    assert 'aria-label="Agenda"' not in page
+
+
+def test_an_owner_sees_own_items_attests_and_decides_nothing(meeting: Meeting, cycle: Cycle) -> None:
+    client = browser(meeting.world.ben)
+    page = client.get(REVIEW).content.decode()
+    assert "Labels" in page
+    assert "Unallocated" not in page
+    assert "Record" not in page
+    digest = Figure.objects.get(cycle=cycle, workload=meeting.labels.workload).digest
+
+    client.post(f"{REVIEW}figures/labels/attest/", {"digest": digest})
+
+    assert Attestation.objects.get().person == meeting.world.ben
+    assert sent(client, meeting.item(cycle, "stop")).status_code == 403
+    assert client.get(f"{REVIEW}items/{meeting.item(cycle, 'unallocated').pk}/").status_code == 404
+
+
+def test_signing_needs_a_fresh_session_and_then_seals_the_month(meeting: Meeting, cycle: Cycle) -> None:
+    meeting.decide_all(cycle)
+    cycle.refresh_from_db()
+    stale = log_in(meeting.nora).post(f"{REVIEW}sign/", {"version": cycle.version})
+    assert "/accounts/reauthenticate/" in stale.url
+
+    answer = browser(meeting.nora).post(f"{REVIEW}sign/", {"version": cycle.version})
+
+    assert answer.url == f"{REVIEW}minutes/"
+    assert Period.objects.get(month=OCTOBER).state == "signed"
+
+
+def test_the_minutes_are_the_same_bytes_each_time(meeting: Meeting, signed: Pack) -> None:
+    client = browser(meeting.nora)
+
+    first, again = (client.get(f"{REVIEW}minutes/?format=pdf") for _ in range(2))
+
+    assert first["Content-Type"] == "application/pdf"
+    assert first.content[:5] == b"%PDF-"
+    assert first.content == again.content
+
+
+def test_text_of_the_minutes_is_never_markup(meeting: Meeting, cycle: Cycle) -> None:
+    meeting.decide(meeting.item(cycle, "stop"), "continue", reason='#import "x.typ" $ 1/0 $ <b>*loud*</b> € ü')
+
+    answer = browser(meeting.nora).get(f"{REVIEW}minutes/?format=pdf")
+
+    assert answer.status_code == 200
+    assert answer.content[:5] == b"%PDF-"
+
+
+def test_the_pack_comes_byte_for_byte_as_it_was_signed(meeting: Meeting, signed: Pack) -> None:
+    answer = browser(meeting.world.finn).get(f"{REVIEW}minutes/?format=json")
+
+    assert answer.content.decode() == signed.body
+    assert json.loads(answer.content)["totals"]["cost"] == "3400"
+
+
+def test_the_workbook_re_adds(meeting: Meeting, signed: Pack) -> None:
+    answer = browser(meeting.nora).get(f"{REVIEW}minutes/?format=xlsx")
+
+    rows = list(load_workbook(io.BytesIO(answer.content)).active.iter_rows(min_row=2, values_only=True))
+    assert [(row[0], row[2]) for row in rows] == [
+        ("Labels", 800),
+        ("Summaries", 2400),
+        ("Unallocated", 200),
+        ("Full cost", 3400),
+    ]
+    assert sum(Decimal(str(row[2])) for row in rows[:-1]) == Decimal(str(rows[-1][2]))
+
+
+def test_the_statement_of_a_cost_centre_is_a_page_and_a_table(meeting: Meeting) -> None:
+    client, care = browser(meeting.world.cleo), meeting.world.care
+    page = client.get(f"/reviews/statements/{care.pk}/?month=2026-10").content.decode()
+    assert "$3,200.00" in page
+
+    answer = client.get(f"/reviews/statements/{care.pk}/?month=2026-10&format=csv")
+
+    lines = b"".join(answer.streaming_content).decode().splitlines()  # type: ignore[arg-type]
+    assert lines[1].startswith("Summaries,Care,2026-10-01,2026-10-01,own cost,2400.")
+    assert lines[-1].startswith("Statement,,,2026-10-01,total,3200.")
+
+
+def test_asking_to_waive_leaves_it_to_a_second_person(meeting: Meeting, cycle: Cycle) -> None:
+    browser(meeting.nora).post(f"{REVIEW}waive/", {"blocker": "items", "reason": "It is agreed."})
+
+    assert "sign October 2026 in spite of undecided items" in browser(meeting.olaf).get("/inbox/").content.decode()
+
+
+def test_a_second_signature_is_compared_with_the_first(meeting: Meeting, signed: Pack) -> None:
+    answer = browser(meeting.nora).get(f"{REVIEW}difference/")
+
+    assert answer.status_code == 404
+
+
+def test_a_month_that_is_none_is_not_found(meeting: Meeting) -> None:
+    client = browser(meeting.nora)
+
+    assert {client.get(f"/reviews/{month}/").status_code for month in ("2026-13", "x", "2031-01", "2026-10")} == {404}
