@@ -5,10 +5,13 @@ As the owner, whoever calls. Rights are not part of them: a restored database ge
 
 import os
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, connections
+from django.db.migrations.loader import MigrationLoader
 
 from apps.config import databases, embedded
 from apps.config.database import where
@@ -47,7 +50,12 @@ def write(file: Path) -> int:
 def check(file: Path) -> None:
     if not file.is_file():
         raise SetupError(f"There is no file {file}.")
-    if run("pg_restore", "--list", str(file)):
+    said = run("pg_restore", "--list", str(file))
+    if "unsupported version" in said:
+        raise SetupError(
+            f"{file} was written by a newer PostgreSQL than the one here.", hint="Restore it with that one."
+        )
+    if said:
         raise SetupError(f"{file} is no backup, or not a whole one.", hint="`manage.py backup FILE` makes one.")
 
 
@@ -61,8 +69,11 @@ def is_empty() -> bool:
         return not cursor.fetchone()[0]
 
 
-def restore(file: Path) -> None:
-    """Reads the file into a new database and puts that in the place of the old one: a failure changes nothing."""
+def restore(file: Path, prove: Callable[[], None]) -> None:
+    """Reads the file into a new database and puts that in the place of the old one.
+
+    `prove` is called while the new one is the chosen one and may raise. A failure of anything changes nothing.
+    """
     name = current()
     fresh = f"{name}_restoring"
     connections.close_all()
@@ -81,7 +92,35 @@ def restore(file: Path) -> None:
         if said:
             databases.drop(server, fresh)
             raise SetupError(f"{file} could not be restored, nothing was changed: {said}")
+        try:
+            with _instead(fresh):
+                prove()
+        except BaseException:
+            databases.drop(server, fresh)
+            raise
         databases.replace(server, name, fresh)
+
+
+@contextmanager
+def _instead(name: str) -> Iterator[None]:
+    """Inside this block another database is the chosen one."""
+    kept = connection.settings_dict["NAME"]
+    connections.close_all()
+    connection.settings_dict["NAME"] = name
+    try:
+        yield
+    finally:
+        connections.close_all()
+        connection.settings_dict["NAME"] = kept
+
+
+def unknown_migrations() -> list[str]:
+    """Migrations that the chosen database has and this version does not: a newer version wrote it."""
+    loader = MigrationLoader(connection)
+    ours = {app for app, _ in loader.disk_migrations}
+    there = [key for key in loader.applied_migrations if key[0] in ours and key not in loader.disk_migrations]
+    replaced = {key for migration in loader.disk_migrations.values() for key in migration.replaces}
+    return sorted(f"{app}.{name}" for app, name in set(there) - replaced)
 
 
 def current() -> str:
@@ -92,10 +131,10 @@ def run(program: str, *arguments: str, database: str = "") -> str:
     """Runs a program of PostgreSQL on a database; '' or its last words. The password travels in its environment."""
     chosen = embedded.owner_settings(settings.TOLLGATE_DATABASE)
     address = {
-        "PGHOST": chosen["HOST"],
-        "PGPORT": chosen["PORT"],
-        "PGUSER": chosen["USER"],
-        "PGPASSWORD": chosen["PASSWORD"],
+        "PGHOST": chosen.get("HOST"),
+        "PGPORT": chosen.get("PORT"),
+        "PGUSER": chosen.get("USER"),
+        "PGPASSWORD": chosen.get("PASSWORD"),
     }
     environment = {
         **os.environ,

@@ -1,5 +1,6 @@
 """A backup that was restored holds the same; one that is no good changes nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,74 @@ def test_a_file_that_is_no_backup_or_half_of_one(tollgate: Tollgate, tmp_path: P
     for bad in (half, Path(__file__), tmp_path / "missing"):
         assert tollgate.run("restore", "--yes", str(bad)).returncode == 1
     assert names(tollgate) == "['Ünïted Books']"
+
+
+LOG = "time,usage_key,provider,model,input_tokens,output_tokens\n"
+ROW = "2025-11-03T14:10:00Z,{key},openai,gpt-4o,{number},10\n"
+SUMS = """
+SELECT (SELECT sum(input) FROM usage_hour), (SELECT sum(amount) FROM costs_line),
+    (SELECT sum(amount_org) FROM costs_month)
+"""
+
+
+def ingest(tollgate: Tollgate, folder: Path, rows: int, *, key: str = "A") -> None:
+    log = folder / "log.csv"
+    log.write_text(LOG + "".join(ROW.format(key=f"{key}{number % 7}", number=number) for number in range(1, rows + 1)))
+    done = tollgate.run("ingest", str(log), "--source", "logs", "--format", "requests")
+    assert done.returncode == 0, done.stderr
+
+
+def test_real_books_come_back_proved_and_what_is_no_good_changes_nothing(tollgate: Tollgate, tmp_path: Path) -> None:
+    """One story over one set of servers, since starting them takes longer than all of it."""
+    good = tmp_path / "good.backup"
+    with tollgate.servers():
+        ingest(tollgate, tmp_path, 5_000)
+        tollgate.run("audit", "seal")
+        before = tollgate.query(SUMS)
+        tollgate.run("backup", str(good))
+        ingest(tollgate, tmp_path, 50)
+        assert tollgate.query(SUMS) != before
+
+        done = tollgate.run("restore", "--yes", str(good))
+        assert done.returncode == 0, done.stderr
+        ledger, chain, restored = done.stdout.splitlines()
+        assert ledger.startswith("The ledger holds: ")
+        assert chain.startswith("The audit chain holds: ")
+        assert "0 events sealed" not in chain
+        assert restored == f"Restored {good}."
+        assert tollgate.query(SUMS) == before
+
+        for name, damage in DAMAGES.items():
+            bad = tmp_path / f"{name}.backup"
+            bad.write_bytes(damage(good.read_bytes()))
+            done = tollgate.run("restore", "--yes", str(bad))
+            assert done.returncode == 1, name
+            assert str(bad) in done.stderr, (name, done.stderr)
+        refused = {
+            "from a newer version of Tollgate": "INSERT INTO django_migrations (app, name, applied)"
+            " VALUES ('costs', '9999_from_the_future', now())",
+            "do not hold together": "DELETE FROM costs_line WHERE id = (SELECT min(id) FROM costs_line)",
+        }
+        for sentence, harm in refused.items():
+            tollgate.query(harm)
+            tollgate.run("backup", str(tmp_path / "harmed.backup"))
+            tollgate.run("restore", "--yes", "--anyway", str(good))
+            done = tollgate.run("restore", "--yes", str(tmp_path / "harmed.backup"))
+            assert (done.returncode, sentence in done.stderr) == (1, True), done.stderr
+            assert tollgate.query(SUMS) == before
+        databases = {name for (name,) in tollgate.query("SELECT datname FROM pg_database")}
+        assert not {name for name in databases if "restoring" in name}
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda content: content[: len(content) * 2 // 3],
+    "without its end": lambda content: content[:-40],
+    "flipped": lambda content: b"".join(
+        [content[:-3000], bytes(255 - byte for byte in content[-3000:-2900]), content[-2900:]]
+    ),
+    "of a newer server": lambda content: content[:6] + b"\x63" + content[7:],
+    "empty": lambda content: content[:0],
+}
 
 
 def test_a_backup_into_a_folder_that_is_not_there(tollgate: Tollgate) -> None:

@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,19 @@ class Tollgate:
             text=True,
             start_new_session=True,
         )
+
+    @contextmanager
+    def servers(self) -> Iterator[None]:
+        """Both servers run inside this block, so that each command need not start them."""
+        idle = self.start_command("shell", "-c", "print('here', flush=True); import time; time.sleep(3600)")
+        try:
+            assert idle.stdout is not None
+            while "here" not in (line := idle.stdout.readline()):
+                assert line, "it ended at once"
+            yield
+        finally:
+            idle.terminate()
+            idle.wait(timeout=30)
 
     def up(self) -> None:
         """Starts it and waits until it answers."""
