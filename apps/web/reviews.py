@@ -385,10 +385,10 @@ def _promised(request: PageRequest, cycle: Cycle, currency: str) -> dict[str, An
 
 
 def _ratio(promise: Promise) -> Decimal | None:
-    promised = promise.action.promised_saving
-    if promise.saved is None or not promised:
+    if promise.saved is None or not promise.action.promised_saving:
         return None
-    return max(Decimal(0), min(Decimal(1), promise.saved / promised))
+    ratio: Decimal = promise.saved / promise.action.promised_saving
+    return max(Decimal(0), min(Decimal(1), Decimal(ratio)))
 
 
 def _form(chosen: Item, request: PageRequest | None) -> DispositionForm:

@@ -14,7 +14,7 @@ from apps.accounts.rights import Right
 from apps.core import audit, organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
-from apps.economics import services as economics
+from apps.economics.services import recompute_dirty
 from apps.reviews import agenda
 from apps.reviews.access import may_prepare, require_person_at_page
 from apps.reviews.models import Attendance, Attestation, Cycle, Figure, Reminder
@@ -46,7 +46,7 @@ def open_cycle(*, actor: Actor, month: date, now: datetime, by_calendar: bool = 
         raise NotAllowed("You may not open a review.", hint=rights.who_can_give(Right.PREPARE_REVIEWS))
     month = month.replace(day=1)
     _check_over(month, now)
-    economics.recompute_dirty()
+    recompute_dirty()
     with transaction.atomic():
         cycle, made = Cycle.objects.get_or_create(
             month=month,
