@@ -14,7 +14,7 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.core import periods
-from apps.core.errors import BadInput, NotAllowed
+from apps.core.errors import BadInput, NotAllowed, NotFound
 from apps.economics import selectors
 from apps.economics import services as economics
 from apps.economics.models import Outcome
@@ -122,7 +122,7 @@ def withdraw(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     workload, period = _editable(request, slug), period_of(request)
     found = selectors.outcomes_of(actor=request.actor, workload=workload, month=_month(period)).filter(pk=pk).first()
     if found is None:
-        return _back(workload, period)
+        raise NotFound("There is no such figure in this month.")
     with errors_said(request, done="Taken back. It stays in the history and counts no longer."):
         economics.withdraw_outcomes(
             actor=request.actor,

@@ -52,7 +52,7 @@ def _text(key: str, label: str, value: Callable[[Entry], Cell], sort: str = "", 
 
 
 def _spend(entry: Entry) -> Decimal | None:
-    return entry.row.workload.monthly_spend_expected if entry.row.money is not None else None
+    return entry.burn.amount if entry.burn else None
 
 
 def _worth(name: str) -> Callable[[Entry], Cell]:
@@ -102,7 +102,7 @@ COLUMNS: Final = {
         _number(
             "per_call", "Cost / call", "per_call", lambda entry: entry.row.per_call, "Full cost per delivered call"
         ),
-        _number("spend", "May spend", "spend", _spend, "What it may spend a month"),
+        _number("spend", "May spend", "", _spend, "What it may spend in the month", worth=True),
         _text("stage", "Stage", lambda entry: entry.row.workload.get_stage_display(), "stage"),
         _text("tier", "Tier", lambda entry: entry.row.tier, "tier", "Value tier"),
         _text("owner", "Owner", lambda entry: _name(entry.row.workload.business_owner), title="Business owner"),

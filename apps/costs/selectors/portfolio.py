@@ -26,7 +26,6 @@ SORTS: Final = {
     "tier": "r.value_tier_id",
     "stage": "array_position(ARRAY['concept', 'pilot', 'production', 'sunset'], w.stage::text)",
     "cost_centre": "lower(c.name)",
-    "spend": "w.monthly_spend_expected",
     "since": "w.activated_at",
 }
 NOTHING: Final = Measures()
