@@ -54,6 +54,24 @@ def test_a_database_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert demo["NAME"] == "books_demo"
 
 
+def test_the_owner_of_a_database_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app@db.example/books")
+    assert embedded.owner_settings("own") == embedded.database_settings("own")
+    monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql://owner:secret@direct.example:6432")
+    owner = embedded.owner_settings("demo")
+    assert (owner["NAME"], owner["USER"], owner["HOST"], owner["PORT"]) == (
+        "books_demo", "owner", "direct.example", "6432",
+    )  # fmt: skip
+    monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql://owner:secret@direct.example/others")
+    with pytest.raises(SetupError, match="names another database than DATABASE_URL, which names books"):
+        embedded.owner_settings("own")
+
+
+def test_the_embedded_database_has_two_roles(home: Path) -> None:
+    assert embedded.database_settings("own")["USER"] == "tollgate_app"
+    assert embedded.owner_settings("own")["USER"] == "tollgate"
+
+
 def test_own_and_demo_do_not_share_a_queue(home: Path) -> None:
     assert embedded.broker_url("own") != embedded.broker_url("demo")
     assert embedded.broker_url("own").startswith(f"redis+socket://{home}/run/valkey.sock")
