@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -46,6 +47,20 @@ def test_a_proposed_tier_counts_only_once_somebody_else_confirmed_it(world: Worl
         "changed promise",
         "confirmed",
     ]
+
+
+@pytest.mark.parametrize("attempt", [confirm, lambda waiting, by: refuse(waiting, by, reason="Not so")])
+def test_who_tries_to_decide_what_is_not_theirs_stands_in_the_trail(world: World, attempt: Any) -> None:
+    workload = registered(world)
+    waiting = ask_tier(workload, world.ben)
+
+    with pytest.raises(NotAllowed):
+        attempt(waiting, world.ben)
+
+    event = AuditEvent.objects.latest("pk")
+    assert (event.verb, event.person_id) == ("was not let decide", world.ben.pk)
+    assert "somebody else decides" in event.data["why"]
+    assert state_of(waiting) == "waiting"
 
 
 def test_a_refusal_says_why_and_changes_nothing(world: World) -> None:
