@@ -27,6 +27,10 @@ CLOCKS_DIFFER: Final = timedelta(minutes=1)
 LONGEST_REASON: Final = 300
 
 
+class NotTheirs(NotAllowed):
+    """Somebody tried to decide what is for others to decide."""
+
+
 class SessionTooOld(NotAllowed):
     """The decider has to log in again before deciding."""
 
@@ -66,9 +70,14 @@ def ask(*, actor: Actor, kind: str, subject: models.Model, proposed: Mapping[str
     return drafted
 
 
-@transaction.atomic
 def confirm(*, actor: Actor, confirmation: Confirmation, digest: str, session_fresh_at: datetime | None) -> Decision:
     """Let a proposed change happen, now and in one transaction. `digest` is that of what the decider saw."""
+    with _attempts_told(actor, confirmation, Decision.Verdict.CONFIRM):
+        return _confirm(actor, confirmation, digest, session_fresh_at)
+
+
+@transaction.atomic
+def _confirm(actor: Actor, confirmation: Confirmation, digest: str, session_fresh_at: datetime | None) -> Decision:
     decider = _at_a_page(actor, session_fresh_at)
     waiting, earlier = _to_decide(decider, confirmation, digest, Decision.Verdict.CONFIRM)
     if earlier is not None:
@@ -88,11 +97,18 @@ def confirm(*, actor: Actor, confirmation: Confirmation, digest: str, session_fr
     return decision
 
 
-@transaction.atomic
 def refuse(
     *, actor: Actor, confirmation: Confirmation, digest: str, session_fresh_at: datetime | None, reason: str
 ) -> Decision:
     """Let a proposed change not happen; whoever asked reads why."""
+    with _attempts_told(actor, confirmation, Decision.Verdict.REFUSE):
+        return _refuse(actor, confirmation, digest, session_fresh_at, reason)
+
+
+@transaction.atomic
+def _refuse(
+    actor: Actor, confirmation: Confirmation, digest: str, session_fresh_at: datetime | None, reason: str
+) -> Decision:
     reason = _clean_reason(reason)
     decider = _at_a_page(actor, session_fresh_at)
     waiting, earlier = _to_decide(decider, confirmation, digest, Decision.Verdict.REFUSE)
@@ -206,8 +222,20 @@ def _to_decide(
     rights.forget()
     obstacle = selectors.why_not(decider.actor, waiting)
     if obstacle:
-        raise NotAllowed(obstacle)
+        raise NotTheirs(obstacle)
     return waiting, None
+
+
+@contextmanager
+def _attempts_told(actor: Actor, confirmation: Confirmation, verdict: Decision.Verdict) -> Iterator[None]:
+    """Who tried to decide what is not theirs stays in the trail, by a transaction of its own: the deed's is undone."""
+    try:
+        yield
+    except NotTheirs as error:
+        with transaction.atomic():
+            data = {**_evidence(confirmation), "verdict": verdict, "why": str(error)}
+            audit.record(actor=actor, verb="was not let decide", subject=confirmation, data=data)
+        raise
 
 
 def _require_waiting(confirmation: Confirmation) -> None:
