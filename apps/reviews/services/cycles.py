@@ -66,13 +66,19 @@ def open_cycle(*, actor: Actor, month: date, now: datetime, by_calendar: bool = 
 
 def open_due(*, actor: Actor, now: datetime) -> list[Cycle]:
     """Open what the calendar says: each complete month with cost since the last review; once, however often asked."""
-    last = periods.previous_month(periods.month_of(now, organisation.zone()))
-    known = Cycle.objects.filter(month__lte=last).order_by("-month").values_list("month", flat=True).first()
-    if known == last:
-        return []
-    first = max(periods.next_month(known), _back(last, LONGEST_BACK)) if known else last
-    due = [month for month in periods.months_between(first, last) if _has_cost(month)]
+    due = months_to_open(now=now)
+    if not Cycle.objects.exists():
+        due = [month for month in due if month == _last_complete(now)]
     return [open_cycle(actor=actor, month=month, now=now, by_calendar=True) for month in due]
+
+
+def months_to_open(*, now: datetime) -> list[date]:
+    """Complete months with cost after the newest review, oldest first; no more than half a year of them."""
+    last = _last_complete(now)
+    known = Cycle.objects.filter(month__lte=last).order_by("-month").values_list("month", flat=True).first()
+    earliest = _back(last, LONGEST_BACK)
+    first = max(periods.next_month(known), earliest) if known else earliest
+    return [month for month in periods.months_between(first, last) if _has_cost(month)]
 
 
 @transaction.atomic
@@ -181,6 +187,10 @@ def _check_over(month: date, now: datetime) -> None:
     _, ends_at = periods.bounds(month, organisation.zone())
     if now < ends_at:
         raise BadInput(f"{month:%B %Y} is not over.", hint="A review looks at complete months.")
+
+
+def _last_complete(now: datetime) -> date:
+    return periods.previous_month(periods.month_of(now, organisation.zone()))
 
 
 def _has_cost(month: date) -> bool:
