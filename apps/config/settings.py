@@ -75,6 +75,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # First: a probe is answered whatever the state of hosts, sessions and the database.
     "apps.config.health.HealthMiddleware",
+    "apps.web.middleware.LengthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -140,12 +141,20 @@ def _with_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preview(pull: Pull, options: Mapping[str, Any], format_: str) -> dict[str, Any]:
-    asked = json.dumps([format_, dict(options)], sort_keys=True)
-    work = files.upload_folder(pull.pk) / "previews" / hashlib.sha256(asked.encode()).hexdigest()[:16]
-    kept = work / "preview.json"
+    """Starting the process takes seconds, so what it said to the same question is kept beside the file.
+
+    Two that ask at once each have a folder of their own, and the answer appears whole or not at all.
+    """
+    asked = json.dumps([pull.digest, format_, dict(options), pull.part.source.zone], sort_keys=True)
+    kept = files.upload_folder(pull.pk) / "previews" / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
     if not kept.exists():
-        files.fresh_folder(work)
-        kept.write_text(json.dumps(_run(_job(pull, options, format_, work), work)))
+        work = files.fresh_folder(kept.with_name(uuid.uuid4().hex))
+        try:
+            whole = work / "preview.json"
+            whole.write_text(json.dumps(_run(_job(pull, options, format_, work), work)))
+            whole.replace(kept)
+        finally:
+            files.remove(work)
     seen: dict[str, Any] = json.loads(kept.read_text())
     return seen
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -22,6 +22,22 @@ from apps.web.pages import wants_part
 Answer = Callable[[HttpRequest], HttpResponse]
 BEGAN = "began_at"
 NOBODY = Actor(person_id=None, label="somebody not logged in", channel="web")
+
+
+class LengthMiddleware:
+    """Refuses a body of unknown length: nothing of it would be read, and it would be taken for an empty one."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "HTTP_TRANSFER_ENCODING" not in request.META:
+            return self.get_response(request)
+        detail = "Send the body with its Content-Length, not in chunks."
+        if not request.path.startswith("/api/"):
+            return HttpResponse(detail, status=411, content_type="text/plain")
+        problem = {"type": "about:blank", "title": "Length Required", "status": 411, "detail": detail}
+        return JsonResponse(problem, status=411, content_type="application/problem+json")
 
 
 class ActorMiddleware:
