@@ -1,10 +1,9 @@
 """Home: what waits for the person who looks, when, and how much money hangs on it. Never without a next step."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import OuterRef, Q, Subquery, Value
@@ -14,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from apps.accounts.rights import Right, Rights, rights_of
+from apps.accounts.rights import Right, rights_of
 from apps.approvals.selectors import waiting_for
 from apps.budgets.rows import STATES
 from apps.budgets.selectors import Burn, burns, this_month
@@ -24,75 +23,23 @@ from apps.costs import selectors
 from apps.costs.limits import unallocated_limit
 from apps.costs.selectors import BilledMonth, CostRow, CostScope, CostTotals, Grouping
 from apps.costs.selectors.waiting import unclaimed_keys, unpriced_models
+from apps.reviews.models import Cycle
 from apps.sources.models import Pull, Source
 from apps.sources.selectors import SourceRow, source_rows
 from apps.web import figures
 from apps.web.cost_scope import why_address
 from apps.web.costs import change
+from apps.web.home_parts import GROUPS, MOST_OF_A_KIND, Check, Group, Looker, NextStep, Task
+from apps.web.home_reviews import open_cycles, review_tasks, sign_off
+from apps.web.home_worth import MonthWorth, month_worth, worth_tasks
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.period import PeriodChoice, period_of
 from apps.workloads.models import Workload
 from apps.workloads.selectors import drafts_of
 
-Group = Literal["Today", "This week", "Later"]
-GROUPS: Final[tuple[Group, ...]] = ("Today", "This week", "Later")
-MOST_OF_A_KIND: Final = 5
 REJECTED_FOR: Final = timedelta(days=14)
 SOURCES_SHOWN: Final = 6
 OWN_SHOWN: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A row of the list: icon, verb and object, why me, money, due, one button. `code` and `after` end the why."""
-
-    group: Group
-    icon: str
-    title: str
-    why: str
-    href: str
-    action: str
-    money: str = figures.UNKNOWN
-    money_note: str = ""
-    due: str = ""
-    due_tone: str = ""
-    code: str = ""
-    after: str = "."
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that must be right before a month is closed; `text` says what is, or what is not yet."""
-
-    text: str
-    is_done: bool
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NextStep:
-    """What to do when nothing waits."""
-
-    title: str
-    text: str
-    action: str
-    href: str
-
-
-@dataclass(frozen=True)
-class Looker:
-    """Who looks at which period, and the money that they may see of it."""
-
-    actor: Actor
-    rights: Rights
-    period: PeriodChoice
-    currency: str
-    unallocated_limit: Decimal
-    totals: CostTotals
-
-    @property
-    def sees_money(self) -> bool:
-        return self.rights.may(Right.SEE_MONEY) or bool(self.totals.now.lines)
 
 
 @login_required
@@ -100,14 +47,16 @@ class Looker:
 def home(request: PageRequest) -> HttpResponse:
     period = period_of(request)
     looker = _looker(request.actor, period)
+    cycles = open_cycles(looker)
     tasks = [task for tasks in _KINDS for task in tasks(looker)]
+    tasks = sorted([*tasks, *review_tasks(looker, cycles)], key=lambda task: task.order)
     context = {
         "today": timezone.localdate(),
         "groups": [(group, [task for task in tasks if task.group == group]) for group in GROUPS],
         "counted": _counted(tasks),
         "step": _next_step(looker) if not tasks else None,
         "register_href": reverse("workloads:new"),
-        **_side(looker),
+        **_side(looker, cycles),
     }
     return page_or_part(request, "home/index.html", "waiting", context)
 
@@ -321,6 +270,7 @@ _KINDS: Final[tuple[Callable[[Looker], Iterator[Task]], ...]] = (
     _to_confirm,
     _sources,
     _imports,
+    worth_tasks,
     _budgets,
     _unallocated,
     _unpriced,
@@ -350,7 +300,7 @@ def _next_step(looker: Looker) -> NextStep:
 # --- Beside the list --------------------------------------------------------------------------------------------------
 
 
-def _side(looker: Looker) -> dict[str, object]:
+def _side(looker: Looker, cycles: Sequence[Cycle]) -> dict[str, object]:
     sees_sources = looker.rights.may(Right.SEE_SOURCES)
     sources = source_rows(actor=looker.actor) if sees_sources else []
     bills = (
@@ -358,11 +308,14 @@ def _side(looker: Looker) -> dict[str, object]:
         if looker.sees_money
         else []
     )
+    worth, blocked = month_worth(looker), sign_off(looker, cycles)
     return {
         "sees_money": looker.sees_money,
-        "facts": _facts(looker, bills) if looker.sees_money else [],
+        "worth": worth,
+        "facts": _facts(looker, bills, worth) if looker.sees_money else [],
+        "review": blocked[0] if blocked else None,
         "full_change": change(looker.totals.now.cost, looker.totals.before),
-        "checks": _checks(looker, sources, bills) if sees_sources and looker.rights.may(Right.SEE_UNALLOCATED) else [],
+        "checks": blocked[1] if blocked else _checks(looker, sources, bills),
         "sources": sources[:SOURCES_SHOWN],
         "source_count": len(sources),
         "sources_href": reverse("sources:list"),
@@ -370,8 +323,8 @@ def _side(looker: Looker) -> dict[str, object]:
     }
 
 
-def _facts(looker: Looker, bills: Sequence[BilledMonth]) -> list[tuple[str, str, str]]:
-    """The month in three figures, each with its proof."""
+def _facts(looker: Looker, bills: Sequence[BilledMonth], worth: MonthWorth | None) -> list[tuple[str, str, str]]:
+    """The month in three figures: cost, value and what is left of it; without values, what the cost is made of."""
     totals, currency = looker.totals, looker.currency
     facts = [
         (
@@ -380,6 +333,12 @@ def _facts(looker: Looker, bills: Sequence[BilledMonth]) -> list[tuple[str, str,
             why_address("cost", looker.period),
         )
     ]
+    if worth:
+        return [
+            *facts,
+            ("Value", figures.money(worth.value, currency), ""),
+            ("Net value", figures.money(worth.net, currency), ""),
+        ]
     if selectors.may_see_unallocated(looker.actor):
         facts.append(
             (
@@ -404,7 +363,9 @@ def _facts(looker: Looker, bills: Sequence[BilledMonth]) -> list[tuple[str, str,
 
 
 def _checks(looker: Looker, sources: Sequence[SourceRow], bills: Sequence[BilledMonth]) -> list[Check]:
-    """What must be right before the month is closed."""
+    """What must be right before the month is closed, for those who look after sources and what nobody claims."""
+    if not (looker.rights.may(Right.SEE_SOURCES) and looker.rights.may(Right.SEE_UNALLOCATED)):
+        return []
     totals, share = looker.totals, _unallocated_share(looker.totals)
     broken = [row for row in sources if row.source.state == Source.State.NEEDS_ATTENTION or row.last_failed]
     running = Pull.objects.visible_to(looker.actor).unfinished().count()

@@ -183,9 +183,7 @@ def times(ratio: Decimal) -> str:
 
 def per_output_chart(actor: Actor, workload: Workload, month: date) -> Chart:
     """Twelve months of cost and value of one useful output, with the range between the low and the high case."""
-    months = [month]
-    while len(months) < MONTHS:
-        months.insert(0, periods.previous_month(months[0]))
+    months = months_to(month, MONTHS)
     found = selectors.series_for(actor=actor, workload=workload, months=months)
     costs = [number_of(one.appraisal.cost_per_useful) if one else None for one in found]
     values = [number_of(one.appraisal.value_per_useful) if one else None for one in found]
@@ -202,6 +200,14 @@ def per_output_chart(actor: Actor, workload: Workload, month: date) -> Chart:
         band=(low, high, "value") if any(end is not None for end in low) else None,
         incomplete=frozenset(at for at, one in enumerate(found) if one is not None and not one.is_complete),
     )
+
+
+def months_to(month: date, number: int) -> list[date]:
+    """So many months up to this one, the oldest first."""
+    found = [month]
+    while len(found) < number:
+        found.insert(0, periods.previous_month(found[0]))
+    return found
 
 
 def _end_per_useful(one: Figures | None, end: str) -> Decimal | None:

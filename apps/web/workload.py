@@ -27,7 +27,7 @@ from apps.core.models import Organisation
 from apps.costs import selectors
 from apps.costs.selectors import CostOverTime, CostRow, CostScope, CostTotals, Grouping
 from apps.usage.selectors import KEPT_SHARE, TOKEN_TYPES, UsageMonth, sources_of, usage_by_month
-from apps.web import budgets, figures
+from apps.web import budgets, figures, workload_worth
 from apps.web.charts import COMPONENTS, Chart, Limit, Series
 from apps.web.cost_scope import why_address
 from apps.web.costs import bucket_labels, change, component_chart, costs_address, marks_of
@@ -35,6 +35,7 @@ from apps.web.pages import PageRequest
 from apps.web.parts import Crumb, Kpi, Tab
 from apps.web.period import PeriodChoice, period_of
 from apps.web.why import KINDS, edges_text
+from apps.web.workload_worth import Worth
 from apps.workloads import services as workloads
 from apps.workloads.models import Binding, Workload, WorkloadRevision
 from apps.workloads.selectors import bindings_of, get_workload_for, promise_of
@@ -125,10 +126,23 @@ def _money(subject: Subject, band: LatencyBand | None) -> dict[str, Any]:
     totals = selectors.cost_totals(actor=subject.actor, scope=subject.scope, before=subject.before)
     usage, earlier = _usage_now(subject)
     by_month = _usage_by_month(subject)
+    history = _history(subject)
+    worth = workload_worth.worth_of(
+        actor=subject.actor,
+        workload=subject.workload,
+        period=subject.period,
+        zone=ZoneInfo(subject.company.zone),
+        revisions=history["revisions"],
+        bindings=history["bindings"],
+    )
+    plain = _kpis(subject, totals, usage, earlier, band)
     return {
         "totals": totals,
-        "sentence": _sentence(subject, totals, usage, band),
-        "kpis": _kpis(subject, totals, usage, earlier, band),
+        "worth": worth,
+        "sentence": _sentence(subject, totals, usage, band, worth),
+        "kpis": workload_worth.worth_strip(worth, subject.workload, subject.company.currency, plain)
+        if worth and worth.now.useful is not None
+        else list(plain.values()),
         "marks": marks_of(totals.now, rights.rights_of(subject.actor).may(Right.SEE_RATES)),
         "tabs": _tabs(subject),
         "months_chart": _months_chart(subject),
@@ -143,7 +157,7 @@ def _money(subject: Subject, band: LatencyBand | None) -> dict[str, Any]:
         "bills": selectors.billed_months(actor=subject.actor, scope=subject.scope),
         "budget": budgets.block_of(subject.workload, today=subject.period.today, currency=subject.company.currency),
         "has_whole_month": bool(selectors.whole_months(subject.period.start, subject.period.end)),
-        **_history(subject),
+        **history,
     }
 
 
@@ -174,8 +188,15 @@ def _tabs(subject: Subject) -> list[Tab]:
 # --- The sentence and the strip ---------------------------------------------------------------------------------------
 
 
-def _sentence(subject: Subject, totals: CostTotals, usage: UsageMonth | None, band: LatencyBand | None) -> str:
-    """What is the matter, in plain words, before any chart."""
+def _sentence(
+    subject: Subject, totals: CostTotals, usage: UsageMonth | None, band: LatencyBand | None, worth: Worth | None
+) -> str:
+    """What is the matter, in plain words, before any chart: the verdict's own words first."""
+    spent = _spent(subject, totals, usage, band)
+    return f"{worth.now.verdict.sentence} {spent}" if worth else spent
+
+
+def _spent(subject: Subject, totals: CostTotals, usage: UsageMonth | None, band: LatencyBand | None) -> str:
     if not totals.now.lines:
         return f"No usage of {subject.period.label} is known to be its own yet. Bind a usage key to see what it costs."
     cost = figures.money(totals.now.cost, subject.company.currency)
@@ -203,15 +224,16 @@ def _compared(subject: Subject, totals: CostTotals) -> str:
 
 def _kpis(
     subject: Subject, totals: CostTotals, usage: UsageMonth | None, earlier: UsageMonth | None, band: LatencyBand | None
-) -> list[Kpi]:
-    return [
-        _cost_kpi(subject, totals),
-        _per_call_kpi(subject, totals),
-        _calls_kpi(subject, totals, earlier),
-        _latency_kpi(subject, usage, band),
-        _cache_kpi(subject, usage, earlier),
-        _failed_kpi(subject, usage, earlier),
-    ]
+) -> dict[str, Kpi]:
+    """The strip of a workload of which only cost and usage are known."""
+    return {
+        "cost": _cost_kpi(subject, totals),
+        "per_call": _per_call_kpi(subject, totals),
+        "calls": _calls_kpi(subject, totals, earlier),
+        "latency": _latency_kpi(subject, usage, band),
+        "cache": _cache_kpi(subject, usage, earlier),
+        "failed": _failed_kpi(subject, usage, earlier),
+    }
 
 
 def _cost_kpi(subject: Subject, totals: CostTotals) -> Kpi:

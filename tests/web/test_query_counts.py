@@ -1,16 +1,20 @@
 """Pages ask as many queries for sixty workloads as for three, and as many as are on record."""
 
+from datetime import date
+
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.workloads.models import WorkloadRevision
+from apps.economics import services as economics
+from apps.workloads.models import Workload, WorkloadRevision
 from tests import query_counts
 from tests.books import at, make_workload, rate_all
+from tests.economics.ledger import OCTOBER, TODAY
 from tests.web.company import Company, make_company
-from tests.world import World, log_in
+from tests.world import World, actor, log_in
 
 pytestmark = pytest.mark.django_db
 PAGES = {
@@ -48,10 +52,20 @@ def grow(company: Company, number: int) -> None:
         WorkloadRevision.objects.create(workload=workload, version=1)
         company.spend(workload, 1, at(1 + at_number % 28))
     rate_all()
+    economics.recompute_dirty(today=TODAY)
+
+
+def make_worth(world: World) -> None:
+    """Outcomes of one workload, so that what rests on them is asked for too."""
+    summaries = Workload.objects.get(slug="summaries")
+    entry = economics.OutcomeEntry(summaries, OCTOBER, date(2026, 11, 1), 20, 18, 0)
+    economics.record_outcomes(actor=actor(world.ben), entries=[entry], today=TODAY)
+    economics.recompute_dirty(today=TODAY)
 
 
 def test_no_page_asks_more_for_more_workloads_or_than_is_on_record(world: World) -> None:
     company = make_company(world)
+    make_worth(world)
     clients = {name: log_in(world.people[name]) for name in PEOPLE}
     cache.clear()
     few = {(page, name): count(clients[name], address) for page, address in PAGES.items() for name in PEOPLE}
