@@ -14,7 +14,14 @@ from tests.web.company import make_company
 from tests.world import PASSWORD, World
 
 AXE = (Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js").read_text()
-OBJECTS = ("/workloads/summaries/", "/workloads/summaries/edit/", "/sources/gateway/", "/why/cost/?month=2026-10")
+OBJECTS = (
+    "/workloads/?month=2026-10",
+    "/workloads/summaries/?month=2026-10",
+    "/workloads/summaries/value/?month=2026-10",
+    "/workloads/summaries/outcomes/?month=2026-10",
+    "/sources/gateway/",
+    "/why/cost/?month=2026-10",
+)
 PHONE, DESK = {"width": 360, "height": 800}, {"width": 1440, "height": 900}
 
 
