@@ -27,7 +27,7 @@ from apps.config import embedded  # noqa: E402
 # Measuring fills and empties tables as no application may: this process is their owner.
 settings.DATABASES["default"].update(embedded.owner_settings("own"))
 
-from bench import economics, pages, rating, reading, signing  # noqa: E402
+from bench import economics, pages, rating, reading, reviews, signing  # noqa: E402
 from bench.harness import Measured, say  # noqa: E402
 
 PARTS = {
@@ -35,6 +35,7 @@ PARTS = {
     "rating": rating.measure,
     "pages": pages.measure,
     "economics": economics.measure,
+    "reviews": reviews.measure,
     "signing": signing.measure,
 }
 

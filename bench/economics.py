@@ -21,11 +21,16 @@ ASSUMPTIONS = {
 }
 
 
-def measure(_home: Path) -> list[Measured]:
-    pages.fill(scaled(WORKLOADS, least=50))
+def fill(workloads: int) -> None:
+    """So many workloads with a year of day lines, outcomes and value cases; all their months wait."""
+    pages.fill(workloads)
     with connection.cursor() as cursor:
         cursor.execute(_WORTH, {"assumptions": json.dumps(ASSUMPTIONS)})
     _mark_year()
+
+
+def measure(_home: Path) -> list[Measured]:
+    fill(scaled(WORKLOADS, least=50))
     year = seconds(_recompute)
     result = compare("economics_month", subject=_recompute, floor=_by_hand, between=_mark_month, limit=2)
     month = statistics.median(seconds(_recompute) for _ in range(3) if _mark_month())

@@ -21,7 +21,7 @@ def take(cycle: Cycle) -> int:
     """Figures, measured promises, agenda; returns how many items stand on it. Inside the caller's transaction."""
     take_figures(cycle)
     measure_promises(cycle)
-    values = _values(cycle)
+    values = values_of(cycle)
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS reviews_candidate")
         cursor.execute(_CANDIDATE)
@@ -40,10 +40,11 @@ def take_figures(cycle: Cycle) -> None:
     """One row a workload with cost or value in the month, as the books have it now."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM reviews_figure WHERE cycle_id = %s", [cycle.pk])
-        cursor.execute(_FIGURES, _values(cycle))
+        cursor.execute(_KEEP_FIGURES, values_of(cycle))
 
 
-def _values(cycle: Cycle) -> dict[str, Any]:
+def values_of(cycle: Cycle) -> dict[str, Any]:
+    """What the statements below ask for."""
     month = cycle.month
     until = month
     for _ in range(EXPIRY_MONTHS):
@@ -60,20 +61,24 @@ def _values(cycle: Cycle) -> dict[str, Any]:
 
 _COUNTS: Final = "role = 'counts' AND basis <> 'billed'"
 
-_FIGURES: Final = """
-INSERT INTO reviews_figure (cycle_id, workload_id, cost_centre_id, cost, value, review_cost, net_low, net, net_high,
-    produced, useful, verdict, digest)
-SELECT %(cycle)s, workload_id, cost_centre_id, cost, value, review_cost, net_low, net, net_high, produced, useful,
-    verdict, encode(sha256(convert_to(concat_ws('|', workload_id, coalesce(cost::text, '-'), coalesce(value::text, '-'),
+FIGURES: Final = """
+SELECT %(cycle)s::bigint AS cycle, workload_id, cost_centre_id, cost, value, review_cost, net_low, net, net_high,
+    produced, useful, verdict,
+    encode(sha256(convert_to(concat_ws('|', workload_id, coalesce(cost::text, '-'), coalesce(value::text, '-'),
         coalesce(review_cost::text, '-'), coalesce(net_low::text, '-'), coalesce(net::text, '-'),
         coalesce(net_high::text, '-'), coalesce(produced::text, '-'), coalesce(useful::text, '-'), verdict), 'UTF8')),
-        'hex')
+        'hex') AS digest
 FROM (
     SELECT e.workload_id, w.cost_centre_id, e.cost, e.value_base AS value, e.review_base AS review_cost, e.net_low,
         e.net_base AS net, e.net_high, e.produced::bigint AS produced, e.useful::bigint AS useful, e.verdict
     FROM economics_month e JOIN workloads_workload w ON w.id = e.workload_id
     WHERE e.month = %(month)s AND e.is_current
 ) x
+"""
+
+_KEEP_FIGURES: Final = f"""
+INSERT INTO reviews_figure (cycle_id, workload_id, cost_centre_id, cost, value, review_cost, net_low, net, net_high,
+    produced, useful, verdict, digest) {FIGURES}
 """
 
 _CANDIDATE: Final = """

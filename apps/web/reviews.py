@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -98,21 +99,24 @@ def cycle_list(request: PageRequest) -> HttpResponse:
     if not cycles and not rights.rights_of(request.actor).may(Right.SEE_REVIEWS):
         raise NotAllowed("You take part in no review.", hint=rights.who_can_give(Right.SEE_REVIEWS))
     last = periods.previous_month(timezone.localdate().replace(day=1))
-    known = {cycle.month for cycle in cycles}
+    may_prepare = access.may_prepare(request.actor)
+    tallies = _tallies(request.actor)
     context = {
-        "rows": [(cycle, _tally(cycle), month_text(cycle)) for cycle in cycles],
-        "may_prepare": access.may_prepare(request.actor),
-        "to_open": last if last not in known else None,
-        "sees_statements": rights.rights_of(request.actor).may(Right.SEE_MONEY),
+        "rows": [(cycle, tallies.get(cycle.pk, "nothing on it"), month_text(cycle)) for cycle in cycles],
+        "may_prepare": may_prepare,
+        "to_open": reviews.months_to_open(now=timezone.now())[::-1] if may_prepare else [],
+        "centres": list(rights.cost_centres_visible(request.actor).order_by("path")),
+        "last": last,
     }
     return render(request, "reviews/list.html", context)
 
 
-def _tally(cycle: Cycle) -> str:
-    """9 items, 4 decided"""
-    states = list(Item.objects.on_agenda().filter(cycle=cycle).values_list("state", flat=True))
-    decided = states.count(Item.State.DECIDED)
-    return f"{len(states)} item{'' if len(states) == 1 else 's'}, {decided} decided"
+def _tallies(actor: Actor) -> dict[int, str]:
+    """By review, of what the actor may see: 9 items, 4 decided."""
+    decided = Count("pk", filter=Q(state=Item.State.DECIDED))
+    items = Item.objects.visible_to(actor).on_agenda().order_by()
+    rows = items.values_list("cycle").annotate(every=Count("pk"), done=decided)
+    return {cycle: f"{every} item{'' if every == 1 else 's'}, {done} decided" for cycle, every, done in rows}
 
 
 @login_required
