@@ -16,7 +16,7 @@ from apps.accounts import services as accounts
 from apps.accounts.models import Account, CostCentre, Person, Role
 from apps.catalog import services as catalog
 from apps.catalog.models import EffectiveRate, LatencyBand, ValueTier
-from apps.config.demo import company, files, story
+from apps.config.demo import budgets, company, files, meetings, story, worth
 from apps.config.demo.company import STRAYS, USES, Use
 from apps.config.demo.traffic import Flow, Price, calls_for, one_call, write_hours
 from apps.core import organisation, periods
@@ -33,6 +33,7 @@ from workers import imports
 
 SETUP = Actor.command("demo")
 MONTHS = 12  # complete ones, before the current month
+SIGNED = 3  # of them, the last ones
 Say = Callable[[str], None]
 
 
@@ -74,8 +75,11 @@ def exists() -> bool:
     return Account.objects.exists()
 
 
-def build(say: Say, *, as_of: datetime | None = None) -> None:
-    """Make the company unless the database has people already; `as_of` stands for now (default: now)."""
+def build(say: Say, *, as_of: datetime | None = None, signed: int = SIGNED) -> None:
+    """Make the company unless the database has people already; `as_of` stands for now (default: now).
+
+    `signed`: how many months before it were reviewed and signed off; without any, nothing came late either.
+    """
     if exists():
         say("There are people here already; nothing was changed.")
         return
@@ -83,12 +87,12 @@ def build(say: Say, *, as_of: datetime | None = None) -> None:
     calendar = Calendar(moment.replace(hour=0, minute=0, second=0, microsecond=0))
     folder = Path(tempfile.mkdtemp(prefix="tollgate-demo-"))
     try:
-        _build(say, calendar, folder)
+        _build(say, calendar, folder, signed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(say: Say, calendar: Calendar, folder: Path) -> None:
+def _build(say: Say, calendar: Calendar, folder: Path, signed: int) -> None:
     say("People and cost centres ...")
     organisation.make(actor=SETUP, name=company.NAME)
     people = make_people()
@@ -99,6 +103,7 @@ def _build(say: Say, calendar: Calendar, folder: Path) -> None:
         bind_keys(made, actor(people["Felix Adeyemi"]), gateway, cluster, calendar)
     say("Prices of our own hardware ...")
     prices = state_prices()
+    costs.sweep_rate_changes()  # as the worker does each minute; no month is signed before
     say(f"A year of calls through the gateway ({len(calendar.months)} months) ...")
     pulls = [load_month(gateway, month, calendar, prices, folder) for month in calendar.months]
     say("GPU hours, a request log of yesterday's, a bill ...")
@@ -107,8 +112,28 @@ def _build(say: Say, calendar: Calendar, folder: Path) -> None:
     for pull in pulls:
         sources.settle(pull_id=pull.pk, totals={**pull.totals, **costs.totals_of_pull(pull)})
     load_bill(calendar, folder)
+    say("What it is worth ...")
+    first = calendar.months[0]
+    budgets.tell_budgets(people=people, made=made, first_month=first, last_month=calendar.last_month)
+    worth.tell_worth(people=people, made=made, months=calendar.months, today=calendar.today.date())
+    accounts.deactivate_person(actor=actor(people["Anna Lindqvist"]), person=people[worth.LEAVER])
+    if signed:
+        say(f"Reviewing and signing {signed} months ...")
+        review(calendar, people, made, gateway, folder, signed)
     say("What else happens in a company ...")
     story.tell(people=people, gateway=gateway, folder=folder)
+
+
+def review(
+    calendar: Calendar, people: dict[str, Person], made: dict[str, Workload], gateway: Source, folder: Path, count: int
+) -> None:
+    """The reviews of the last months, and what became known when they were signed."""
+    month, today = calendar.last_month, calendar.today.date()
+    meetings.hold(people=people, last_month=month, now=calendar.today, count=count)
+    late = meetings.write_late_hours(folder / f"gateway-late-{month:%Y-%m}.csv", month)
+    bring_in(gateway, late, Pull.Format.USAGE)
+    costs.rate_dirty(today)
+    meetings.count_late_outcomes(people=people, workload=made[meetings.LATE_USE], month=month, today=today)
 
 
 def make_people() -> dict[str, Person]:
@@ -290,7 +315,8 @@ def flows_of_use(
     """Delivered calls, fallbacks and failed attempts of one use, split over its models."""
     calls = calls_for(use, prices) * use.growth**-ago
     tokens_in = story.tokens_in(use, ago)
-    plain, cached = tokens_in * (1 - use.cached), tokens_in * use.cached
+    share_cached = story.cached(use, ago)
+    plain, cached = tokens_in * (1 - share_cached), tokens_in * share_cached
     p95 = use.p95 * story.slowness(use, ago)
     for (provider, model), weight in use.models:
         of_model = calls * weight

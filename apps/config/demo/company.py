@@ -43,6 +43,7 @@ PEOPLE: Final = (
     ("Daniel Kovac", "", ""),
     ("Grace Whitfield", "", ""),
     ("Viktor Hale", "", ""),
+    ("Clara Nowak", "", ""),
 )
 
 MINI: Final = ("openai", "gpt-4o-mini")
@@ -186,7 +187,7 @@ USES: Final = (
         (6_700, 240), purpose="Finds the approved clause for a case.", p50=700, p95=1_500),
     Use("Job advert drafts", "PEO", "T4", "published advert", "batch", "Grace Whitfield", 360, one(GPT), (1_900, 700),
         purpose="Drafts a job advert in the house style.", p50=4_000, p95=9_500, months=9),
-    Use("Interview summaries", "PEO", "T3", "shared summary", "batch", "Grace Whitfield", 520, one(MINI),
+    Use("Interview summaries", "PEO", "T3", "shared summary", "batch", "Clara Nowak", 520, one(MINI),
         (16_000, 420), purpose="Sums up an interview for the panel.", severity="serious", failure_cost="50.00",
         p50=3_300, p95=8_800, months=7),
     Use("Supplier e-mail triage", "SUP", "T3", "routed e-mail", "near-line", "Viktor Hale", 1_130, one(NANO),
