@@ -218,6 +218,8 @@ def _money_tables(asked: Asked, proof: Why) -> list[Table]:
         tables.append(_charges_table(proof))
     if any(part.currency != asked.currency for part in proof.currencies):
         tables.append(_currencies_table(asked, proof))
+    if proof.corrections:
+        tables.append(_corrections_table(asked, proof))
     return tables
 
 
@@ -304,6 +306,23 @@ def _currencies_table(asked: Asked, proof: Why) -> Table:
         for part in proof.currencies
     ]
     return Table("Converted at each day's rate", "", ("Currency", "Amount", asked.currency), lines)
+
+
+def _corrections_table(asked: Asked, proof: Why) -> Table:
+    """What became known after sign-off: the signed figure and these make the restated one."""
+    known = [part.amount for part in proof.corrections if part.amount is not None]
+    lines = [
+        Line(
+            f"{figures.month_name(part.charge_month)}, {part.cause}",
+            [_own(asked, part.amount)],
+            note=f"booked in {figures.month_name(part.booked_month)}",
+        )
+        for part in proof.corrections
+    ]
+    restated = sum(known, Decimal(0))
+    signed = proof.amount - restated if proof.amount is not None else None
+    lines.insert(0, Line("As it was signed", [_own(asked, signed)]))
+    return Table("Signed and restated", "", ("Month and cause", "Cost"), lines, ["Restated", _own(asked, proof.amount)])
 
 
 def _parts_table(asked: Asked) -> Table:

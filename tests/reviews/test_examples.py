@@ -157,3 +157,13 @@ def test_the_statement_of_example_e_shows_900_and_120_apart(copilot: Workload, w
         ("sum", "", 120),
         ("total", "", 1020),
     ]
+
+
+def test_the_proof_of_octobers_cost_says_what_was_signed_and_what_came_late(copilot: Workload, world: World) -> None:
+    answer = log_in(world.cleo).get("/why/cost/?month=2026-10&workload=copilot")
+    (table,) = [table for table in answer.context["explained"].tables if table.title == "Signed and restated"]
+    assert [(line.name, str(line.cells[0]), line.note) for line in table.lines] == [
+        ("As it was signed", "$1,000.00", ""),
+        ("October 2026, late data", "$120.00", "booked in November 2026"),
+    ]
+    assert [str(cell) for cell in table.total] == ["Restated", "$1,120.00"]
