@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from apps.core import periods
 from apps.economics.models import EconomicsMonth, ValueCase
-from apps.economics.verdict import Gap
+from apps.economics.verdict import Gap, Word
 from apps.web import figures
 from apps.web.home_parts import MOST_OF_A_KIND, Looker, Task
 from apps.web.parts import Slice
@@ -31,6 +31,11 @@ class MonthWorth:
     slices: Sequence[Slice]
     label: str
     count: int
+
+    @property
+    def unproven(self) -> int:
+        """Workloads whose cost is in the full cost and in no net value."""
+        return sum(row.count for row in self.rows if row.word is Word.UNPROVEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def page(request: PageRequest, slug: str) -> HttpResponse:
         "kpis": _kpis(found, workload),
         "chart": per_output_chart(request.actor, workload, month),
         "missing": [(gap, *remedy(gap, workload)) for gap in found.now.verdict.missing],
-        "breaks": [_break_row(point) for point in found.now.breaks],
+        "breaks": [break_row(point) for point in found.now.breaks],
         "trailing": [("3 months", found.last_3), ("12 months", found.last_12)],
         "history": [(version, _ranges(version.labour)) for version in history],
         "waiting": waiting_about(found.waiting) if found.waiting else [],
@@ -254,7 +254,7 @@ class BreakRow:
     in_range: bool
 
 
-def _break_row(point: BreakPoint) -> BreakRow:
+def break_row(point: BreakPoint) -> BreakRow:
     unit = INPUT_UNITS.get(point.input, "")
     is_hidden = point.input is Input.HOURLY_RATE
 
@@ -444,7 +444,7 @@ def _preview_context(request: PageRequest, workload: Workload, form: CaseForm) -
             ("Net value", _three(appraisal.net, currency)),
             ("Return, likely case", ratio_text(appraisal.roi, times)),
         ]
-    breaks = [_break_row(point) for point in found.breaks if point.at is not None][:1] if found else []
+    breaks = [break_row(point) for point in found.breaks if point.at is not None][:1] if found else []
     return {"preview": found, "why_not": why_not, "lines": lines, "first_break": breaks, "month": month}
 
 

@@ -22,21 +22,26 @@ from apps.web.charts import Chart, Mark
 from apps.web.parts import Kpi
 from apps.web.period import PeriodChoice
 from apps.web.portfolio import month_of
-from apps.web.value import MONTHS, months_to, number_of, per_output_chart, ratio_text, remedy
+from apps.web.value import MONTHS, BreakRow, break_row, months_to, number_of, per_output_chart, ratio_text, remedy
 from apps.web.worth_why import worth_address
 from apps.workloads.models import Binding, Workload, WorkloadRevision
 
 LETTERS: Final = "ABCDEFGHIJKL"
+MOST_BREAKS: Final = 4
 FIRST_YEAR: Final = 1971  # a binding without a beginning starts before it
 
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """A month's worth on the page of its workload. `missing`: gap, what its link says, where that leads."""
+    """A month's worth on the page of its workload. `missing`: gap, what its link says, where that leads.
+
+    `breaks`: what breaks the case first, each input alone, the nearest first.
+    """
 
     found: UnitEconomics
     chart: Chart | None
     missing: Sequence[tuple[Missing, str, str]]
+    breaks: Sequence[BreakRow] = ()
 
     @property
     def now(self) -> Figures:
@@ -67,7 +72,12 @@ def worth_of(
         changes = [*_of_promise(revisions, zone), *_of_bindings(bindings, zone), *_of_cases(workload)]
         chart = per_output_chart(actor, workload, month)
         chart = replace(chart, marks=marks_on(months_to(month, MONTHS), changes))
-    return Worth(found, chart, [(gap, *remedy(gap, workload)) for gap in found.now.verdict.missing])
+    return Worth(
+        found,
+        chart,
+        missing=[(gap, *remedy(gap, workload)) for gap in found.now.verdict.missing],
+        breaks=[break_row(point) for point in found.now.breaks if point.at is not None][:MOST_BREAKS],
+    )
 
 
 # --- The strip --------------------------------------------------------------------------------------------------------
