@@ -1,4 +1,5 @@
-"""A month's unit economics and verdicts of 5,000 workloads, against one hand-written sum over a year of day lines."""
+"""A month's unit economics and verdicts of 5,000 workloads, against one hand-written sum over a year of day lines; and
+the portfolio page over them."""
 
 import json
 import statistics
@@ -36,7 +37,11 @@ def measure(_home: Path) -> list[Measured]:
     month = statistics.median(seconds(_recompute) for _ in range(3) if _mark_month())
     day = statistics.median(seconds(_recompute) for _ in range(5) if _change_a_day())
     say(f"a year {year:.2f} s, a month {month:.2f} s, one changed day {day:.2f} s")
-    return [result, Measured("economics_changed_day_of_month", day / month, 0.1)]
+    return [
+        result,
+        Measured("economics_changed_day_of_month", day / month, 0.1),
+        pages.against_empty(pages.logged_in(), "portfolio_page", "/workloads/?month=2026-10"),
+    ]
 
 
 def _recompute() -> None:

@@ -34,6 +34,8 @@ WORDS: Final = {
 }
 WIDE: Final = (780.0, 372.0)
 SMALL: Final = (358.0, 320.0)
+MOST_DRAWN: Final = 200  # the largest by cost; more would hide each other
+MOST_SMALL: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +171,17 @@ def drawn(
     workloads: QuerySet[Workload] | None = None,
 ) -> Drawn:  # fmt: skip
     """Value against cost, per useful output or per month; unproven workloads are counted and never put at zero."""
-    shown = [one for one in points(actor=actor, month=month, workloads=workloads) if one.verdict is not Word.UNPROVEN]
+    shown = [
+        one
+        for one in points(actor=actor, month=month, workloads=workloads, most=MOST_DRAWN)
+        if one.verdict is not Word.UNPROVEN
+    ]
     unit = "per month" if per_month else "per useful output"
     label = f"Value against cost {unit}: {_counted(shown)}. Each mark is a workload; the table below has all figures."
     spots = [_spot(one, period, currency, per_month=per_month) for one in shown]
     return Drawn(
         wide=value_map(spots, currency=currency, width=WIDE[0], height=WIDE[1]),
-        small=value_map(spots, currency=currency, width=SMALL[0], height=SMALL[1], is_small=True),
+        small=value_map(spots[:MOST_SMALL], currency=currency, width=SMALL[0], height=SMALL[1], is_small=True),
         unit=unit,
         label=label,
         note=_note(found),

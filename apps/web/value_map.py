@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
 from apps.core.currencies import sign
 from apps.web import figures
 
@@ -63,6 +66,22 @@ class Mark:
             return f"M{x - side:.1f} {y - side:.1f}h{2 * side:.1f}v{2 * side:.1f}h{-2 * side:.1f}Z"
         return f"M{x - r:.1f} {y:.1f}a{r:.1f} {r:.1f} 0 1 0 {2 * r:.1f} 0a{r:.1f} {r:.1f} 0 1 0 {-2 * r:.1f} 0Z"
 
+    def drawn(self) -> SafeString:
+        """A link around the shape, with its name where one fits; made here, since there are hundreds."""
+        label = self.label
+        name = (
+            format_html(
+                '<text class="tg-map__name" x="{}" y="{}" text-anchor="{}" aria-hidden="true">{}</text>',
+                f"{label.x:.1f}", f"{label.y:.1f}", label.anchor, self.spot.name,
+            )
+            if label
+            else ""
+        )  # fmt: skip
+        return format_html(
+            '<a href="{}" aria-label="{}"><title>{}</title><path class="tg-map__mark tg-map__mark--{}" d="{}"/>{}</a>',
+            self.spot.href, self.spot.title, self.spot.title, self.spot.verdict, self.path, name,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -86,6 +105,11 @@ class ValueMap:
     loss: str
     marks: Sequence[Mark]
     is_small: bool = False
+
+    @property
+    def drawn(self) -> SafeString:
+        """All marks, the smallest last so that none hides behind a larger one."""
+        return format_html_join("", "{}", ((mark.drawn(),) for mark in self.marks))
 
     @property
     def middle(self) -> float:

@@ -43,7 +43,7 @@ from apps.workloads import selectors
 from apps.workloads.models import Workload
 from apps.workloads.selectors import Filters
 
-PAGE: Final = 25
+PAGE: Final = 15  # what a screen holds beside the picture
 LONGEST_FILE: Final = 50_000
 VIEW_PAGE: Final = "workloads"
 STAGES: Final = {"live": "not sunset", **{value: str(label) for value, label in Workload.Stage.choices}}
@@ -76,24 +76,27 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
     sees_money = selectors.sees_any_money(request.actor)
     month = worth_side.month_of(period) if sees_money else None
     columns = chosen_columns(request.GET.get("cols", ""), sees_money=sees_money, has_worth=month is not None)
-    sums = worth_side.sums_of(request.actor, month) if month else None
     if request.GET.get("format"):
         return _file(request, period, filters, columns, company.currency, month)
+    sums = worth_side.sums_of(request.actor, month) if month else None
+    scope = CostScope(period.start, period.end)
+    before = (period.before.start, period.before.end)
+    totals = cost_totals(actor=request.actor, scope=scope, before=before) if sees_money else None
     number = page_number(request)
     found = _portfolio(request, period, filters, month, limit=PAGE, offset=(number - 1) * PAGE, columns=columns)
     page = _PortfolioPaginator(found).get_page(number)
     context = {
         "found": found,
         "rows": [_ListRow(entry, found, company.currency) for entry in _entries(request.actor, found, month)],
-        "worth_sums": _sums_of_filter(request, filters, month) if month else None,
-        "worth": _worth_context(request, period, month, sums, company) if month and sums else None,
+        "worth_sums": _sums_of_filter(request, filters, month, sums) if month else None,
+        "worth": _worth_context(request, period, month, sums, totals) if month and sums and totals else None,
         "page": page,
         "columns": columns,
         "heads": _heads(columns),
         "sort": _sort(request),
         "chips": _chips(request, filters),
         "filters": filters,
-        "kpis": _kpis(request.actor, period, company, sums) if sees_money else [],
+        "kpis": _kpis(request.actor, period, company, sums, totals) if totals else [],
         "views": _views(request),
         "view_query": _view_query(request),
         "hidden": _hidden(request, ("cols",)),
@@ -246,13 +249,13 @@ def _verdict(request: HttpRequest) -> str:
 
 
 def _worth_context(
-    request: PageRequest, period: PeriodChoice, month: date, sums: Worths, company: Organisation
+    request: PageRequest, period: PeriodChoice, month: date, sums: Worths, totals: CostTotals
 ) -> dict[str, Any]:
-    totals = cost_totals(actor=request.actor, scope=CostScope(period.start, period.end))
+    currency = organisation.get().currency
     per_month = request.GET.get("chart") == "month"
     return {
         "drawn": worth_side.drawn(
-            actor=request.actor, period=period, month=month, currency=company.currency, found=sums, per_month=per_month
+            actor=request.actor, period=period, month=month, currency=currency, found=sums, per_month=per_month
         ),
         "by_verdict": worth_side.by_verdict(sums, period),
         "rest": worth_side.rest_of(sums, totals, sees_unallocated=may_see_unallocated(request.actor)),
@@ -279,8 +282,13 @@ def _file(
     return table_response(heads, rows, name=f"workloads-{period.query.partition('=')[2]}", kind=kind)
 
 
-def _sums_of_filter(request: PageRequest, filters: Filters, month: date) -> dict[str, Decimal | None]:
+def _sums_of_filter(
+    request: PageRequest, filters: Filters, month: date, of_all: Worths | None = None
+) -> dict[str, Decimal | None]:
     """Value and net value of all rows of the filter, of those of which they are known."""
+    is_narrowed = filters.is_filtering or request.GET.get("verdict") or request.GET.get("over")
+    if of_all is not None and not is_narrowed:
+        return worth_side.known_sums(of_all)
     listed = _chosen(request, selectors.listed(request.actor, filters), month)
     return worth_side.known_sums(worth_side.sums_of(request.actor, month, listed))
 
@@ -312,14 +320,14 @@ def _heads(columns: list[ListColumn]) -> list[Any]:
 # --- Figures at the top -----------------------------------------------------------------------------------------------
 
 
-def _kpis(actor: Actor, period: PeriodChoice, company: Organisation, sums: Worths | None) -> list[Kpi]:
-    scope = CostScope(period.start, period.end)
-    totals = cost_totals(actor=actor, scope=scope, before=(period.before.start, period.before.end))
+def _kpis(
+    actor: Actor, period: PeriodChoice, company: Organisation, sums: Worths | None, totals: CostTotals
+) -> list[Kpi]:
     kpis = [_full_cost(totals, period, company.currency)]
     kpis += worth_side.worth_kpis(sums, company.currency) if sums else [_calls(totals)]
     if may_see_unallocated(actor):
         kpis.append(_unallocated(totals, period, company))
-    return [*kpis, _unpriced(actor, scope)]
+    return [*kpis, _unpriced(actor, CostScope(period.start, period.end))]
 
 
 def _full_cost(totals: CostTotals, period: PeriodChoice, currency: str) -> Kpi:
