@@ -1,7 +1,7 @@
-"""The demo company, made once as of 12 November 2026: its totals, and that they hang together."""
+"""The demo company, made once as of 12 November 2026: its totals, that they hang together, and its three reviews."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,14 +9,21 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from apps.accounts.models import Account
+from apps.accounts.models import Account, Person
 from apps.config.demo.build import build, logins
+from apps.core.models import AuditEvent
+from apps.economics.models import ValueCase
+from apps.reviews.models import Waiver
 from apps.sources.models import Pull
 from apps.usage.models import Identity
 from apps.workloads.models import Workload
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
-OCTOBER = "charge_month = '2026-10-01' AND role = 'counts' AND basis <> 'billed'"
+# As it was signed: what came late is booked in November.
+OCTOBER = "charge_month = '2026-10-01' AND booked_month = charge_month AND role = 'counts' AND basis <> 'billed'"
+VOICE_LACKS = (
+    "Whether this pays is unproven: 2 things are missing: its value case is not attested and no outcomes are known."
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,7 +74,7 @@ def test_october_hangs_together_to_the_last_digit() -> None:
     (total,) = rows(f"SELECT sum(amount_org), sum(unpriced_tokens), sum(requests) FROM costs_month WHERE {OCTOBER}")
     assert total == (Decimal("354718.000426471666666677"), 41_171_878, 211_132_395)
     assert rows(f"SELECT sum(amount_org) FROM costs_line WHERE {OCTOBER}") == [total[:1]]
-    by_day = "day >= '2026-10-01' AND day < '2026-11-01' AND role = 'counts' AND basis <> 'billed'"
+    by_day = "day >= '2026-10-01' AND booked_month = '2026-10-01' AND role = 'counts' AND basis <> 'billed'"
     assert rows(f"SELECT sum(amount_org) FROM costs_day WHERE {by_day}") == [total[:1]]
 
 
@@ -112,3 +119,139 @@ def test_one_import_failed_and_one_has_rejected_rows() -> None:
     assert Pull.objects.get(state=Pull.State.FAILED).part.name == "gateway-export.csv"
     assert Pull.objects.get(part__name="gateway-eu-2026-11-12.csv.gz").totals["rows_rejected"] == 98
     assert Identity.objects.count() == 62
+
+
+# --- What it is worth, and the reviews --------------------------------------------------------------------------------
+
+
+def test_verdicts_of_the_three_signed_months() -> None:
+    found = rows("SELECT month, verdict, count(*) FROM economics_month WHERE is_signed_now GROUP BY 1, 2 ORDER BY 1, 2")
+    earlier = {"fix": 7, "keep": 4, "scale": 24, "stop": 3, "unproven": 2}
+    assert {month: {verdict: count for at, verdict, count in found if at == month} for month, _, _ in found} == {
+        date(2026, 8, 1): earlier,
+        date(2026, 9, 1): earlier,
+        date(2026, 10, 1): {"fix": 7, "keep": 3, "scale": 23, "stop": 3, "unproven": 4},
+    }
+
+
+def test_value_and_net_value_of_october() -> None:
+    ((value, low, net, high),) = rows(
+        "SELECT sum(value_base), sum(net_low), sum(net_base), sum(net_high) FROM economics_month "
+        "WHERE is_signed_now AND month = '2026-10-01'"
+    )
+    assert [round(each, 2) for each in (value, low, net, high)] == [
+        Decimal("979603.89"),
+        Decimal("328500.95"),
+        Decimal("645707.92"),
+        Decimal("1002451.09"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("use", "verdict", "sentence"),
+    [
+        ("Support ticket summaries", "scale", "It pays even in the low case, and each $1.00 returns 21.87 net."),
+        ("Sales copilot", "fix", "In the low case it loses $3,833, more than the $3,011 that are tolerated."),
+        (
+            "Enquiry classification",
+            "stop",
+            "It costs more than it is worth: $19,040 of cost and $0.00 of reviews against $3,967 of value.",
+        ),
+        ("Personalised e-mail", "unproven", "Whether this pays is unproven: its value case has expired."),
+        ("Interview summaries", "unproven", "Whether this pays is unproven: it has no value case."),
+        (
+            "Voice agent",
+            "unproven",
+            VOICE_LACKS,
+        ),
+    ],
+)
+def test_each_story_has_its_verdict(use: str, verdict: str, sentence: str) -> None:
+    found = rows(
+        "SELECT e.verdict, e.reasons->>'sentence' FROM economics_month e JOIN workloads_workload w "
+        f"ON w.id = e.workload_id WHERE e.is_signed_now AND e.month = '2026-10-01' AND w.name = '{use}'"
+    )
+    assert found == [(verdict, sentence)]
+
+
+def test_the_copilot_costs_more_for_each_answer_from_month_to_month() -> None:
+    found = rows(
+        "SELECT round(e.cost / e.useful, 3) FROM economics_month e JOIN workloads_workload w ON w.id = e.workload_id "
+        "WHERE w.name = 'Sales copilot' AND e.is_current AND e.month BETWEEN '2026-07-01' AND '2026-10-01' "
+        "ORDER BY e.month"
+    )
+    assert [cost for (cost,) in found] == [Decimal(each) for each in ("0.342", "0.372", "0.402", "0.433")]
+
+
+def test_october_was_restated_after_it_was_signed_and_november_bears_it() -> None:
+    found = rows(
+        "SELECT e.state, round(e.cost, 2), e.useful::int, round(e.cost / e.useful, 6) FROM economics_month e "
+        "JOIN workloads_workload w ON w.id = e.workload_id "
+        "WHERE w.name = 'Support ticket summaries' AND e.month = '2026-10-01' ORDER BY e.revision"
+    )
+    assert found == [
+        ("signed", Decimal("5525.68"), 184_000, Decimal("0.030031")),
+        ("restated", Decimal("5666.08"), 185_900, Decimal("0.030479")),
+    ]
+    late = "SELECT charge_month, booked_month, cause, sum(amount_org) FROM costs_line"
+    assert rows(f"{late} WHERE booked_month <> charge_month GROUP BY 1, 2, 3") == [
+        (date(2026, 10, 1), date(2026, 11, 1), "late data", Decimal("140.40"))
+    ]
+
+
+def test_what_was_promised_in_september_and_what_of_it_arrived_in_october() -> None:
+    found = rows(
+        "SELECT a.title, a.promised_saving::int, round(m.saved, 2) FROM reviews_measurement m "
+        "JOIN reviews_action a ON a.id = m.action_id JOIN reviews_cycle c ON c.id = m.cycle_id "
+        "WHERE c.month = '2026-10-01' AND a.baseline_month = '2026-09-01' ORDER BY a.title"
+    )
+    assert found == [
+        ("Claims triage, cache", 1_800, Decimal("1941.54")),
+        ("Product copy, batch", 900, Decimal("869.81")),
+        ("Shop search, trim", 4_100, Decimal("-791.12")),
+    ]
+
+
+def test_months_are_signed_by_the_reviewer_with_two_models_unpriced_by_leave_of_two_people() -> None:
+    assert rows("SELECT month FROM core_period WHERE state = 'signed' ORDER BY 1") == [
+        (date(2026, month, 1),) for month in (8, 9, 10)
+    ]
+    signers = rows("SELECT DISTINCT p.name FROM reviews_pack s JOIN accounts_person p ON p.id = s.signed_by_id")
+    assert signers == [("Jonas Weber",)]
+    waivers = Waiver.objects.values_list("cycle__month", "blocker", "asked_by__name", "confirmed_by__name")
+    assert list(waivers) == [(date(2026, 10, 1), "unpriced", "Felix Adeyemi", "Jonas Weber")]
+
+
+def test_nobody_attests_a_case_of_their_own_and_the_attempt_stays_in_the_trail() -> None:
+    event = AuditEvent.objects.get(verb="was not let decide")
+    assert event.person_id == Person.objects.get(name="Lena Fischer").pk
+    assert not ValueCase.objects.get(workload__name="Voice agent").attested_at
+
+
+def test_the_owner_of_the_interview_summaries_has_left() -> None:
+    owner = Workload.objects.get(name="Interview summaries").business_owner
+    assert owner is not None
+    assert (owner.name, owner.active) == ("Clara Nowak", False)
+
+
+def test_budgets_of_october_are_as_full_as_told() -> None:
+    found = rows(
+        "SELECT w.name, round(100 * sum(m.amount_org) / max(b.amount)) FROM costs_month m "
+        "JOIN workloads_workload w ON w.id = m.workload_id JOIN LATERAL (SELECT amount FROM budgets_budget "
+        "WHERE workload_id = w.id AND month <= '2026-10-01' AND state = 'active' ORDER BY month DESC LIMIT 1) b "
+        f"ON TRUE WHERE {OCTOBER} "
+        "GROUP BY w.name HAVING sum(m.amount_org) > 9000 ORDER BY sum(m.amount_org) DESC"
+    )
+    assert dict(found) == {
+        "Shop search": 92,
+        "Sales copilot": 110,
+        "Checkout fraud check": 88,
+        "Code assistant": 91,
+        "Order status bot": 104,
+        "Contract risk review": 86,
+        "Enquiry classification": 95,
+        "Image studio": 91,
+        "Claims triage": 85,
+        "Voice agent": 98,
+        "Meeting notes": 107,
+    }
