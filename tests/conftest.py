@@ -13,6 +13,7 @@ import pytest
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
+from hypothesis import settings as hypothesis
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from apps.config import embedded, static
@@ -23,6 +24,9 @@ from workers.app import app as celery
 
 PROJECT = Path(__file__).resolve().parents[1]
 PUBLIC_DATA = PROJECT.parent / "shared" / "data"
+# No example fails for being slow: a machine that is busy says nothing about the code.
+hypothesis.register_profile("tollgate", deadline=None)
+hypothesis.load_profile("tollgate")
 
 
 def pytest_unconfigure() -> None:

@@ -164,7 +164,9 @@ def test_only_those_who_edit_rates_may(offering: Offering, world: Any) -> None:
     cleo = Actor(person_id=world.cleo.pk, label="Cleo", channel="web")
     with pytest.raises(NotAllowed):
         contract(offering, actor=eve)
-    assert contract(offering, actor=cleo).recorded_by == world.cleo.pk
+    with pytest.raises(NotAllowed):  # a person's change takes the decision of somebody else
+        contract(offering, actor=cleo)
+    assert contract(offering, actor=cleo, decision_id=1).recorded_by == world.cleo.pk
 
 
 def test_the_database_refuses_to_change_or_delete_a_rate(offering: Offering) -> None:
