@@ -3,6 +3,7 @@
 #   make up           everything, with the demo company;  make up EMPTY=1  your own organisation
 #   make setup        only the environment (.venv) and the front-end files (node_modules)
 #   make test         the tests                           make test-slow   those that kill, crash and fill
+#   make test-meetings  three monthly reviews at the demo company, in a browser
 #   make lint         style, types, arrows between apps, templates, migrations, deployment checks
 #   make bench        speed and size, BENCH_SCALE=1 is full scale
 #   make demo-reset   the demo company as it was on the first day
@@ -26,7 +27,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
 export npm_config_cache ?= $(CURDIR)/.cache/npm
 endif
 
-.PHONY: up setup test test-slow lint bench demo-reset lock
+.PHONY: up setup test test-slow test-meetings lint bench demo-reset lock
 .DEFAULT_GOAL := up
 
 # exec, so that Ctrl-C and SIGTERM reach it; and should make itself be killed, the kernel tells it to stop.
@@ -37,11 +38,15 @@ setup: .venv/ready node_modules/ready
 
 test: setup
 	@$(PY) -m tests.browser
-	$(PY) -m pytest -m "not slow" $(ARGS)
+	$(PY) -m pytest -m "not slow and not meetings" $(ARGS)
 
 test-slow: setup
 	@$(PY) -m tests.browser
-	$(PY) -m pytest -m slow $(ARGS)
+	$(PY) -m pytest -m "slow and not meetings" $(ARGS)
+
+test-meetings: setup
+	@$(PY) -m tests.browser
+	$(PY) -m pytest -m meetings $(ARGS)
 
 bench: setup
 	$(PY) -m bench $(ARGS)
