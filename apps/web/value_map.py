@@ -20,6 +20,7 @@ TENTH: Final = Decimal("0.1")
 LETTER: Final = 6.1  # width of a letter at 11 px, about
 LINE: Final = 13.0
 SMALLEST: Final = 4.5  # half a mark's width
+TARGET: Final = 8.0  # half the width of what can be clicked, at least
 LARGEST: Final = 18.0
 
 
@@ -67,7 +68,7 @@ class Mark:
         return f"M{x - r:.1f} {y:.1f}a{r:.1f} {r:.1f} 0 1 0 {2 * r:.1f} 0a{r:.1f} {r:.1f} 0 1 0 {-2 * r:.1f} 0Z"
 
     def drawn(self) -> SafeString:
-        """A link around the shape, with its name where one fits; made here, since there are hundreds."""
+        """The shape, its name where one fits, and a link over it; made here, since there are hundreds."""
         label = self.label
         name = (
             format_html(
@@ -77,9 +78,14 @@ class Mark:
             if label
             else ""
         )  # fmt: skip
+        half = max(self.r, TARGET)
         return format_html(
-            '<a href="{}" aria-label="{}"><title>{}</title><path class="tg-map__mark tg-map__mark--{}" d="{}"/>{}</a>',
-            self.spot.href, self.spot.title, self.spot.title, self.spot.verdict, self.path, name,
+            '<path class="tg-map__mark tg-map__mark--{}" d="{}"/>{}'
+            '<foreignObject x="{}" y="{}" width="{}" height="{}">'
+            '<a class="tg-map__link" href="{}" title="{}" aria-label="{}"></a></foreignObject>',
+            self.spot.verdict, self.path, name,
+            f"{self.x - half:.1f}", f"{self.y - half:.1f}", f"{2 * half:.1f}", f"{2 * half:.1f}",
+            self.spot.href, self.spot.title, self.spot.title,
         )  # fmt: skip
 
 

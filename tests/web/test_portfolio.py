@@ -65,7 +65,7 @@ def test_the_picture_has_a_link_for_each_workload_with_a_value(company: World) -
     body = log_in(company.cleo).get(PORTFOLIO).content.decode()
     wide = re.search(r'<svg class="tg-map".*?</svg>', body, re.DOTALL)
     assert wide
-    assert wide.group().count("<a ") == 2
+    assert wide.group().count("<a class") == 2
     assert "Labels: stop, costs $0.0800 and is worth $0.0150" in wide.group()
     assert "1 workload is unproven and is not drawn." in body
 
