@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 from django import forms
 from django.contrib import messages
@@ -19,6 +20,7 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Person
+from apps.accounts.rights import Right, rights_of
 from apps.approvals.proposing import write_case_and_ask
 from apps.approvals.selectors import waiting_about
 from apps.core import organisation, periods
@@ -30,7 +32,7 @@ from apps.economics.arithmetic import BreakPoint, Input, Labour, Ratio
 from apps.economics.cases import CASES, LIMITS, read_assumptions
 from apps.economics.models import Grade, ValueCase
 from apps.economics.selectors import Figures, Preview, UnitEconomics
-from apps.economics.verdict import Gap, Missing
+from apps.economics.verdict import Gap, Missing, Supplier
 from apps.web import figures
 from apps.web.charts import Chart, Series
 from apps.web.cost_scope import why_address
@@ -41,7 +43,7 @@ from apps.web.period import PeriodChoice, period_of
 from apps.web.worth_why import worth_address
 from apps.workloads.models import Workload
 from apps.workloads.selectors import get_workload_for
-from apps.workloads.services import may_edit
+from apps.workloads.services import may_edit, may_report
 
 MONTHS: Final = 12
 UNITS: Final[Mapping[str, str]] = {"minutes_saved": "min", "realisation": "of 1", "review_minutes": "min"}
@@ -86,7 +88,7 @@ def page(request: PageRequest, slug: str) -> HttpResponse:
         "now": found.now,
         "kpis": _kpis(found, workload),
         "chart": per_output_chart(request.actor, workload, month),
-        "missing": [(gap, *remedy(gap, workload)) for gap in found.now.verdict.missing],
+        "missing": [(gap, *remedy(gap, workload, request.actor)) for gap in found.now.verdict.missing],
         "breaks": [break_row(point) for point in found.now.breaks],
         "trailing": [("3 months", found.last_3), ("12 months", found.last_12)],
         "history": [(version, _ranges(version.labour)) for version in history],
@@ -230,17 +232,34 @@ def _price(amount: Decimal, currency: str) -> str:
     return figures.unit_price(amount, currency)
 
 
-def remedy(gap: Missing, workload: Workload) -> tuple[str, str]:
-    """Where a gap is filled: what the link says and where it leads."""
+def remedy(gap: Missing, workload: Workload, actor: Actor) -> tuple[str, str]:
+    """Where the actor fills a gap: what the link says and where it leads; a letter to its owner where they may not."""
+    held = rights_of(actor)
     if gap.gap in (Gap.OUTCOMES, Gap.TOO_FEW, Gap.REVIEWS):
-        return "Say what came out", reverse("outcomes:month", args=[workload.slug])
+        said, page = "Say what came out", reverse("outcomes:month", args=[workload.slug])
+        return (said, page) if may_report(actor, workload) else _ask_owner(gap, workload)
+    if gap.gap is Gap.CASE and gap.who is Supplier.ATTESTER:
+        return "See what waits", reverse("value:page", args=[workload.slug])
     if gap.gap is Gap.CASE:
-        return "Write the value case", reverse("value:edit", args=[workload.slug])
+        said, page = "Write the value case", reverse("value:edit", args=[workload.slug])
+        return (said, page) if may_edit(actor, workload) else _ask_owner(gap, workload)
     if gap.gap is Gap.RATE:
-        return "Open the grade table", reverse("grades:list")
+        return ("Open the grade table", reverse("grades:list")) if held.may(Right.SEE_GRADES) else ("", "")
     if gap.gap is Gap.COST:
         return "See what has no price", reverse("costs:overview") + f"?workload={workload.slug}"
     return "Bind its usage", reverse("workloads:bindings", args=[workload.slug])
+
+
+def _ask_owner(gap: Missing, workload: Workload) -> tuple[str, str]:
+    """A link that asks the business owner by mail; nothing where there is none."""
+    owner = workload.business_owner
+    if owner is None or not owner.email:
+        return "", ""
+    told = {
+        "subject": f"{workload.name}: {gap.what}",
+        "body": f"Please look at {workload.name} ({workload.ref}) in Tollgate.",
+    }
+    return f"Ask {owner.name}", f"mailto:{owner.email}?{urlencode(told, quote_via=quote)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def worth_of(
     return Worth(
         found,
         chart,
-        missing=[(gap, *remedy(gap, workload)) for gap in found.now.verdict.missing],
+        missing=[(gap, *remedy(gap, workload, actor)) for gap in found.now.verdict.missing],
         breaks=[break_row(point) for point in found.now.breaks if point.at is not None][:MOST_BREAKS],
     )
 

@@ -101,6 +101,19 @@ def test_without_outcomes_the_strip_is_that_of_its_cost_and_the_page_says_who_ca
     assert "Cost and value per useful output" not in body
 
 
+def test_whoever_may_not_fill_a_gap_finds_the_link_that_asks_the_owner(world: World) -> None:
+    spend(make_ledger(world), 2400)
+    settle()
+    ways = {words: href for _, words, href in log_in(world.hana).get(PAGE).context["worth"].missing}
+    assert list(ways) == ["Ask Ben Okoro"]
+    assert ways["Ask Ben Okoro"].startswith("mailto:ben@example.com?subject=Ticket%20summaries")
+    own = [(words, href) for _, words, href in log_in(world.ben).get(PAGE).context["worth"].missing]
+    assert own == [
+        ("Write the value case", "/workloads/ticket-summaries/value/write/"),
+        ("Say what came out", "/workloads/ticket-summaries/outcomes/"),
+    ]
+
+
 @pytest.mark.parametrize("period", ["from=2026-10-01&to=2026-10-15", "from=2026-09-01&to=2026-10-31"])
 def test_a_period_that_is_not_one_month_has_no_verdict(world: World, period: str) -> None:
     example_c(world)
