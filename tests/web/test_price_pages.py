@@ -93,8 +93,8 @@ def test_a_band_is_changed_by_an_administrator_only_to_an_edge_and_with_a_trace(
 
 def test_a_band_counts_the_workloads_that_promise_it_now(world: World) -> None:
     workload = make_workload("Ticket summaries", world)
-    for version, code in enumerate(("batch", "conversational"), start=1):
+    for version, code in enumerate(("conversational", "batch"), start=1):
         workload.revisions.create(version=version, value_tier_id="T3", latency_band_id=code, failure_severity="little")
     lines = b"".join(log_in(world.finn).get(f"{BANDS}?format=csv").streaming_content).decode().splitlines()  # type: ignore[attr-defined]
     counted = {line.split(",")[1]: re.sub(r"^.*,", "", line) for line in lines[1:]}
-    assert (counted["conversational"], counted["batch"]) == ("1", "0")
+    assert (counted["conversational"], counted["batch"]) == ("0", "1")
