@@ -88,7 +88,7 @@ def page(request: PageRequest, slug: str) -> HttpResponse:
         "now": found.now,
         "kpis": _kpis(found, workload),
         "chart": per_output_chart(request.actor, workload, month),
-        "missing": [(gap, *remedy(gap, workload, request.actor)) for gap in found.now.verdict.missing],
+        "missing": remedies(found.now.verdict.missing, workload, request.actor),
         "breaks": [break_row(point) for point in found.now.breaks],
         "trailing": [("3 months", found.last_3), ("12 months", found.last_12)],
         "history": [(version, _ranges(version.labour)) for version in history],
@@ -232,19 +232,27 @@ def _price(amount: Decimal, currency: str) -> str:
     return figures.unit_price(amount, currency)
 
 
-def remedy(gap: Missing, workload: Workload, actor: Actor) -> tuple[str, str]:
-    """Where the actor fills a gap: what the link says and where it leads; a letter to its owner where they may not."""
-    held = rights_of(actor)
+def remedies(gaps: Sequence[Missing], workload: Workload, actor: Actor) -> list[tuple[Missing, str, str]]:
+    """Each gap with what its link says and where it leads; a letter to the owner where the actor may not fill it."""
+    if not gaps:
+        return []
+    writes = may_edit(actor, workload)
+    reports = writes or may_report(actor, workload)
+    return [(gap, *_remedy(gap, workload, actor, writes=writes, reports=reports)) for gap in gaps]
+
+
+def _remedy(gap: Missing, workload: Workload, actor: Actor, *, writes: bool, reports: bool) -> tuple[str, str]:
     if gap.gap in (Gap.OUTCOMES, Gap.TOO_FEW, Gap.REVIEWS):
         said, page = "Say what came out", reverse("outcomes:month", args=[workload.slug])
-        return (said, page) if may_report(actor, workload) else _ask_owner(gap, workload)
+        return (said, page) if reports else _ask_owner(gap, workload)
     if gap.gap is Gap.CASE and gap.who is Supplier.ATTESTER:
         return "See what waits", reverse("value:page", args=[workload.slug])
     if gap.gap is Gap.CASE:
         said, page = "Write the value case", reverse("value:edit", args=[workload.slug])
-        return (said, page) if may_edit(actor, workload) else _ask_owner(gap, workload)
+        return (said, page) if writes else _ask_owner(gap, workload)
     if gap.gap is Gap.RATE:
-        return ("Open the grade table", reverse("grades:list")) if held.may(Right.SEE_GRADES) else ("", "")
+        may_see = rights_of(actor).may(Right.SEE_GRADES)
+        return ("Open the grade table", reverse("grades:list")) if may_see else ("", "")
     if gap.gap is Gap.COST:
         return "See what has no price", reverse("costs:overview") + f"?workload={workload.slug}"
     return "Bind its usage", reverse("workloads:bindings", args=[workload.slug])

@@ -22,7 +22,7 @@ from apps.web.charts import Chart, Mark
 from apps.web.parts import Kpi
 from apps.web.period import PeriodChoice
 from apps.web.portfolio import month_of
-from apps.web.value import MONTHS, BreakRow, break_row, months_to, number_of, per_output_chart, ratio_text, remedy
+from apps.web.value import MONTHS, BreakRow, break_row, months_to, number_of, per_output_chart, ratio_text, remedies
 from apps.web.worth_why import worth_address
 from apps.workloads.models import Binding, Workload, WorkloadRevision
 
@@ -75,7 +75,7 @@ def worth_of(
     return Worth(
         found,
         chart,
-        missing=[(gap, *remedy(gap, workload, actor)) for gap in found.now.verdict.missing],
+        missing=remedies(found.now.verdict.missing, workload, actor),
         breaks=[break_row(point) for point in found.now.breaks if point.at is not None][:MOST_BREAKS],
     )
 
