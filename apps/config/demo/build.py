@@ -58,6 +58,11 @@ class Calendar:
             found.append(month)
         return found[::-1]
 
+    @property
+    def begun(self) -> list[date]:
+        """Those of which something has happened: on the first of a month nothing of it has."""
+        return [month for month in self.months if month < self.today.date()]
+
     def ago(self, month: date) -> int:
         """How many months before the last complete one; -1 for the current month."""
         return (self.last_month.year - month.year) * 12 + self.last_month.month - month.month
@@ -105,7 +110,7 @@ def _build(say: Say, calendar: Calendar, folder: Path, signed: int) -> None:
     prices = state_prices()
     costs.sweep_rate_changes()  # as the worker does each minute; no month is signed before
     say(f"A year of calls through the gateway ({len(calendar.months)} months) ...")
-    pulls = [load_month(gateway, month, calendar, prices, folder) for month in calendar.months]
+    pulls = [load_month(gateway, month, calendar, prices, folder) for month in calendar.begun]
     say("GPU hours, a request log of yesterday's, a bill ...")
     store_files(calendar, cluster, folder)
     costs.rate_dirty()
