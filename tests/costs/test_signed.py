@@ -82,7 +82,8 @@ def booked(month: date) -> dict[date, Decimal]:
 
 
 def corrections() -> list[tuple[int, str, Decimal | None]]:
-    return list(Line.objects.filter(revision__gt=0).order_by("day", "revision").values_list("revision", "cause", "amount"))
+    found = Line.objects.filter(revision__gt=0).order_by("day", "revision")
+    return list(found.values_list("revision", "cause", "amount"))
 
 
 @pytest.fixture(autouse=True)
