@@ -106,5 +106,5 @@ def test_a_role_that_ends_in_the_instant_of_the_click(world: World) -> None:
     ends = at_once(lambda: confirm(waiting, gia), lambda: accounts.end_role(actor=MACHINE, grant=grant))
 
     assert ends[1] == "ok"
-    assert ends[0] in ("ok", "NotAllowed")
+    assert ends[0] in ("ok", "NotTheirs")
     assert state_of(waiting) == ("confirmed" if ends[0] == "ok" else "waiting")

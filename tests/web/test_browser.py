@@ -17,6 +17,7 @@ def home(transactional_db: None, world: World, page: Page) -> Page:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.wait_for_load_state()  # keys are heard once the scripts have run
     return page
 
 
