@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -204,7 +205,10 @@ def _listed(actor: Actor, workloads: QuerySet[Workload] | None) -> tuple[str, li
     found = Workload.objects.money_visible_to(actor).active()
     if workloads is not None:
         found = found.filter(pk__in=workloads.order_by().values("pk"))
-    text, values = found.order_by().values("pk").query.sql_with_params()
+    try:
+        text, values = found.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:  # Django has no SQL for a filter that it knows to choose nothing
+        return "SELECT 0 AS id WHERE false", []
     return str(text), list(values)
 
 

@@ -120,9 +120,9 @@ def declare(request: PageRequest, slug: str) -> HttpResponse:
 def withdraw(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     """Take a figure back: it stays in the history and counts no longer."""
     workload, period = _editable(request, slug), period_of(request)
-    found = selectors.outcomes_of(actor=request.actor, workload=workload, month=_month(period)).filter(pk=pk).first()
+    found = Outcome.objects.visible_to(request.actor).filter(workload=workload, pk=pk).first()
     if found is None:
-        raise NotFound("There is no such figure in this month.")
+        raise NotFound("There is no such figure.")
     with errors_said(request, done="Taken back. It stays in the history and counts no longer."):
         economics.withdraw_outcomes(
             actor=request.actor,

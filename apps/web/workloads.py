@@ -96,6 +96,7 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
         "sort": _sort(request),
         "chips": _chips(request, filters),
         "filters": filters,
+        "is_narrowed": _is_narrowed(request, filters),
         "kpis": _kpis(request.actor, period, company, sums, totals) if totals else [],
         "views": _views(request),
         "view_query": _view_query(request),
@@ -243,6 +244,10 @@ def _chosen(request: PageRequest, listed: QuerySet[Workload], month: date | None
     return listed
 
 
+def _is_narrowed(request: HttpRequest, filters: Filters) -> bool:
+    return filters.is_filtering or bool(_verdict(request)) or request.GET.get("over") == "1"
+
+
 def _verdict(request: HttpRequest) -> str:
     word = request.GET.get("verdict", "")
     return word if word in WORDS else ""
@@ -286,8 +291,7 @@ def _sums_of_filter(
     request: PageRequest, filters: Filters, month: date, of_all: Worths | None = None
 ) -> dict[str, Decimal | None]:
     """Value and net value of all rows of the filter, of those of which they are known."""
-    is_narrowed = filters.is_filtering or request.GET.get("verdict") or request.GET.get("over")
-    if of_all is not None and not is_narrowed:
+    if of_all is not None and not _is_narrowed(request, filters):
         return worth_side.known_sums(of_all)
     listed = _chosen(request, selectors.listed(request.actor, filters), month)
     return worth_side.known_sums(worth_side.sums_of(request.actor, month, listed))

@@ -294,7 +294,7 @@ class _Books:
         )
 
     def _outcome(self, workload: Workload, side: str) -> Outcome:
-        entry = economics.OutcomeEntry(workload, date(2026, 10, 1), date(2026, 11, 1), 50, 40)
+        entry = economics.OutcomeEntry(workload, date(2026, 9, 1), date(2026, 10, 1), 50, 40)
         economics.record_outcomes(actor=actor(self.owners[side]), entries=[entry], today=date(2026, 11, 24))
         return Outcome.objects.get(workload=workload)
 

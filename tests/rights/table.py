@@ -149,7 +149,7 @@ TABLE: dict[str, Address] = {
     "outcomes:record": Address(post=deed(REPORTS_IT, 422, others=SEEN), arguments=WORKLOAD),
     "outcomes:declare": Address(post=deed(REPORTS_IT, 422, others=SEEN), arguments=WORKLOAD),
     "outcomes:withdraw": Address(
-        post=deed(REPORTS_IT, 302, others=SEEN), arguments={**WORKLOAD, "pk": "outcome"}, query=OCTOBER
+        post=deed(REPORTS_IT, 302, others=SEEN), arguments={**WORKLOAD, "pk": "outcome"}, query="month=2026-09"
     ),
     "grades:list": page(SEES_GRADES, files=("csv", "xlsx")),
     "grades:add": Address(post=Answer(422, SEES_GRADES)),

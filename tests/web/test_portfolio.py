@@ -83,6 +83,13 @@ def test_the_list_is_filtered_and_sorted_by_worth(company: World) -> None:
     assert names("sort=verdict") == ["Labels", "Notes", "Ticket summaries"]
 
 
+def test_nobody_is_over_a_budget_that_nobody_set(company: World) -> None:
+    page = log_in(company.cleo).get(f"{PORTFOLIO}&over=1")
+    assert page.status_code == 200
+    assert page.context["rows"] == []
+    assert "No workload fits these filters" in page.content.decode()
+
+
 def test_the_file_holds_what_the_page_shows(company: World) -> None:
     answer = log_in(company.cleo).get(f"{PORTFOLIO}&format=csv")
     rows = {row["Workload"]: row for row in csv.DictReader(io.StringIO(b"".join(answer).decode("utf-8-sig")))}

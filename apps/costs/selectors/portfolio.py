@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -134,7 +135,7 @@ def _page(
     limit: int | None, offset: int, rank: Sql | None,
 ) -> tuple[list[int], dict[str, Any]]:  # fmt: skip
     """The ids of the page in their order, and what all rows together come to: one statement."""
-    register, values = workloads.order_by().values("pk").query.sql_with_params()
+    register, values = _ids(workloads)
     now, then = (rows_of(actor, each, by_owner=True) for each in (scope, scope.over(*before)))
     seen = Sql("true") if _sees_all(actor) else Sql(*_money_visible(actor))
     statement = f"""
@@ -172,6 +173,15 @@ def _page(
         "totals": measures_of(totals),
     }
     return list(ids), summary
+
+
+def _ids(workloads: QuerySet[Workload]) -> tuple[str, tuple[Any, ...]]:
+    """The filter as a subquery; Django has no SQL for one that it knows to choose nothing."""
+    try:
+        text, values = workloads.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return "SELECT 0 WHERE false", ()
+    return str(text), tuple(values)
 
 
 def _sums(condition: str = "") -> str:
