@@ -35,7 +35,6 @@ from apps.economics.selectors import Figures, Preview, UnitEconomics
 from apps.economics.verdict import Gap, Missing, Supplier
 from apps.web import figures
 from apps.web.charts import Chart, Series
-from apps.web.cost_scope import why_address
 from apps.web.forms import DayInput, errors_into, errors_said
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb, Kpi
@@ -544,12 +543,6 @@ def _editable(request: PageRequest, slug: str) -> Workload:
 def _crumbs(workload: Workload, period: PeriodChoice, last: str) -> list[Crumb]:
     here = f"{reverse('workloads:detail', args=[workload.slug])}?{period.query}"
     return [Crumb("Portfolio", reverse("workloads:list")), Crumb(workload.name, here), Crumb(last)]
-
-
-def cost_address(workload: Workload, month: date) -> str:
-    """The proof of the month's full cost."""
-    period = PeriodChoice(start=month, end=periods.next_month(month), today=month)
-    return why_address("cost", period, workload=workload.slug)
 
 
 app_name = "value"
