@@ -20,6 +20,7 @@ from apps.workloads.selectors import promise_of
 from tests.approvals.deciding import ask_tier, confirm, decide_raw, refuse, registered, state_of
 from tests.world import World, actor, give, make_member, make_world
 
+pytestmark = pytest.mark.slow
 PEOPLE = ("ben", "dan", "cleo", "pia", "quinn", "rita")
 WHO = st.sampled_from(PEOPLE)
 TIERS = st.sampled_from(["T1", "T2", "T3", "T4"])

@@ -22,6 +22,7 @@ from tests.economics.ledger import came_out, make_ledger, settle, spend, write_c
 from tests.reviews.meeting import Meeting, make_meeting
 from tests.world import PASSWORD, World
 
+pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[2]
 GUIDES = ("guide-owners.md", "guide-reviewers.md")
 OWNERS = ("guide-home", "guide-value", "guide-outcomes", "guide-workload")

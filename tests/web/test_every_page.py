@@ -13,6 +13,7 @@ from apps.web.theme import COOKIE
 from tests.web.company import make_company
 from tests.world import PASSWORD, World
 
+pytestmark = pytest.mark.slow
 AXE = (Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js").read_text()
 OBJECTS = (
     "/workloads/?month=2026-10",
