@@ -97,6 +97,7 @@ def _by_hand() -> None:
 
 _WORTH = """
 SET session_replication_role = replica;
+TRUNCATE economics_grade, economics_grade_rate, economics_value_case, economics_outcome CASCADE;
 INSERT INTO economics_grade (name, active) VALUES ('Agent', true);
 INSERT INTO economics_grade_rate (grade_id, hourly, valid_from, recorded_at)
 SELECT id, 30, '2020-01-01', now() FROM economics_grade;
