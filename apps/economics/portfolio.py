@@ -30,10 +30,10 @@ SORTS: Final = {
 }
 RANKS: Final = {
     "verdict": "array_position('{stop,fix,unproven,keep,scale}'::text[], e.verdict::text)",
-    "value": "e.value_base",
-    "net": "e.net_base",
+    "value": "CASE WHEN e.verdict <> 'unproven' THEN e.value_base END",
+    "net": "CASE WHEN e.verdict <> 'unproven' THEN e.net_base END",
     "cost_useful": "e.cost / nullif(e.useful, 0)",
-    "value_useful": "e.value_base / nullif(e.useful, 0)",
+    "value_useful": "CASE WHEN e.verdict <> 'unproven' THEN e.value_base / nullif(e.useful, 0) END",
 }
 
 

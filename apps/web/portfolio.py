@@ -4,7 +4,7 @@ Verdicts are given by whole months, so all of it is there for a period that is o
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -84,7 +84,14 @@ def known_sums(found: Portfolio) -> dict[str, Decimal | None]:
 def worth_of(actor: Actor, month: date, ids: Collection[int]) -> dict[int, PortfolioRow]:
     """The worth of some workloads, with twelve months of it."""
     found = portfolio(actor=actor, month=month, workloads=Workload.objects.filter(pk__in=ids))
-    return {row.workload_id: row for row in found.rows}
+    return {row.workload_id: _proven(row) for row in found.rows}
+
+
+def _proven(row: PortfolioRow) -> PortfolioRow:
+    """Without the value of an unproven one: the totals leave it out, and rows have to add up to them."""
+    if row.verdict is not Word.UNPROVEN:
+        return row
+    return replace(row, value=None, net_low=None, net=None, net_high=None)
 
 
 def burns_of(month: date, ids: Collection[int]) -> dict[int, Burn]:

@@ -83,6 +83,20 @@ def test_the_list_is_filtered_and_sorted_by_worth(company: World) -> None:
     assert names("sort=verdict") == ["Labels", "Notes", "Ticket summaries"]
 
 
+def test_rows_add_up_to_their_total_where_a_value_is_unproven(company: World) -> None:
+    few = make_ledger(company, "Drafts")
+    spend(few, 5)
+    attested(few)
+    came_out(few, 20, 20)  # worth 12.00, but 30 outputs are needed
+    settle()
+    page = log_in(company.cleo).get(PORTFOLIO)
+    shown = {item.workload.name: item.entry.worth for item in page.context["rows"]}
+    assert (shown["Drafts"].verdict, shown["Drafts"].value, shown["Drafts"].net) == ("unproven", None, None)
+    total = page.context["worth_sums"]
+    assert sum(worth.value for worth in shown.values() if worth.value is not None) == total["value"] == 5535
+    assert sum(worth.net for worth in shown.values() if worth.net is not None) == total["net"] == 2480
+
+
 def test_nobody_is_over_a_budget_that_nobody_set(company: World) -> None:
     page = log_in(company.cleo).get(f"{PORTFOLIO}&over=1")
     assert page.status_code == 200
