@@ -4,7 +4,7 @@ A case is written in five minutes with the verdict that it would make beside it,
 attested it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -37,7 +37,7 @@ from apps.web import figures
 from apps.web.charts import Chart, Series
 from apps.web.forms import DayInput, errors_into, errors_said
 from apps.web.pages import PageRequest
-from apps.web.parts import Crumb, Kpi
+from apps.web.parts import Crumb, Kpi, Tone
 from apps.web.period import PeriodChoice, period_of
 from apps.web.worth_why import worth_address
 from apps.workloads.models import Workload
@@ -99,59 +99,54 @@ def page(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def _kpis(found: UnitEconomics, workload: Workload) -> list[Kpi]:
-    now, before, currency = found.now, found.before, organisation.get().currency
-    unit = workload.output_unit or "useful output"
-
-    def why(figure: str) -> str:
-        return worth_address(workload, found.month, figure) if now.state else ""
-
-    appraisal = now.appraisal
-    per_output = number_of(appraisal.cost_per_useful)
-    earlier = number_of(before.appraisal.cost_per_useful) if before else None
-    moved = per_output / earlier - 1 if per_output is not None and earlier else None
-    since = f"from {figures.month_name(before.month)}" if moved is not None and before else "cost ÷ useful outputs"
-    low_high = ""
-    if appraisal.net is not None:
-        low_high = f"{figures.compact(appraisal.net.low, currency)} to {figures.compact(appraisal.net.high, currency)}"
+    unit, currency = workload.output_unit or "useful output", organisation.get().currency
+    why = _proofs(found, workload)
     return [
-        Kpi(
-            f"Cost per {unit}",
-            ratio_text(appraisal.cost_per_useful, lambda value: figures.unit_price(value, currency)),
-            since,
-            figures.delta(moved) if moved is not None else "",
-            why=why("cost_per_useful"),
-        ),
-        Kpi(
-            f"Value per {unit}",
-            ratio_text(appraisal.value_per_useful, lambda value: figures.unit_price(value, currency)),
-            _range_text(appraisal.value, now.useful, currency),
-            why=why("value_per_useful"),
-        ),
-        Kpi(
-            "Net value",
-            figures.money(appraisal.net.base if appraisal.net else None, currency),
-            low_high and f"{low_high}, low to high",
-            tone="bad" if appraisal.net and appraisal.net.base < 0 else "",
-            why=why("net"),
-        ),
-        Kpi(
-            "Return",
-            ratio_text(appraisal.roi, times),
-            "net value for each unit of cost",
-            why=why("roi"),
-        ),
+        _cost_kpi(found, unit, currency, why("cost_per_useful")),
+        _value_kpi(found.now, unit, currency, why("value_per_useful")),
+        _net_kpi(found.now, currency, why("net")),
+        Kpi("Return", ratio_text(found.now.appraisal.roi, times), "net value for each unit of cost", why=why("roi")),
         Kpi(
             "Break-even cost",
-            ratio_text(appraisal.break_even_cost, lambda value: figures.unit_price(value, currency)),
+            ratio_text(found.now.appraisal.break_even_cost, lambda value: figures.unit_price(value, currency)),
             f"per {unit}, at most",
             why=why("break_even"),
         ),
-        Kpi(
-            "Data",
-            _covered(now),
-            "days with usage have outcomes" if now.coverage.usage_days else "no usage in this month",
-        ),
+        _data_kpi(found.now),
     ]
+
+
+def _proofs(found: UnitEconomics, workload: Workload) -> Callable[[str], str]:
+    """The address of a figure's proof; none for a month of which nothing is known."""
+    return lambda figure: worth_address(workload, found.month, figure) if found.now.state else ""
+
+
+def _cost_kpi(found: UnitEconomics, unit: str, currency: str, why: str) -> Kpi:
+    each, before = found.now.appraisal.cost_per_useful, found.before
+    now, earlier = number_of(each), number_of(before.appraisal.cost_per_useful) if before else None
+    moved = now / earlier - 1 if now is not None and earlier else None
+    since = f"from {figures.month_name(before.month)}" if moved is not None and before else "cost ÷ useful outputs"
+    shown = ratio_text(each, lambda value: figures.unit_price(value, currency))
+    return Kpi(f"Cost per {unit}", shown, since, figures.delta(moved) if moved is not None else "", why=why)
+
+
+def _value_kpi(now: Figures, unit: str, currency: str, why: str) -> Kpi:
+    shown = ratio_text(now.appraisal.value_per_useful, lambda value: figures.unit_price(value, currency))
+    return Kpi(f"Value per {unit}", shown, _range_text(now.appraisal.value, now.useful, currency), why=why)
+
+
+def _net_kpi(now: Figures, currency: str, why: str) -> Kpi:
+    net = now.appraisal.net
+    if net is None:
+        return Kpi("Net value", figures.UNKNOWN, why=why)
+    low, high = (figures.compact(end, currency) for end in (net.low, net.high))
+    tone: Tone = "bad" if net.base < 0 else ""
+    return Kpi("Net value", figures.money(net.base, currency), f"{low} to {high}, low to high", tone=tone, why=why)
+
+
+def _data_kpi(now: Figures) -> Kpi:
+    words = "days with usage have outcomes" if now.coverage.usage_days else "no usage in this month"
+    return Kpi("Data", _covered(now), words)
 
 
 def _range_text(value: Any, useful: Decimal | None, currency: str) -> str:
