@@ -16,6 +16,7 @@ from apps.core import periods
 from apps.core.actor import Actor
 from apps.costs import flags
 from apps.costs.models import DIRECT, components_of
+from apps.costs.sums import known_sum
 from apps.usage.fields import Flag
 from apps.workloads.models import Workload
 
@@ -116,9 +117,8 @@ def sums(condition: str = "") -> str:
 def measures_of(row: Iterable[Any]) -> Measures:
     cost, *others = row
     found = Measures(None, *(int(other) for other in others))
-    # A sum of lines that all lack a price or an exchange rate is not zero; it is unknown.
-    unknown = found.lines > 0 and cost == 0 and found.unpriced_lines + found.unconverted_lines >= found.lines
-    return replace(found, cost=None if unknown else cost)
+    unknown = found.unpriced_lines + found.unconverted_lines
+    return replace(found, cost=known_sum(cost, lines=found.lines, unknown=unknown))
 
 
 def split(first: date, end: date) -> tuple[list[date], list[tuple[date, date]]]:

@@ -24,6 +24,7 @@ from apps.costs.selectors.scope import (
     rows_of,
     sums,
 )
+from apps.costs.sums import known_sum
 
 NOBODY: Final = "0"
 NO_COST_CENTRE: Final = "-1"
@@ -214,12 +215,13 @@ def month_costs(
     """Cost of whole months of some workloads, None where nothing of it is known: one statement for all of them."""
     rows = rows_of(actor, scope, by_owner=True, only=Sql("t.workload_id = ANY(%s)", (list(workload_ids),)))
     statement = f"""
-        SELECT x.workload_id, x.day, CASE
-            WHEN sum(x.cost) = 0 AND sum(x.unpriced_lines + x.unconverted_lines) >= sum(x.lines) THEN NULL
-            ELSE sum(x.cost) END
+        SELECT x.workload_id, x.day, sum(x.cost), sum(x.lines), sum(x.unpriced_lines + x.unconverted_lines)
         FROM ({rows.text}) x GROUP BY 1, 2
     """
-    return [(workload, day, cost) for workload, day, cost in _fetch(statement, rows.values)]
+    return [
+        (workload, day, known_sum(cost, lines=lines, unknown=unknown))
+        for workload, day, cost, lines, unknown in _fetch(statement, rows.values)
+    ]
 
 
 # --- Below ------------------------------------------------------------------------------------------------------------
