@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.web.middleware.PartMiddleware",
     "apps.web.middleware.ActorMiddleware",
     "apps.web.middleware.SessionMiddleware",
     "apps.web.middleware.ErrorMiddleware",

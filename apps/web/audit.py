@@ -27,7 +27,7 @@ from apps.core.models import AuditEvent
 from apps.sources.models import Source
 from apps.web.exports import Cell, table_response
 from apps.web.figures import count
-from apps.web.forms import DayInput, end_of, midnight
+from apps.web.forms import DayField, end_of, midnight
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Kpi
 from apps.workloads.models import Workload
@@ -64,8 +64,8 @@ class AuditFilter(forms.Form):
     verb = forms.ChoiceField(label="Deed", required=False)
     subject = forms.ChoiceField(label="Subject", required=False)
     subject_id = forms.CharField(label="Its number", required=False, max_length=60)
-    since = forms.DateField(label="From", required=False, widget=DayInput())
-    until = forms.DateField(label="To", required=False, widget=DayInput())
+    since = DayField(label="From", required=False)
+    until = DayField(label="To", required=False)
 
     def offer(self, events: QuerySet[AuditEvent], *, everybody: bool) -> "AuditFilter":
         verbs = events.order_by("verb").values_list("verb", flat=True).distinct()

@@ -14,7 +14,7 @@ from apps.core.actor import Actor
 from apps.core.errors import TollgateError
 from apps.costs.attribution import BindPreview, MonthMove, preview_bind
 from apps.sources.models import Source
-from apps.web.forms import DayInput
+from apps.web.forms import DayField
 from apps.workloads.models import BEGINNING, END, Workload
 from apps.workloads.selectors import REFERENCE
 
@@ -83,8 +83,8 @@ class WorkloadField(forms.CharField):
 class BindForm(forms.Form):
     """To which workload, from which day, until which (that day included); an empty day leaves the end open."""
 
-    first_day = forms.DateField(label="From", required=False, widget=DayInput())
-    last_day = forms.DateField(label="Until", required=False, widget=DayInput())
+    first_day = DayField(label="From", required=False)
+    last_day = DayField(label="Until", required=False)
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar
 
 from django.contrib import messages
-from django.forms import BaseForm, DateInput
+from django.forms import BaseForm, DateField, DateInput, ValidationError
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
 from apps.core.errors import NotAllowed, NotFound, TollgateError
+from apps.web.period import FIRST_DAY, LAST_DAY
 
 
 class DayInput(DateInput):
@@ -19,6 +21,21 @@ class DayInput(DateInput):
 
     def __init__(self) -> None:
         super().__init__(format="%Y-%m-%d")
+
+
+class DayField(DateField):
+    """A day of the calendar that periods know; the day after it and its midnight in any zone exist."""
+
+    widget = DayInput
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": "This is no day. Write it like 2026-10-31.",
+        "outside": f"Choose a day from {FIRST_DAY.year} to {LAST_DAY.year}.",
+    }
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value is not None and not FIRST_DAY <= value <= LAST_DAY:
+            raise ValidationError(self.error_messages["outside"], code="outside")
 
 
 def posted(request: HttpRequest) -> QueryDict | None:

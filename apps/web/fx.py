@@ -22,7 +22,7 @@ from apps.catalog.models import Fx
 from apps.core import organisation
 from apps.core.errors import BadInput
 from apps.web.exports import Cell, table_response
-from apps.web.forms import DayInput, errors_into, posted
+from apps.web.forms import DayField, errors_into, posted
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Column
 from apps.web.price_tabs import past_changes, price_tabs
@@ -37,7 +37,7 @@ class RateForm(forms.Form):
     """A rate of one day, with the reason that the trail keeps."""
 
     currency = forms.ChoiceField(label="One unit of")
-    day = forms.DateField(label="On", widget=DayInput())
+    day = DayField(label="On")
     rate = forms.DecimalField(
         label="Is worth",
         min_value=Decimal(0),

@@ -17,7 +17,7 @@ from apps.economics import selectors
 from apps.economics import services as economics
 from apps.economics.models import Grade
 from apps.web.exports import Cell, table_response
-from apps.web.forms import DayInput, errors_into
+from apps.web.forms import DayField, errors_into
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb
 from apps.web.register_forms import AmountField
@@ -28,7 +28,7 @@ COLUMNS: Final = ("Grade", "An hour costs", "From", "Recorded by", "Recorded at"
 class GradeForm(forms.Form):
     name = forms.CharField(label="Name of the grade", max_length=80)
     hourly = AmountField(label="An hour costs")
-    valid_from = forms.DateField(label="From", widget=DayInput())
+    valid_from = DayField(label="From")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
@@ -36,7 +36,7 @@ class GradeForm(forms.Form):
 
 class RateForm(forms.Form):
     hourly = AmountField(label="An hour costs")
-    valid_from = forms.DateField(label="From", widget=DayInput())
+    valid_from = DayField(label="From")
 
 
 @login_required

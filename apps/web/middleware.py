@@ -1,14 +1,20 @@
 """What every page relies on: who asks, the organisation's zone, how long a session lasts, and errors in words."""
 
+import logging
+import secrets
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.shortcuts import render
+from django.template import loader
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
@@ -16,11 +22,13 @@ from django.utils.http import urlencode
 from apps.accounts import rights
 from apps.core import organisation
 from apps.core.actor import Actor
-from apps.core.errors import TollgateError
+from apps.core.errors import BadInput, TollgateError
 from apps.web.pages import wants_part
 
 Answer = Callable[[HttpRequest], HttpResponse]
 BEGAN = "began_at"
+LOG_IN = "account_login"
+logger = logging.getLogger(__name__)
 NOBODY = Actor(person_id=None, label="somebody not logged in", channel="web")
 
 
@@ -34,10 +42,9 @@ class LengthMiddleware:
         if "HTTP_TRANSFER_ENCODING" not in request.META:
             return self.get_response(request)
         detail = "Send the body with its Content-Length, not in chunks."
-        if not request.path.startswith("/api/"):
+        if not _is_of_api(request):
             return HttpResponse(detail, status=411, content_type="text/plain")
-        problem = {"type": "about:blank", "title": "Length Required", "status": 411, "detail": detail}
-        return JsonResponse(problem, status=411, content_type="application/problem+json")
+        return _problem(411, detail)
 
 
 class ActorMiddleware:
@@ -73,6 +80,17 @@ class SessionMiddleware:
         return response
 
 
+class PartMiddleware:
+    """Sends htmx away from the page when the session is over: it would put the log-in page into the part."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        return _leaving(request) if wants_part(request) and _leads_to_log_in(response) else response
+
+
 class ErrorMiddleware:
     """Turns the domain's errors into a page, or into a part of one, that says what is wrong and what helps."""
 
@@ -82,11 +100,56 @@ class ErrorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, TollgateError) or request.path.startswith("/api/"):
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+        """The database keeps no NUL in a text, so that none gets as far as a query."""
+        if not _holds_nul(request):
             return None
-        template = "components/error.html" if wants_part(request) else _error_page(error.status)
-        return render(request, template, {"message": error.message, "hint": error.hint}, status=error.status)
+        error = BadInput("What was sent holds a character that no text has (NUL).", hint="Take it out and try again.")
+        return _problem(error.status, str(error)) if _is_of_api(request) else _refusal(request, error)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, TollgateError) or _is_of_api(request):
+            return None
+        return _refusal(request, error)
+
+
+def broke(request: HttpRequest) -> HttpResponse:
+    """A fault of ours (`handler500`): its number stands in the answer and, with the fault itself, in the log."""
+    error_id = secrets.token_hex(4)
+    logger.error("Error %s at %s %s", error_id, request.method, request.path, exc_info=sys.exception())
+    if _is_of_api(request):
+        return _problem(500, f"This broke on our side. Its number in the log is {error_id}.")
+    if not wants_part(request):
+        return HttpResponse(loader.render_to_string("500.html", {"error_id": error_id}), status=500)
+    words = {"message": "This broke on our side.", "hint": "The rest of the page stands, and nothing was half done."}
+    context = {**words, "error_id": error_id, "retry": request.htmx.current_url_abs_path}  # type: ignore[attr-defined]
+    return HttpResponse(loader.render_to_string("components/error.html", context), status=500)
+
+
+def _refusal(request: HttpRequest, error: TollgateError) -> HttpResponse:
+    template = "components/error.html" if wants_part(request) else _error_page(error.status)
+    return render(request, template, {"message": error.message, "hint": error.hint}, status=error.status)
+
+
+def _is_of_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _problem(status: int, detail: str) -> HttpResponse:
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JsonResponse(body, status=status, content_type="application/problem+json")
+
+
+def _holds_nul(request: HttpRequest) -> bool:
+    """In the address, or in a plain form; whoever takes a file or JSON looks for it there."""
+    sent = [request.path_info, *_texts(request.GET)]
+    if request.content_type == "application/x-www-form-urlencoded":
+        sent += _texts(request.POST)
+    return any("\x00" in text for text in sent)
+
+
+def _texts(values: QueryDict) -> list[str]:
+    return [str(text) for name, given in values.lists() for text in (name, *given)]
 
 
 def _actor(request: HttpRequest) -> Actor:
@@ -103,12 +166,20 @@ def _is_too_old(request: HttpRequest) -> bool:
 
 
 def _ended(request: HttpRequest) -> HttpResponse:
-    address = f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': request.get_full_path()})}"
+    address = f"{reverse(LOG_IN)}?{urlencode({'next': request.get_full_path()})}"
     logout(request)
     messages.info(request, "Your session has ended after twelve hours. Please log in again.")
-    if not wants_part(request):
-        return HttpResponseRedirect(address)
-    # htmx would put the log-in page into the part; this header makes it leave the page instead.
+    return HttpResponseRedirect(address)
+
+
+def _leads_to_log_in(response: HttpResponse) -> bool:
+    return response.status_code == HTTPStatus.FOUND and urlsplit(response["Location"]).path == reverse(LOG_IN)
+
+
+def _leaving(request: HttpRequest) -> HttpResponse:
+    """After log-in one comes back to the page, and not to its part."""
+    page = request.htmx.current_url_abs_path or request.get_full_path()  # type: ignore[attr-defined]
+    address = f"{reverse(LOG_IN)}?{urlencode({'next': page})}"
     return HttpResponse(status=204, headers={"HX-Redirect": address})
 
 

@@ -21,7 +21,7 @@ from apps.economics.models import Outcome
 from apps.usage.fields import LARGEST
 from apps.web import figures
 from apps.web.exports import Cell, table_response
-from apps.web.forms import DayInput, errors_into, errors_said
+from apps.web.forms import DayField, errors_into, errors_said
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb
 from apps.web.period import PeriodChoice, period_of
@@ -38,7 +38,7 @@ COLUMNS: Final = (
 class CountForm(forms.Form):
     """Counts of the whole month, or of one day of it."""
 
-    day = forms.DateField(label="Day", required=False, widget=DayInput(), help_text="Empty: the whole month.")
+    day = DayField(label="Day", required=False, help_text="Empty: the whole month.")
     produced = forms.IntegerField(label="Produced", min_value=0, max_value=LARGEST)
     accepted = forms.IntegerField(label="Of these useful", min_value=0, max_value=LARGEST)
     reviewed = forms.IntegerField(label="Of these a person checked", min_value=0, max_value=LARGEST, required=False)

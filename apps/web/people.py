@@ -35,7 +35,7 @@ from apps.core.errors import NotFound
 from apps.web import hooks
 from apps.web.accounts import address_of_invitation
 from apps.web.exports import table_response
-from apps.web.forms import DayInput, end_of, errors_into, errors_said, midnight, posted
+from apps.web.forms import DayField, end_of, errors_into, errors_said, midnight, posted
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice
 from apps.web.settings import settings_tabs
@@ -68,8 +68,8 @@ class GrantForm(forms.Form):
         empty_label="The whole organisation",
         help_text="Counts there and in everything below.",
     )
-    first_day = forms.DateField(label="From", required=False, widget=DayInput(), help_text="Empty: from now on.")
-    last_day = forms.DateField(label="To", required=False, widget=DayInput(), help_text="That day included.")
+    first_day = DayField(label="From", required=False, help_text="Empty: from now on.")
+    last_day = DayField(label="To", required=False, help_text="That day included.")
     reason = forms.CharField(
         label="Why?", max_length=300, required=False, help_text="For the administrator who confirms it."
     )
@@ -101,7 +101,7 @@ def list_people(request: PageRequest) -> HttpResponseBase:
 
 
 def _filtered(request: HttpRequest, people: QuerySet[Person]) -> QuerySet[Person]:
-    if words := request.GET.get("q", "").replace("\x00", "").strip()[:100]:
+    if words := request.GET.get("q", "").strip()[:100]:
         people = people.filter(
             Q(name__icontains=words) | Q(accounts__email__icontains=words) | Q(email__icontains=words)
         )
@@ -400,7 +400,7 @@ def cost_centre_activity(request: PageRequest, pk: int) -> HttpResponse:
 def find_people(actor: Actor, words: str) -> list[hooks.Found]:
     if not rights_of(actor).may(Right.SEE_PEOPLE):
         return []
-    found = Person.objects.filter(name__icontains=words.replace("\x00", ""), active=True)[:8]
+    found = Person.objects.filter(name__icontains=words, active=True)[:8]
     return [hooks.Found(p.name, reverse("people:detail", args=[p.pk]), icon="user", meta=p.email) for p in found]
 
 

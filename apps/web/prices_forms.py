@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.catalog.bands import PROMPT_BAND_EDGES, ServiceTier
 from apps.catalog.models import PRICE_FIELDS, ModelClass, Offering, Rate
 from apps.catalog.services import Prices
+from apps.web.forms import DayField
 
 LABELS = {
     "input": "Input",
@@ -44,15 +45,6 @@ def price_field(name: str) -> forms.DecimalField:
     )
 
 
-def day_field(label: str, *, required: bool = True, help_text: str = "") -> forms.DateField:
-    return forms.DateField(
-        label=label,
-        required=required,
-        help_text=help_text,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
-
-
 class PricesForm(forms.Form):
     """Prices per 1,000,000 tokens, or per GPU and hour."""
 
@@ -73,8 +65,8 @@ class ContractForm(PricesForm):
     """A new contract rate."""
 
     currency = forms.CharField(label="Currency", min_length=3, max_length=3)
-    valid_from = day_field("First day")
-    last_day = day_field("Last day", required=False, help_text="Empty: until another rate takes its place.")
+    valid_from = DayField(label="First day")
+    last_day = DayField(label="Last day", required=False, help_text="Empty: until another rate takes its place.")
     service_tier = forms.ChoiceField(label="Service tier", choices=TIERS)
     prompt_band = forms.TypedChoiceField(label="Prompt size", choices=BANDS, coerce=int)
     contract = forms.CharField(label="Contract", max_length=60, required=False)
@@ -110,7 +102,7 @@ class CorrectionForm(PricesForm):
 
 
 class EndForm(forms.Form):
-    last_day = day_field("Last day", help_text="From the day after, the list price holds again.")
+    last_day = DayField(label="Last day", help_text="From the day after, the list price holds again.")
     reason = forms.CharField(label="Why?", max_length=300)
 
 
@@ -124,7 +116,7 @@ class ListedForm(forms.Form):
 
 class ClassForm(forms.Form):
     model_class = forms.ChoiceField(label="Class", choices=ModelClass.choices)
-    valid_from = day_field("First day")
+    valid_from = DayField(label="First day")
     reason = forms.CharField(label="Why?", max_length=300)
 
 

@@ -312,8 +312,8 @@ def answer_duplicate(request: PageRequest, token: str) -> HttpResponse:
         messages.success(request, f"The draft is discarded: {other.name} is in the register already.")
         return HttpResponseRedirect(reverse("workloads:detail", args=[other.slug]))
     services.save_draft(actor=request.actor, workload=draft, differs_from=[other.pk])
-    number = request.POST.get("number", "1")
-    return HttpResponseRedirect(reverse("workloads:register", args=[token, int(number) if number in "123" else 1]))
+    number = request.POST.get("number", "")
+    return HttpResponseRedirect(reverse("workloads:register", args=[token, int(number) if number in ("2", "3") else 1]))
 
 
 @login_required
@@ -345,6 +345,10 @@ def resume(request: PageRequest, slug: str) -> HttpResponse:
 @require_GET
 def registered(request: PageRequest, slug: str) -> HttpResponse:
     workload = selectors.get_workload_for(actor=request.actor, ref=slug)
+    may_edit = services.may_edit(request.actor, workload)
+    if not may_edit and not Workload.objects.money_visible_to(request.actor).filter(pk=workload.pk).exists():
+        # Expected spend and promise are no part of the card that everybody reads.
+        return HttpResponseRedirect(reverse("workloads:detail", args=[workload.slug]))
     promise = selectors.promise_of(workload)
     identity = _waiting_usage(request.actor, workload)
     context = {
@@ -356,7 +360,7 @@ def registered(request: PageRequest, slug: str) -> HttpResponse:
         "spend": figures.money(workload.monthly_spend_expected, organisation.get().currency),
         "identity": identity,
         "may_bind": rights.rights_of(request.actor).may(Right.ALLOCATE),
-        "may_edit": services.may_edit(request.actor, workload),
+        "may_edit": may_edit,
         "crumbs": [Crumb("Portfolio", reverse("workloads:list")), Crumb(workload.ref)],
     }
     return render(request, "workloads/registered.html", context)

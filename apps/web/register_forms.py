@@ -11,6 +11,7 @@ from apps.accounts.models import CostCentre, Person
 from apps.accounts.selectors import cost_centre_tree
 from apps.catalog.models import LatencyBand, ValueTier
 from apps.web import figures
+from apps.web.forms import DayField
 from apps.workloads.models import Workload, WorkloadRevision
 
 AMOUNT: Final = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?|[0-9]+(\.[0-9]+)?")
@@ -201,9 +202,7 @@ class MandateForm(forms.Form):
     mandated_by = forms.ModelChoiceField(
         Person.objects.filter(active=True), label="Who answers for that?", required=False, empty_label="Nobody"
     )
-    mandated_until = forms.DateField(
-        label="Last day", required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    mandated_until = DayField(label="Last day", required=False)
     reason = forms.CharField(label="Why does this change?", max_length=300)
 
     def __init__(self, data: Mapping[str, Any] | None = None, **more: Any) -> None:

@@ -11,7 +11,7 @@ from apps.core.money import DECIMAL_PLACES, MAX_DIGITS
 from apps.reviews.effects import LONGEST_REASON, NEED_AN_ACTION
 from apps.reviews.models import What
 from apps.reviews.services import Told
-from apps.web.forms import DayInput
+from apps.web.forms import DayField
 from apps.web.reviews_words import WHAT_MEANS
 
 
@@ -27,7 +27,7 @@ class DispositionForm(forms.Form):
     what = forms.ChoiceField(label="What do we do?", widget=forms.RadioSelect)
     reason = forms.CharField(label="Reason", max_length=LONGEST_REASON)
     owner = forms.ModelChoiceField(label="Owner", queryset=Person.objects.none(), required=False, empty_label="nobody")
-    due = forms.DateField(label="By", required=False, widget=DayInput())
+    due = DayField(label="By", required=False)
     promised_saving = _money("Promised saving")
     amount = _money("Cap")
     key = forms.CharField(widget=forms.HiddenInput, min_length=8, max_length=32)

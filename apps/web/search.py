@@ -45,7 +45,7 @@ class ResultGroup:
 @require_GET
 def search(request: PageRequest) -> HttpResponse:
     """Results by kind; without words, the pages and what can be done."""
-    words = request.GET.get("q", "").replace("\x00", "").strip()[:LONGEST_QUERY]
+    words = request.GET.get("q", "").strip()[:LONGEST_QUERY]
     groups = [*(_found(request.actor, words) if words else ()), *_pages(request.actor, words)]
     return page_or_part(request, "search/index.html", "results", {"words": words, "groups": groups})
 

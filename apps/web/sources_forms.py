@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.core.actor import Actor
 from apps.sources.connector import Connector
 from apps.sources.models import Measure, Source, SourceRole
-from apps.web.forms import DayInput, midnight
+from apps.web.forms import DayField, midnight
 from apps.workloads.models import Workload
 
 EVERY = [
@@ -50,7 +50,7 @@ class RoleForm(forms.Form):
     workload = forms.ModelChoiceField(
         label="For", queryset=Workload.objects.none(), required=False, empty_label="all workloads"
     )
-    valid_from = forms.DateField(label="From the start of", widget=DayInput())
+    valid_from = DayField(label="From the start of")
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

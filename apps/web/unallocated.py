@@ -314,7 +314,7 @@ def _form(request: PageRequest, period: PeriodChoice, guess: Guess) -> BindForm:
 def workload_options(request: PageRequest) -> HttpResponse:
     """What the written letters may mean, as the options of a list that the browser completes from."""
     rights.require(request.actor, Right.ALLOCATE)
-    text = " ".join(request.GET.get("workload", "").replace("\x00", "").split())[:100]
+    text = " ".join(request.GET.get("workload", "").split())[:100]
     options = candidates(request.actor, text)
     return render(request, "unallocated/_options.html", {"options": options})
 

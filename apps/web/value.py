@@ -35,7 +35,7 @@ from apps.economics.selectors import Figures, Preview, UnitEconomics
 from apps.economics.verdict import Gap, Missing, Supplier
 from apps.web import figures
 from apps.web.charts import Chart, Series
-from apps.web.forms import DayInput, errors_into, errors_said
+from apps.web.forms import DayField, errors_into, errors_said
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb, Kpi, Tone
 from apps.web.period import PeriodChoice, period_of
@@ -317,8 +317,8 @@ class CaseForm(forms.Form):
         Grade.objects.none(), label="Who reviews?", required=False, empty_label="Nobody reviews"
     )
     owner = forms.ModelChoiceField(Person.objects.none(), label="Who answers for these figures?")
-    valid_from = forms.DateField(label="They hold from", widget=DayInput())
-    expires = forms.DateField(label="and are looked at again by", widget=DayInput())
+    valid_from = DayField(label="They hold from")
+    expires = DayField(label="and are looked at again by")
     evidence_link = forms.URLField(
         label="A link to what supports them", required=False, max_length=500, assume_scheme="https"
     )

@@ -20,7 +20,7 @@ from apps.core.errors import NotAllowed
 from apps.costs.attribution import bind, unbind
 from apps.sources.models import Source
 from apps.web.binding_form import BindForm, Moving, first_hour_of, look_ahead
-from apps.web.forms import DayInput, errors_into, errors_said
+from apps.web.forms import DayField, errors_into, errors_said
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb
 from apps.web.period import period_of
@@ -152,7 +152,7 @@ class PairsForm(BindForm):
 
 
 class LastDayForm(forms.Form):
-    last_day = forms.DateField(label="Last day", required=False, widget=DayInput())
+    last_day = DayField(label="Last day", required=False)
 
 
 def pair_of(text: str) -> tuple[str, str]:
@@ -199,7 +199,7 @@ def end_binding(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     rights.require(request.actor, Right.ALLOCATE)
     form = LastDayForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "The last day is no date. Write it like 2026-10-31.")
+        messages.error(request, " ".join(form.errors["last_day"]))
     else:
         last = form.cleaned_data["last_day"]
         until = first_hour_of(last + timedelta(days=1)) if last else None

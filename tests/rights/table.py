@@ -130,7 +130,8 @@ TABLE: dict[str, Address] = {
     "workloads:import_apply": Address(post=Answer(400, MEMBERS)),
     "workloads:import_template": Address(get=Answer(200, MEMBERS), arguments={"kind": "workloads"}),
     "workloads:resume": Address(get=of(OWNER | ADMINISTRATOR, 302), arguments={"slug": "draft"}),
-    "workloads:registered": Address(get=of(MEMBERS), arguments=WORKLOAD),
+    # Others are led to the card.
+    "workloads:registered": Address(get=Answer(200, SEES_MONEY_OF_IT, others=302), arguments=WORKLOAD),
     "workloads:edit": Address(
         get=Answer(200, EDITS_IT, others=SEEN), post=deed(EDITS_IT, 422, CARD, others=SEEN), arguments=WORKLOAD
     ),

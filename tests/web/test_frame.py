@@ -167,6 +167,52 @@ def test_errors_of_the_domain_are_pages_in_words(rf: RequestFactory, error, stat
     assert words in response.content.decode()
 
 
+@pytest.mark.parametrize(
+    "page", ["workloads", "prices", "unallocated", "costs", "why/cost", "budgets", "imports", "audit"]
+)
+def test_a_character_that_no_text_has_is_refused_in_words(world: World, page: str):
+    ada = log_in(world.ada)
+    for name in ("q", "workload"):
+        response = ada.get(f"/{page}/?{name}=a%00b")
+        assert response.status_code == 400
+        assert "holds a character that no text has" in response.content.decode()
+    part = ada.get(f"/{page}/?q=%00", **HTMX)
+    assert (part.status_code, "<html" in part.content.decode()) == (400, False)
+
+
+def test_a_form_with_such_a_character_is_refused_too_and_the_api_says_it_as_a_problem(world: World):
+    assert log_in(world.ada).post("/workloads/views/save/", {"name": "a\0b"}).status_code == 400
+    problem = Client().get("/api/v1/costs/?workload=%00")
+    assert (problem.status_code, problem["Content-Type"]) == (400, "application/problem+json")
+
+
+def test_a_part_leaves_for_the_log_in_page_when_nobody_is_logged_in_any_more(db):
+    seen = {"headers": {"HX-Request": "true", "HX-Current-URL": "http://testserver/workloads/?tier=T2"}}
+    response = Client().get("/workloads/?q=a", **seen)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response["HX-Redirect"] == "/accounts/login/?next=%2Fworkloads%2F%3Ftier%3DT2"
+    assert Client().get("/workloads/?q=a").status_code == 302
+
+
+def test_a_fault_of_ours_stays_within_its_part_and_has_a_number(world: World, monkeypatch, caplog):
+    def breaks(*_) -> list[hooks.Found]:
+        raise KeyError("x")
+
+    monkeypatch.setitem(hooks.finders, "Workloads", breaks)
+    client = log_in(world.ada)
+    client.raise_request_exception = False
+    seen = {"headers": {"HX-Request": "true", "HX-Current-URL": "http://testserver/costs/"}}
+    part, page = client.get("/search/?q=abc", **seen), client.get("/search/?q=abc")
+    for response in (part, page):
+        assert response.status_code == 500
+        number = re.search(r"[Ee]rror,? ([0-9a-f]{8})", response.content.decode())
+        assert number
+        assert f"Error {number[1]} at GET /search/" in caplog.text
+    assert "<html" not in part.content.decode()
+    assert '<a href="/costs/">Try again</a>' in part.content.decode()
+    assert "<html" in page.content.decode()
+
+
 def test_faults_of_ours_are_not_hidden_as_if_they_were_the_askers(rf: RequestFactory):
     assert ErrorMiddleware(lambda _: HttpResponse()).process_exception(rf.get("/"), KeyError("x")) is None
 

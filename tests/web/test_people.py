@@ -372,9 +372,7 @@ def names(client: Client, query: str) -> list[str]:
     return re.findall(r'class="tg-name" href="[^"]+">([^<]+)<', html)
 
 
-@pytest.mark.parametrize(
-    "query", ["?page=1000000000", "?page=-1", "?page=x", "?q=%00", "?state=x&role=%27", "?q=" + "x" * 5000]
-)
+@pytest.mark.parametrize("query", ["?page=1000000000", "?page=-1", "?page=x", "?state=x&role=%27", "?q=" + "x" * 5000])
 def test_nonsense_in_the_address_shows_a_page(world: World, query: str) -> None:
     assert log_in(world.ada).get(reverse("people:list") + query).status_code == 200
 

