@@ -561,6 +561,9 @@ def freshness(_actor: Actor) -> hooks.Freshness:
         return hooks.Freshness(state.as_of, "broken", f"{', '.join(state.broken)} cannot be read.")
     if state.stale:
         return hooks.Freshness(state.as_of, "stale", f"{', '.join(state.stale)} has not been asked when it was due.")
+    if state.silent:
+        why = f"{', '.join(state.silent)} is asked and has said nothing for days."
+        return hooks.Freshness(state.as_of, "stale", why)
     return hooks.Freshness(state.as_of, why="Some days are being worked out again." if state.is_being_rated else "")
 
 

@@ -1,7 +1,7 @@
 """Reads of money for pages: scope (which money), tables (sums, groups, time), bills (against what was invoiced)."""
 
-from apps.costs.selectors.bills import BilledMonth, billed_months
-from apps.costs.selectors.freshness import FigureState, figure_state, newest_month
+from apps.costs.selectors.bills import BilledMonth, apart, billed_months, bills_booked
+from apps.costs.selectors.freshness import FigureState, SilentSource, figure_state, newest_month, silent_sources
 from apps.costs.selectors.restatements import Restatement, month_mark, restatements
 from apps.costs.selectors.scope import (
     LONGEST_BY_DAY,
@@ -44,7 +44,10 @@ __all__ = (
     "Measures",
     "Order",
     "Restatement",
+    "SilentSource",
+    "apart",
     "billed_months",
+    "bills_booked",
     "cost_over_time",
     "cost_table",
     "cost_totals",
@@ -54,5 +57,6 @@ __all__ = (
     "month_mark",
     "newest_month",
     "restatements",
+    "silent_sources",
     "whole_months",
 )
