@@ -1,4 +1,4 @@
-"""Shares of the full cost above which something is said: settings of the organisation."""
+"""Shares above which something is said of the cost, or a month is not signed: settings of the organisation."""
 
 from decimal import Decimal
 from typing import Final
@@ -12,12 +12,18 @@ from apps.core.models import Organisation
 
 UNALLOCATED: Final = "unallocated_limit"
 UNALLOCATED_AT_FIRST: Final = Decimal("0.03")
+BILL_TOLERANCE: Final = Decimal("0.02")
 
 
 def unallocated_limit(company: Organisation | None = None) -> Decimal:
     """The share of the full cost that may be nobody's, 0 to 1; 3 % unless somebody chose another."""
     stated = (company or organisation.get()).settings.get(UNALLOCATED)
     return Decimal(str(stated)) if stated is not None else UNALLOCATED_AT_FIRST
+
+
+def bill_tolerance(company: Organisation | None = None) -> Decimal:
+    """The share of a bill by which it may differ from what was computed; 2 % unless somebody chose another."""
+    return Decimal(str((company or organisation.get()).settings.get("bill_tolerance", BILL_TOLERANCE)))
 
 
 def set_unallocated_limit(*, actor: Actor, share: Decimal) -> None:

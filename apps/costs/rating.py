@@ -39,10 +39,10 @@ class Rated:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """In-scope cost of one part in the organisation's currency; `total` None when nothing in it could be priced."""
+    """In-scope cost of one part in the organisation's currency; None where nothing of it has a price and a rate."""
 
     total: Decimal | None
-    unallocated: Decimal
+    unallocated: Decimal | None
     rows: int
     unconverted: int
     unpriced_models: tuple[str, ...]
@@ -97,7 +97,7 @@ def totals_of_part(part_id: int) -> Totals:
         cursor.execute(rating_sql.TOTALS_OF_HOURS, values)
         total, unallocated, lines, unconverted, unpriced = cursor.fetchone()
         cursor.execute("DROP TABLE costs_claimed, costs_segment, costs_new")
-    return Totals(total, unallocated or Decimal(0), lines, unconverted, tuple(unpriced))
+    return Totals(total, unallocated, lines, unconverted, tuple(unpriced))
 
 
 @transaction.atomic
@@ -119,13 +119,13 @@ def totals_of_bill(part_id: int) -> Totals:
 def _write_lines(cursor: CursorWrapper, values: dict[str, Any]) -> int:
     """Hours first: whether a bill counts or only checks depends on what else counts that month."""
     periods.ensure_months(values["starts_at"], values["ends_at"] - timedelta(microseconds=1), TABLES)
-    covered = _covered_providers(cursor, values)
+    covered = _covered(cursor, values)
     cursor.execute(rating_sql.SEGMENTS, values)
     cursor.execute("ANALYZE costs_segment")
     of_hours = rating_sql.SIGNED_HOUR_LINES if values["booked"] else rating_sql.HOUR_LINES
     lines = _replace(cursor, of_hours, values, bases=("computed",))
     cursor.execute("DROP TABLE costs_segment")
-    changed = covered ^ _covered_providers(cursor, values)
+    changed = {provider for provider, _ in covered ^ _covered(cursor, values)}
     if changed:
         cursor.execute(rating_sql.MARK_CHARGES, {**values, "providers": sorted(changed)})
     return lines + _replace(cursor, rating_sql.CHARGE_LINES, values, bases=("billed", "effective"))
@@ -161,10 +161,10 @@ def _know_rates(cursor: CursorWrapper, values: dict[str, Any]) -> None:
         fx.ensure(currency, values["currency"])
 
 
-def _covered_providers(cursor: CursorWrapper, values: dict[str, Any]) -> set[str]:
-    """Providers whose calls something counts that month, so that their bills only check."""
+def _covered(cursor: CursorWrapper, values: dict[str, Any]) -> set[tuple[str, str]]:
+    """Of which provider what is counted that month (token cost, GPU), so that its bill only checks that."""
     cursor.execute(rating_sql.COVERED, values)
-    return {row[0] for row in cursor.fetchall()}
+    return set(cursor.fetchall())
 
 
 def _values(first: date, last: date, today: date | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from apps.sources.roles_sql import role_at
 from apps.usage.corrections import STANDING_CHARGE, standing
 from apps.usage.fields import Flag
 
@@ -32,9 +33,14 @@ WITH taken AS (DELETE FROM costs_dirty_day WHERE day >= %s AND day < %s RETURNIN
 SELECT day, identity_id, min(CASE reason {_RANK} ELSE {_OTHER} END) AS cause FROM taken GROUP BY day, identity_id
 """
 
+
+def _segment_role(measure: str) -> str:
+    return role_at(source="s.source_id", measure=f"'{measure}'", workload="a.workload_id", at="span.starts_at")
+
+
 # Cut points of a series: the window's start, and each change of owner, price or role inside the window. `part` narrows
 # the series to one part's, for the totals of an import.
-SEGMENTS = """
+SEGMENTS = f"""
 CREATE TEMP TABLE costs_segment ON COMMIT DROP AS
 WITH series AS (
     SELECT s.id, s.identity_id, s.offering_id, s.call_kind, s.service_tier, s.prompt_band, p.source_id
@@ -64,25 +70,14 @@ SELECT row_number() OVER () AS segment_id, span.*, s.identity_id, s.offering_id,
     coalesce(r.cached_assumed, false) AS cached_assumed, coalesce(r.cache_write_assumed, false) AS cache_write_assumed,
     coalesce(r.cache_write_1h_assumed, false) AS cache_write_1h_assumed,
     coalesce(r.reasoning_assumed, false) AS reasoning_assumed,
-    coalesce(token_role.role, 'counts') AS token_role, coalesce(gpu_role.role, 'counts') AS gpu_role
+    coalesce({_segment_role("token_cost")}, 'counts') AS token_role,
+    coalesce({_segment_role("gpu")}, 'counts') AS gpu_role
 FROM span JOIN series s ON s.id = span.series_id
 JOIN workloads_attribution a
     ON a.identity_id = s.identity_id AND a.valid_from <= span.starts_at AND a.valid_to > span.starts_at
 LEFT JOIN catalog_effective_rate r
     ON r.offering_id = s.offering_id AND r.service_tier = s.service_tier AND r.prompt_band = s.prompt_band
     AND r.valid_from <= span.starts_at AND r.valid_to > span.starts_at
-LEFT JOIN LATERAL (
-    SELECT role FROM sources_role o
-    WHERE o.source_id = s.source_id AND o.measure = 'token_cost' AND o.valid_from <= span.starts_at
-      AND (o.workload_id IS NULL OR o.workload_id = a.workload_id)
-    ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
-) token_role ON true
-LEFT JOIN LATERAL (
-    SELECT role FROM sources_role o
-    WHERE o.source_id = s.source_id AND o.measure = 'gpu' AND o.valid_from <= span.starts_at
-      AND (o.workload_id IS NULL OR o.workload_id = a.workload_id)
-    ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
-) gpu_role ON true
 """
 
 # Prices are per 1,000,000 tokens; multiplying by 0.000001 is exact where dividing is not. An unknown token count adds
@@ -163,25 +158,38 @@ HOURS_OF_SEGMENTS: Final = standing("""(
 HOUR_LINES = _HOUR_LINES.replace("{hours}", "usage_hour")
 SIGNED_HOUR_LINES = _HOUR_LINES.replace("{hours}", HOURS_OF_SEGMENTS)
 
-# Providers whose calls something counts that month. A signed month keeps the rows of what came and went.
+# What of each provider something counts that month: tokens, GPU time. Signed months keep rows of what came and went.
 COVERED = """
-SELECT o.provider FROM costs_month m JOIN catalog_offering o ON o.id = m.offering_id
+SELECT o.provider, CASE WHEN m.component LIKE 'gpu%%' THEN 'gpu' ELSE 'token_cost' END AS measure
+FROM costs_month m JOIN catalog_offering o ON o.id = m.offering_id
 WHERE m.charge_month = %(month)s AND m.basis = 'computed' AND m.role = 'counts'
-GROUP BY o.provider HAVING sum(m.lines) > 0
+  AND m.component IN ('token', 'retry_failed', 'fallback', 'gpu_used', 'gpu_idle')
+GROUP BY 1, 2 HAVING sum(m.lines) > 0
 """
 
-# A charge counts in scope by its category or because a binding claims it. Purchases count only as billed. An accrued
-# charge gives each day an equal part; the units of the last digit that remain go to its first days.
+# What a row of a bill is for. Taxes and credits are no use of anything, whatever model they name.
+COMPONENT_OF_CHARGE = """CASE WHEN c.category IN ('Tax', 'Credit', 'Adjustment') THEN 'other_shared'
+            WHEN c.meter ~* '(transfer|egress|bandwidth)' THEN 'data_transfer'
+            WHEN c.offering_id IS NOT NULL OR c.meter ~* 'token' OR c.unit ~* 'token' THEN 'token'
+            WHEN c.meter ~* '(gpu|accelerator)' OR c.unit ~* 'gpu' THEN 'gpu_used'
+            ELSE 'other_shared' END"""
+_ROLE_OF_CHARGE = role_at(
+    source="c.source_id",
+    measure="CASE WHEN c.component = 'gpu_used' THEN 'gpu' ELSE 'token_cost' END",
+    workload="c.workload_id",
+    at="c.held_at",
+)
+
+# A charge counts in scope by its category or because a binding claims it, unless a log counts the same tokens or GPU
+# time: no log holds storage, transfer, taxes or credits. Purchases count only as billed. An accrued charge gives each
+# day an equal part; the units of the last digit that remain go to its first days. Owner and role are those of the day.
 CHARGE_LINES = f"""
 CREATE TEMP TABLE costs_new ON COMMIT DROP AS
 WITH charge AS (
     SELECT c.*, k.day, p.source_id, a.workload_id,
         (c.charge_start AT TIME ZONE %(zone)s)::date AS first_day,
         ((c.charge_end - interval '1 microsecond') AT TIME ZONE %(zone)s)::date AS last_day,
-        CASE WHEN c.meter ~* '(transfer|egress|bandwidth)' THEN 'data_transfer'
-            WHEN c.offering_id IS NOT NULL OR c.meter ~* 'token' OR c.unit ~* 'token' THEN 'token'
-            WHEN c.meter ~* '(gpu|accelerator)' OR c.unit ~* 'gpu' THEN 'gpu_used'
-            ELSE 'other_shared' END AS component
+        {COMPONENT_OF_CHARGE} AS component, held.at AS held_at
     FROM costs_claimed k
     JOIN usage_charge c ON c.identity_id = k.identity_id AND {STANDING_CHARGE}
         AND ((c.charge_start >= %(starts_at)s AND c.charge_start < %(ends_at)s)
@@ -190,21 +198,16 @@ WITH charge AS (
         AND k.day <= CASE WHEN c.accrued THEN ((c.charge_end - interval '1 microsecond') AT TIME ZONE %(zone)s)::date
             ELSE (c.charge_start AT TIME ZONE %(zone)s)::date END
     JOIN sources_part p ON p.id = c.part_id
-    JOIN workloads_attribution a ON a.identity_id = c.identity_id
-        AND a.valid_from <= greatest(c.charge_start, k.day::timestamp AT TIME ZONE %(zone)s)
-        AND a.valid_to > greatest(c.charge_start, k.day::timestamp AT TIME ZONE %(zone)s)
+    CROSS JOIN LATERAL (SELECT greatest(c.charge_start, k.day::timestamp AT TIME ZONE %(zone)s) AS at) held
+    JOIN workloads_attribution a
+        ON a.identity_id = c.identity_id AND a.valid_from <= held.at AND a.valid_to > held.at
     WHERE c.in_scope OR a.workload_id IS NOT NULL
 ), ruled AS (
-    SELECT c.*, coalesce(stated.role, CASE WHEN covered.provider IS NULL THEN 'counts' ELSE 'checks' END) AS role
+    SELECT c.*,
+        coalesce({_ROLE_OF_CHARGE}, CASE WHEN covered.provider IS NULL THEN 'counts' ELSE 'checks' END) AS role
     FROM charge c
-    LEFT JOIN LATERAL (
-        SELECT role FROM sources_role o
-        WHERE o.source_id = c.source_id AND o.valid_from <= c.charge_start
-          AND o.measure = CASE WHEN c.component = 'gpu_used' THEN 'gpu' ELSE 'token_cost' END
-          AND (o.workload_id IS NULL OR o.workload_id = c.workload_id)
-        ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
-    ) stated ON true
     LEFT JOIN ({COVERED}) covered ON covered.provider = c.provider
+        AND covered.measure = CASE c.component WHEN 'token' THEN 'token_cost' WHEN 'gpu_used' THEN 'gpu' END
 ), line AS (
     SELECT day, workload_id, identity_id, offering_id, source_id, component, 'billed' AS basis, role, quantity,
         billed AS amount, currency, 0 AS flags
@@ -439,17 +442,20 @@ SELECT DISTINCT s.identity_id, (h.hour AT TIME ZONE %(zone)s)::date AS day
 FROM usage_series s JOIN usage_hour h ON h.series_id = s.id WHERE s.part_id = %(part)s
 """
 
+# Where nothing is unallocated its cost is nothing; where all of it lacks a price or a rate, it is unknown.
 TOTALS_OF_HOURS = """
-SELECT sum(amount_org), sum(amount_org) FILTER (WHERE workload_id IS NULL), count(*),
+SELECT sum(amount_org),
+    CASE WHEN bool_or(workload_id IS NULL) THEN sum(amount_org) FILTER (WHERE workload_id IS NULL) ELSE 0 END, count(*),
     count(*) FILTER (WHERE amount IS NOT NULL AND amount_org IS NULL),
     coalesce(array_agg(DISTINCT o.name ORDER BY o.name) FILTER (WHERE n.flags & %(unpriced)s <> 0), '{}')
 FROM costs_new n LEFT JOIN catalog_offering o ON o.id = n.offering_id
 """
 
-# What of a bill is in scope, in the organisation's currency where a rate is known.
+# What of a bill is in scope, in the organisation's currency where a rate is known; a bill without such rows costs 0.
 TOTALS_OF_CHARGES = f"""
-SELECT coalesce(sum(c.cost), 0), coalesce(sum(c.cost) FILTER (WHERE c.workload_id IS NULL), 0), count(*),
-    count(*) FILTER (WHERE c.cost IS NULL)
+SELECT CASE WHEN count(*) > 0 THEN sum(c.cost) ELSE 0 END,
+    CASE WHEN bool_or(c.workload_id IS NULL) THEN sum(c.cost) FILTER (WHERE c.workload_id IS NULL) ELSE 0 END,
+    count(*), count(*) FILTER (WHERE c.cost IS NULL)
 FROM (
     SELECT a.workload_id,
         coalesce(c.effective, c.billed) * CASE WHEN c.currency = %(currency)s THEN 1 ELSE f.rate END AS cost

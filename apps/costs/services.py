@@ -10,7 +10,7 @@ from apps.core.errors import Conflict
 from apps.core.models import Period
 from apps.core.money import plain
 from apps.costs.models import Cause
-from apps.costs.rating import RATING_LOCK, rate_dirty, totals_of_bill, totals_of_part
+from apps.costs.rating import RATING_LOCK, Totals, rate_dirty, totals_of_bill, totals_of_part
 from apps.sources.models import Pull
 
 __all__ = ("mark_dirty_touched", "rate_dirty", "sign_month", "sweep_rate_changes", "totals_of_pull")
@@ -34,17 +34,26 @@ def sign_month(*, month: date, pack_sha256: str) -> Period:
 
     The last step of whoever signs: writers of months wait from here to the end of the caller's transaction.
     """
-    end = periods.next_month(month)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [RATING_LOCK])
-        cursor.execute(_WAITING, [month, end, *periods.bounds(month, organisation.zone())[::-1]])
+    _refuse_waiting(month)
+    signed = periods.sign(month, pack_sha256)
+    # Signing waits for imports that are being written, and each of them leaves days to be worked out.
+    _refuse_waiting(month)
+    return signed
+
+
+def _refuse_waiting(month: date) -> None:
+    """`Conflict` where days of the month, or prices that concern it, are not worked out yet."""
+    starts_at, ends_at = periods.bounds(month, organisation.zone())
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, [month, periods.next_month(month), ends_at, starts_at])
         days, changes = cursor.fetchone()
     if days or changes:
         raise Conflict(
             f"Costs of {month:%B %Y} are still being worked out ({days} days, {changes} changed prices).",
             hint="Sign it again in a minute.",
         )
-    return periods.sign(month, pack_sha256)
 
 
 @transaction.atomic
@@ -70,6 +79,7 @@ def totals_of_pull(pull: Pull) -> dict[str, Any]:
     """What an import came to, for its result: money as text in the organisation's currency, None where unknown.
 
     `unallocated_share` is of the in-scope cost that could be priced and converted; None where that is nothing.
+    `unconverted` counts what has no exchange rate: where it is not 0, the costs beside it are incomplete.
     """
     is_bill = pull.format == Pull.Format.FOCUS
     totals = totals_of_bill(pull.part_id) if is_bill else totals_of_part(pull.part_id)
@@ -77,11 +87,17 @@ def totals_of_pull(pull: Pull) -> dict[str, Any]:
         "in_scope_cost": plain(totals.total),
         "computed_cost": None if is_bill else plain(totals.total),
         "unallocated_cost": plain(totals.unallocated),
-        "unallocated_share": float(totals.unallocated / totals.total) if totals.total else None,
+        "unallocated_share": _share(totals),
         "unpriced_models": list(totals.unpriced_models),
         "unconverted": totals.unconverted,
         "currency": organisation.get().currency,
     }
+
+
+def _share(totals: Totals) -> float | None:
+    if not totals.total or totals.unallocated is None:
+        return None
+    return float(totals.unallocated / totals.total)
 
 
 _WAITING = """

@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.catalog.bands import LATENCY_EDGES_MS
+from apps.sources.roles_sql import role_at
 from apps.usage.fields import AMENDS, CANCELS
 
 BUCKETS: Final = len(LATENCY_EDGES_MS) + 1
@@ -132,20 +133,36 @@ _COUNTS: Final = ", ".join(
     f"sum(h.latency_counts[{at}]) FILTER (WHERE s.latency_counts_here)" for at in range(1, BUCKETS + 1)
 )
 _TOKENS: Final = ", ".join(f"sum(h.{name}) FILTER (WHERE s.tokens_count_here)" for name in TOKEN_TYPES)
-_ROLE: Final = """(
-        SELECT o.role FROM sources_role o
-        WHERE o.source_id = p.source_id AND o.measure = '{measure}' AND o.valid_from < %(end)s
-          AND (o.workload_id IS NULL OR o.workload_id = a.workload_id)
-        ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
-    ) IS DISTINCT FROM 'checks'"""
+
+
+def _counts(*measures: str) -> str:
+    """Whether the source counts: by what was said of the first of these measures of which anything was said."""
+    roles = [role_at(source="w.source_id", measure=f"'{m}'", workload="%(workload)s", at="w.at") for m in measures]
+    return f"coalesce({', '.join(roles)}, 'counts') = 'counts'"
+
+
+# Stretches of a series within which it is the workload's and no role changes. Calls and tokens are counted where their
+# cost is, unless somebody said otherwise of the tokens themselves.
 _BY_MONTH: Final = f"""
-WITH s AS MATERIALIZED (
-    SELECT q.id, q.call_kind, greatest(a.valid_from, %(first)s) AS starts_at, least(a.valid_to, %(end)s) AS ends_at,
-        q.call_kind <> 'retry_failed' AND {_ROLE.format(measure="latency")} AS latency_counts_here,
-        {_ROLE.format(measure="tokens")} AS tokens_count_here
+WITH own AS (
+    SELECT row_number() OVER () AS stretch, q.id, q.call_kind, p.source_id,
+        greatest(a.valid_from, %(first)s) AS starts_at, least(a.valid_to, %(end)s) AS ends_at
     FROM workloads_attribution a JOIN usage_series q ON q.identity_id = a.identity_id
     JOIN sources_part p ON p.id = q.part_id
     WHERE a.workload_id = %(workload)s AND a.valid_from < %(end)s AND a.valid_to > %(first)s
+), cut AS (
+    SELECT stretch, starts_at AS at FROM own
+    UNION
+    SELECT o.stretch, r.valid_from FROM own o JOIN sources_role r USING (source_id)
+    WHERE r.valid_from > o.starts_at AND r.valid_from < o.ends_at
+), piece AS (
+    SELECT o.*, cut.at, lead(cut.at, 1, o.ends_at) OVER (PARTITION BY o.stretch ORDER BY cut.at) AS until
+    FROM own o JOIN cut USING (stretch)
+), s AS MATERIALIZED (
+    SELECT w.id, w.call_kind, w.at AS starts_at, w.until AS ends_at,
+        w.call_kind <> 'retry_failed' AND {_counts("latency")} AS latency_counts_here,
+        {_counts("tokens", "token_cost")} AS tokens_count_here
+    FROM piece w
 )
 SELECT CASE WHEN %(as_one)s THEN (%(first)s AT TIME ZONE %(zone)s)::date
         ELSE date_trunc('month', h.hour AT TIME ZONE %(zone)s)::date END,

@@ -72,14 +72,15 @@ SELECT source_id, currency, basis, c.amount, l.amount
 FROM charged c FULL JOIN lines l USING (source_id, currency, basis)
 WHERE coalesce(c.amount, 0) <> coalesce(l.amount, 0)
 """
-# A bill counts exactly where nothing else counts the calls of its provider in that month, unless somebody said so.
+# A bill's tokens count exactly where nothing else counts those of its provider in that month, unless somebody said so;
+# taxes and credits always do. No log of these tests holds GPU time.
 _ONE_COUNTS: Final = """
 SELECT l.charge_month, o.provider, l.role FROM costs_line l JOIN catalog_offering o ON o.id = l.offering_id
 WHERE l.basis = 'effective' AND NOT EXISTS (SELECT FROM sources_role r WHERE r.source_id = l.source_id)
-    AND (l.role = 'counts') = EXISTS (
+    AND (l.role = 'counts') = (l.component = 'token' AND EXISTS (
         SELECT FROM costs_line c JOIN catalog_offering p ON p.id = c.offering_id
         WHERE p.provider = o.provider AND c.charge_month = l.charge_month AND c.basis = 'computed'
-          AND c.role = 'counts')
+          AND c.role = 'counts' AND c.component IN ('token', 'retry_failed', 'fallback')))
 """
 _MONTH: Final = "SELECT id, day FROM costs_line WHERE charge_month <> date_trunc('month', day)"
 _NOT_CONVERTED: Final = """

@@ -1,67 +1,129 @@
 """What a bill says beside what was computed, by provider and month, where the bill covers the same calls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 from django.db import connection
 
-from apps.core import periods
+from apps.core import organisation, periods
 from apps.core.actor import Actor
-from apps.costs.selectors.scope import BasisChoice, CostScope, rows_of, split
+from apps.costs.limits import bill_tolerance
+from apps.costs.rating_sql import COMPONENT_OF_CHARGE
+from apps.costs.selectors.scope import BasisChoice, CostScope, Sql, line_conditions, owner_conditions, rows_of, split
+from apps.usage.corrections import STANDING_CHARGE
 
 
 @dataclass(frozen=True, slots=True)
 class BilledMonth:
-    """One provider in one whole month. `billed` is what was invoiced, `effective` what the month bears of it."""
+    """One provider in one whole month. `billed` is what was invoiced, `effective` what the month bears of it; `allowed`
+    is the share of the bill that may be missing or too much."""
 
     provider: str
     month: date
     billed: Decimal
     effective: Decimal
     computed: Decimal
+    allowed: Decimal
 
     @property
     def residual(self) -> Decimal:
         """Bill less computed: positive where the bill knows more."""
         return self.effective - self.computed
 
+    @property
+    def is_over_tolerance(self) -> bool:
+        """So far apart that the month is not signed before somebody explains it."""
+        return abs(self.residual) > self.allowed * abs(self.effective or self.computed)
+
+
+def apart(bills: Sequence[BilledMonth]) -> Decimal:
+    """By how much bills and computed cost differ in all: too much here does not make up for too little there."""
+    return sum((abs(bill.residual) for bill in bills), Decimal(0))
+
 
 def billed_months(*, actor: Actor, scope: CostScope) -> list[BilledMonth]:
     """Whole months of the scope in which a checking bill stands beside computed cost; others have no bill.
 
-    A charge of a bill may stand on one day for a whole month, so single days are never compared.
+    By the month of use, with all that became known of it. A charge of a bill may stand on one day for a whole month, so
+    single days are never compared.
     """
     months, _ = split(scope.first, scope.end)
     if not months or scope.component:
         return []
-    end = periods.next_month(months[-1])
-    rows = rows_of(actor, replace(scope, first=months[0], end=end, basis=BasisChoice.ANY, provider=""))
-    with connection.cursor() as cursor:
-        cursor.execute(_COMPARE.format(rows=rows.text), rows.values)
-        found = [BilledMonth(*row) for row in cursor.fetchall()]
+    whole = replace(scope, first=months[0], end=periods.next_month(months[-1]), basis=BasisChoice.ANY, provider="")
+    found = _compared(rows_of(actor, whole), line_conditions(actor, whole), booked=None)
     return [month for month in found if not scope.provider or month.provider == scope.provider]
 
 
-# A line of a bill without a model still belongs to the bill's provider: the first charge of the source names it.
-_COMPARE = """
+def bills_booked(*, actor: Actor, month: date) -> list[BilledMonth]:
+    """What is booked in a month, as it is signed: its own use, and what became known in it of signed months."""
+    owners = owner_conditions(actor, CostScope(month, periods.next_month(month)))
+    only = f"AND ({owners.text})" if owners.text else ""
+    rows = Sql(_BOOKED.format(only=only), (month, month, month, *owners.values))
+    return _compared(rows, Sql(f"t.booked_month = %s {only}", (month, *owners.values)), booked=month)
+
+
+def _compared(rows: Sql, of_lines: Sql, *, booked: date | None) -> list[BilledMonth]:
+    company = organisation.get()
+    statement = _COMPARE.format(rows=rows.text, conditions=of_lines.text)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*rows.values, company.zone, company.zone, *of_lines.values, booked, booked])
+        return [BilledMonth(*row, allowed=bill_tolerance(company)) for row in cursor.fetchall()]
+
+
+_BOOKED = """
+SELECT t.charge_month AS day, t.offering_id, t.source_id, t.component, t.basis, t.role, t.amount_org AS cost
+FROM costs_month t
+WHERE ((t.charge_month = %s AND t.booked_month = t.charge_month)
+    OR (t.booked_month = %s AND t.booked_month <> t.charge_month)) AND t.charge_month <= %s {only}
+"""
+# Tokens are compared with tokens and GPU time with GPU time. A line of a bill that names no model still belongs to a
+# provider: that of the rows of the bill it was made from, by their amounts where several providers share a line.
+_COMPARE = f"""
 WITH x AS MATERIALIZED (
-    SELECT date_trunc('month', day)::date AS month, offering_id, source_id, basis, sum(cost) AS cost FROM ({rows}) r
+    SELECT date_trunc('month', day)::date AS month, offering_id, source_id, component LIKE 'gpu%%' AS is_gpu, basis,
+        sum(cost) AS cost
+    FROM ({{rows}}) r
     WHERE (basis = 'computed' AND role = 'counts') OR (basis IN ('billed', 'effective') AND role = 'checks')
+    GROUP BY 1, 2, 3, 4, 5
+), said AS MATERIALIZED (
+    SELECT silent.month, c.identity_id, {COMPONENT_OF_CHARGE} AS component, c.provider,
+        sum(coalesce(c.effective, c.billed)) AS amount
+    FROM (SELECT DISTINCT month, source_id FROM x WHERE basis <> 'computed' AND offering_id IS NULL) silent
+    JOIN sources_part p ON p.source_id = silent.source_id
+    JOIN usage_charge c ON c.part_id = p.id AND c.offering_id IS NULL AND {STANDING_CHARGE}
+        AND c.charge_start < (silent.month + interval '1 month') AT TIME ZONE %s
+        AND c.charge_end > silent.month::timestamp AT TIME ZONE %s
     GROUP BY 1, 2, 3, 4
-), named AS (
-    SELECT s.source_id, (
-        SELECT c.provider FROM sources_part p JOIN usage_charge c ON c.part_id = p.id
-        WHERE p.source_id = s.source_id LIMIT 1
-    ) AS provider
-    FROM (SELECT DISTINCT source_id FROM x WHERE basis <> 'computed' AND offering_id IS NULL) s
+), share AS (
+    SELECT *, sum(amount) OVER same AS total, count(*) OVER same AS number
+    FROM said WINDOW same AS (PARTITION BY month, identity_id, component)
+), line AS (
+    SELECT spender.month, t.identity_id, t.component, t.basis, sum(t.amount_org) AS cost
+    FROM (SELECT DISTINCT month, identity_id FROM said) spender
+    CROSS JOIN LATERAL generate_series(
+        spender.month::timestamp, spender.month + interval '1 month - 1 day', interval '1 day') each
+    JOIN costs_line t ON t.day = each::date AND t.identity_id = spender.identity_id
+    WHERE {{conditions}} AND t.offering_id IS NULL AND t.role = 'checks' AND t.basis IN ('billed', 'effective')
+    GROUP BY 1, 2, 3, 4
 ), told AS (
-    SELECT coalesce(o.provider, n.provider, '') AS provider, x.month, x.basis, x.cost
-    FROM x LEFT JOIN catalog_offering o ON o.id = x.offering_id LEFT JOIN named n ON n.source_id = x.source_id
+    SELECT coalesce(o.provider, '') AS provider, x.month, x.is_gpu, x.basis, x.cost
+    FROM x LEFT JOIN catalog_offering o ON o.id = x.offering_id
+    WHERE x.basis = 'computed' OR x.offering_id IS NOT NULL
+    UNION ALL
+    SELECT s.provider, l.month, l.component LIKE 'gpu%%', l.basis,
+        round(CASE WHEN s.total = 0 THEN l.cost / s.number ELSE l.cost * s.amount / s.total END, 18)
+    FROM line l JOIN share s USING (month, identity_id, component)
+), compared AS (
+    SELECT provider, coalesce(%s::date, month) AS month,
+        coalesce(sum(cost) FILTER (WHERE basis = 'billed'), 0) AS billed,
+        coalesce(sum(cost) FILTER (WHERE basis = 'effective'), 0) AS effective,
+        coalesce(sum(cost) FILTER (WHERE basis = 'computed'), 0) AS computed
+    FROM told GROUP BY provider, coalesce(%s::date, month), is_gpu
+    HAVING bool_or(basis <> 'computed') AND bool_or(basis = 'computed')
 )
-SELECT provider, month, coalesce(sum(cost) FILTER (WHERE basis = 'billed'), 0),
-    coalesce(sum(cost) FILTER (WHERE basis = 'effective'), 0), coalesce(sum(cost) FILTER (WHERE basis = 'computed'), 0)
-FROM told GROUP BY provider, month
-HAVING bool_or(basis <> 'computed') AND bool_or(basis = 'computed')
-ORDER BY month DESC, provider
+SELECT provider, month, sum(billed), sum(effective), sum(computed) FROM compared
+GROUP BY provider, month ORDER BY month DESC, provider
 """

@@ -14,7 +14,7 @@ from apps.accounts import rights
 from apps.accounts.models import CostCentre, Person
 from apps.core import periods
 from apps.core.actor import Actor
-from apps.costs.selectors.scope import MEASURES, CostScope, Measures, Sql, measures_of, rows_of
+from apps.costs.selectors.scope import MEASURES, CostScope, Measures, Sql, measures_of, ranking_rows_of, rows_of
 from apps.costs.selectors.tables import month_costs
 from apps.workloads.models import Workload
 
@@ -22,7 +22,7 @@ SORTS: Final = {
     "name": "lower(w.name)",
     "cost": "m.cost",
     "change": "(m.cost - m.cost_before) / nullif(m.cost_before, 0)",
-    "requests": "m.requests - m.failed",
+    "requests": "nullif(m.requests, 0) - m.failed",
     "per_call": "m.cost / nullif(m.requests - m.failed, 0)",
     "tier": "r.value_tier_id",
     "stage": "array_position(ARRAY['concept', 'pilot', 'production', 'sunset'], w.stage::text)",
@@ -52,8 +52,8 @@ class PortfolioRow:
 
     @property
     def calls(self) -> int | None:
-        """Delivered calls; None where there was no usage."""
-        return self.money.requests - self.money.failed if self.money and self.money.lines else None
+        """Delivered calls; None where there was no usage, or none that tells calls."""
+        return self.money.calls if self.money else None
 
     @property
     def per_call(self) -> Decimal | None:
@@ -77,7 +77,7 @@ class Portfolio:
 
     @property
     def calls(self) -> int | None:
-        return self.totals.requests - self.totals.failed if self.totals.lines else None
+        return self.totals.calls
 
     @property
     def per_call(self) -> Decimal | None:
@@ -99,12 +99,14 @@ def portfolio(
     offset: int = 0,
     with_months: bool = True,
     rank: Sql | None = None,
+    whole: Measures | None = None,
 ) -> Portfolio:
     """Workloads of the filter with the cost of `scope` and of the days `before`; `limit` None gives all rows.
 
     `rank` gives (workload_id, rank) of a figure that is worked out elsewhere; `sort` then says only the direction.
+    `whole` is the sum of the scope over all workloads, for a filter that leaves none out: it is not summed again.
     """
-    ids, summary = _page(actor, workloads, scope, before, sort, limit, offset, rank)
+    ids, summary = _page(actor, workloads, scope, before, sort, limit, offset, rank, whole)
     seen = _seen(actor, ids)
     money = _money(actor, scope, before, ids) if seen else {}
     months = months_before(scope.end) if with_months else []
@@ -132,47 +134,50 @@ def months_before(end: date, number: int = 12) -> list[date]:
 
 def _page(
     actor: Actor, workloads: QuerySet[Workload], scope: CostScope, before: tuple[date, date], sort: str,
-    limit: int | None, offset: int, rank: Sql | None,
+    limit: int | None, offset: int, rank: Sql | None, whole: Measures | None,
 ) -> tuple[list[int], dict[str, Any]]:  # fmt: skip
     """The ids of the page in their order, and what all rows together come to: one statement."""
+    is_quick = whole is not None and sort.lstrip("-") not in _BY_CALLS
     register, values = _ids(workloads)
-    now, then = (rows_of(actor, each, by_owner=True) for each in (scope, scope.over(*before)))
+    rows = _ranks(actor, scope, before) if is_quick else _both(actor, scope, before)
     seen = Sql("true") if _sees_all(actor) else Sql(*_money_visible(actor))
     statement = f"""
         WITH listed AS (SELECT id FROM workloads_workload WHERE id IN ({register})),
-        now AS (
-            SELECT x.workload_id, {_sums()} FROM ({now.text}) x
-            WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
-        ), earlier AS (
-            SELECT x.workload_id, sum(x.cost) AS cost_before FROM ({then.text}) x
-            WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
-        ), money AS (
-            SELECT workload_id, e.cost_before, {_OR_NOTHING} FROM now n FULL JOIN earlier e USING (workload_id)
-        ), chosen AS (
-            SELECT w.id, row_number() OVER (ORDER BY {_order(sort, ranked=rank)}, lower(w.name), w.id) AS place
-            FROM listed JOIN workloads_workload w USING (id) LEFT JOIN money m ON m.workload_id = w.id
-            {f"LEFT JOIN ({rank.text}) k ON k.workload_id = w.id" if rank else ""}
-            LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
-            {_TIER if sort.lstrip("-") == "tier" else ""}
+        money AS (
+            SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before) AS cost_before,
+                {_COST_NOW if is_quick else _sums("NOT x.is_before")}
+            FROM ({rows.text}) x WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
         )
-        SELECT ARRAY(SELECT id FROM chosen WHERE place > %s AND (%s::bigint IS NULL OR place <= %s) ORDER BY place),
+        SELECT ARRAY(
+                SELECT w.id FROM listed JOIN workloads_workload w USING (id) LEFT JOIN money m ON m.workload_id = w.id
+                {f"LEFT JOIN ({rank.text}) k ON k.workload_id = w.id" if rank else ""}
+                LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
+                {_TIER if sort.lstrip("-") == "tier" else ""}
+                ORDER BY {_order(sort, ranked=rank)}, lower(w.name), w.id LIMIT %s OFFSET %s
+            ),
             (SELECT count(*) FROM listed), (SELECT count(*) FROM listed w WHERE NOT ({seen.text})),
-            (SELECT max(cost) FROM money), sum(x.cost_before), {_sums()}
+            (SELECT max(cost) FROM money), sum(x.cost_before){"" if is_quick else f", {_sums()}"}
         FROM money x
     """
-    last = None if limit is None else offset + limit
     with connection.cursor() as cursor:
         ranked = rank.values if rank else ()
-        cursor.execute(statement, [*values, *now.values, *then.values, *ranked, offset, last, last, *seen.values])
+        cursor.execute(statement, [*values, *rows.values, *ranked, limit, offset, *seen.values])
         ids, count, unseen, largest, cost_before, *totals = cursor.fetchone()
     summary = {
         "count": count,
         "unseen": unseen,
         "largest": largest,
         "before": cost_before,
-        "totals": measures_of(totals),
+        "totals": whole if is_quick else measures_of(totals),
     }
     return list(ids), summary
+
+
+def _ranks(actor: Actor, scope: CostScope, before: tuple[date, date]) -> Sql:
+    """Cost alone, now and before, from a row a workload and month: all that most orders of the list need."""
+    now, then = (ranking_rows_of(actor, each) for each in (scope, scope.over(*before)))
+    text = f"SELECT *, false AS is_before FROM ({now.text}) r UNION ALL SELECT *, true FROM ({then.text}) r"
+    return Sql(text, (*now.values, *then.values))
 
 
 def _ids(workloads: QuerySet[Workload]) -> tuple[str, tuple[Any, ...]]:
@@ -272,7 +277,8 @@ def _order(sort: str, *, ranked: Sql | None) -> str:
     return f"{figure} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST"
 
 
-_OR_NOTHING = ", ".join(f"coalesce(n.{name}, 0) AS {name}" for name in ("cost", *MEASURES))
+_BY_CALLS: Final = ("requests", "per_call")
+_COST_NOW: Final = "coalesce(sum(x.cost) FILTER (WHERE NOT x.is_before), 0) AS cost"
 _OWNERS: Final = ("business_owner", "technical_owner", "budget_owner")
 _TIER = """
 LEFT JOIN LATERAL (

@@ -89,10 +89,13 @@ class CostScope:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Sums of day lines. `cost` is in the organisation's currency; None where nothing of it is known."""
+    """Sums of day lines. `cost` is in the organisation's currency; None where nothing of it is known.
+
+    `requests` are attempts, failed ones included; None where no line tells any, as those of bills do not.
+    """
 
     cost: Decimal | None = None
-    requests: int = 0
+    requests: int | None = None
     failed: int = 0
     tokens: int = 0
     unpriced_tokens: int = 0
@@ -103,6 +106,11 @@ class Measures:
     tier_assumed_lines: int = 0
     carried_lines: int = 0
     lines: int = 0
+
+    @property
+    def calls(self) -> int | None:
+        """Delivered calls."""
+        return None if self.requests is None else self.requests - self.failed
 
 
 MEASURES: Final = tuple(name for name in Measures.__slots__ if name != "cost")
@@ -118,7 +126,8 @@ def measures_of(row: Iterable[Any]) -> Measures:
     cost, *others = row
     found = Measures(None, *(int(other) for other in others))
     unknown = found.unpriced_lines + found.unconverted_lines
-    return replace(found, cost=known_sum(cost, lines=found.lines, unknown=unknown))
+    known = known_sum(cost, lines=found.lines, unknown=unknown)
+    return replace(found, cost=known, requests=found.requests or None)
 
 
 def split(first: date, end: date) -> tuple[list[date], list[tuple[date, date]]]:

@@ -219,7 +219,7 @@ def month_costs(
         FROM ({rows.text}) x GROUP BY 1, 2
     """
     return [
-        (workload, day, known_sum(cost, lines=lines, unknown=unknown))
+        (workload, day, known_sum(cost, lines=lines, unknown=unknown) if lines or cost else None)
         for workload, day, cost, lines, unknown in _fetch(statement, rows.values)
     ]
 
@@ -349,8 +349,8 @@ def _direction(sort: str) -> str:
 def _added(first: Measures, second: Measures) -> Measures:
     if not first.lines or not second.lines:
         return first if first.lines else second
-    counts = (getattr(first, name) + getattr(second, name) for name in MEASURES)
-    return Measures(_plus(first.cost, second.cost), *counts)
+    counts = ((getattr(first, name) or 0) + (getattr(second, name) or 0) for name in MEASURES)
+    return measures_of((_plus(first.cost, second.cost), *counts))
 
 
 def _plus(first: Decimal | None, second: Decimal | None) -> Decimal | None:

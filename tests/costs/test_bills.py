@@ -1,0 +1,175 @@
+"""A bill beside what was computed: what of it counts, what only checks, and how far apart the two are."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.core import organisation
+from apps.costs import roles
+from apps.costs.models import Line
+from apps.costs.selectors import (
+    CostScope,
+    Grouping,
+    apart,
+    billed_months,
+    bills_booked,
+    cost_table,
+    cost_totals,
+)
+from apps.sources.models import Measure, Source, SourceRole
+from apps.usage.selectors import usage_by_month
+from apps.workloads.models import Workload
+from tests.books import at, make_offering, make_pull, prices, rate_all
+from tests.costs.test_signed import NOVEMBER, OCTOBER, bill, charge, copilot, gateway, load, rate, sign, tokens
+from tests.faults.loads import Key, Used, publish_hours, undo
+from tests.world import MACHINE
+
+__all__ = ("copilot", "gateway")
+pytestmark = pytest.mark.django_db
+MONTH = CostScope(OCTOBER, NOVEMBER)
+# One provider's month: tokens that a log may know, and much that none does. 11 + 40 + 3 + 2 + 5 - 6 = 55.
+BILL = [
+    charge(5, "11", "tokens"),
+    charge(5, "40", "gpu", meter="p5 instance", unit="GPU Hours"),
+    charge(5, "3", "transfer", meter="Data transfer out", unit="GB"),
+    charge(5, "2", "storage", meter="Vector store", unit="GB"),
+    charge(5, "5", "tax", category="Tax"),
+    charge(5, "-6", "credit", category="Credit"),
+]
+
+
+def full_cost() -> Decimal | None:
+    return cost_totals(actor=MACHINE, scope=MONTH).now.cost
+
+
+def by_component() -> dict[str, Decimal | None]:
+    table = cost_table(actor=MACHINE, scope=MONTH, grouping=Grouping.COMPONENT)
+    return {row.key: row.now.cost for row in table.rows}
+
+
+def checking() -> Decimal:
+    found = Line.objects.filter(role=SourceRole.Role.CHECKS, basis="effective")
+    return sum((line.amount or Decimal(0) for line in found), Decimal(0))
+
+
+def set_role(slug: str, role: SourceRole.Role, since: datetime, measure: Measure = Measure.TOKEN_COST) -> None:
+    source = Source.objects.get(slug=slug)
+    roles.set_role(actor=MACHINE, source=source, measure=measure, role=role, valid_from=since)
+    rate_all()
+
+
+def test_a_log_of_calls_leaves_the_rest_of_the_provider_s_bill_counting(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    bill(BILL, tmp_path)
+    rate_all()
+    assert (full_cost(), checking()) == (55, 0)
+    pull, _ = load(gateway, tokens(10, at(5)), tmp_path)
+    rate_all()
+    assert by_component() == {"token": 10, "gpu_used": 40, "data_transfer": 3, "other_shared": 1}
+    assert (full_cost(), checking()) == (54, 11)
+    undo(pull)
+    rate_all()
+    assert (full_cost(), checking()) == (55, 0)
+
+
+def test_hours_of_accelerators_cover_the_bill_s_gpu_time_and_not_its_tokens(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    prices(make_offering("openai", "h100"), gpu_hour="2.50")
+    bill(BILL, tmp_path)
+    held = {Key("A", "h100", at(5)): Used(requests=None, gpu_seconds=4 * 3600, gpu_busy_seconds=4 * 3600)}
+    publish_hours(make_pull(gateway, "gpu"), held, tmp_path)
+    rate_all()
+    assert by_component() == {"token": 11, "gpu_used": 10, "data_transfer": 3, "other_shared": 1}
+    assert (full_cost(), checking()) == (25, 40)
+
+
+def test_a_long_charge_checks_from_the_day_on_which_its_bill_was_said_to(copilot: Workload, tmp_path: Path) -> None:
+    bill([charge(1, "61", "year", charge_end=at(1, month=12))], tmp_path)  # 61 days, 1.00 each
+    rate_all()
+    assert full_cost() == 31
+    set_role("bill", SourceRole.Role.CHECKS, at(21))
+    assert (full_cost(), checking()) == (20, 41)
+
+
+def test_calls_are_counted_up_to_the_hour_from_which_their_source_only_checks(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(10, at(5)) | tokens(20, at(6, 11)) | tokens(30, at(6, 12)), tmp_path)
+    rate_all()
+    set_role("gateway", SourceRole.Role.CHECKS, at(6, 12))
+    (month,) = usage_by_month(workload_id=copilot.pk, first=at(1), end=at(1, month=11), zone="UTC").values()
+    totals = cost_totals(actor=MACHINE, scope=MONTH).now
+    assert (month.requests, month.input_tokens) == (30, 30_000_000) == (totals.requests, totals.tokens)
+    set_role("gateway", SourceRole.Role.COUNTS, at(1), Measure.TOKENS)
+    (month,) = usage_by_month(workload_id=copilot.pk, first=at(1), end=at(1, month=11), zone="UTC").values()
+    assert month.requests == 60
+
+
+# --- How far apart they are -------------------------------------------------------------------------------------------
+
+
+def test_each_provider_of_one_bill_is_compared_with_its_own_calls(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    prices(make_offering("anthropic", "own-claude"), input="1.00", output="1.00")
+    other = {Key("A", "own-claude", at(5), provider="anthropic"): Used(requests=1, input=45_000_000, output=0)}
+    load(gateway, tokens(110, at(5)) | other, tmp_path)
+    out_of_scope = {"service_category": "Storage", "provider": "AWS", "identity": '[["key","shop"]]'}
+    rows = [charge(1, "7", "shop", **out_of_scope), charge(5, "100", "a"), charge(5, "50", "b", provider="Anthropic")]
+    bill(rows, tmp_path)
+    rate_all()
+    found = billed_months(actor=MACHINE, scope=MONTH)
+    assert [(each.provider, each.effective, each.computed, each.residual) for each in found] == [
+        ("anthropic", 50, 45, 5), ("openai", 100, 110, -10),
+    ]  # fmt: skip
+    assert apart(found) == 15
+    assert [each.is_over_tolerance for each in found] == [True, True]
+
+
+@pytest.mark.parametrize(("billed", "is_over"), [("102.04", False), ("102.05", True), ("98.03", True)])
+def test_a_bill_may_differ_by_two_hundredths_of_itself(
+    copilot: Workload, gateway: Source, tmp_path: Path, billed: str, is_over: bool
+) -> None:
+    load(gateway, tokens(100, at(5)), tmp_path)
+    bill([charge(5, billed, "a")], tmp_path)
+    rate_all()
+    (found,) = billed_months(actor=MACHINE, scope=MONTH)
+    assert found.is_over_tolerance is is_over
+    organisation.set_setting(actor=MACHINE, name="bill_tolerance", value="0.5")
+    assert not billed_months(actor=MACHINE, scope=MONTH)[0].is_over_tolerance
+
+
+def test_gpu_time_that_no_bill_names_is_no_part_of_the_residual(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    prices(make_offering("openai", "h100"), gpu_hour="2.50")
+    held: dict[Key, Any] = {Key("A", "h100", at(5)): Used(requests=None, gpu_seconds=3600, gpu_busy_seconds=3600)}
+    load(gateway, tokens(10, at(5)) | held, tmp_path)
+    bill([charge(5, "11", "a")], tmp_path)
+    rate_all()
+    (found,) = billed_months(actor=MACHINE, scope=MONTH)
+    assert (found.effective, found.computed, found.residual) == (11, 10, 1)
+
+
+def test_a_month_is_signed_on_what_is_booked_in_it(copilot: Workload, gateway: Source, tmp_path: Path) -> None:
+    """November: 60 of its own, and 4 of October's bill that came after October was signed."""
+    load(gateway, tokens(10, at(5)), tmp_path)
+    october = charge(5, "10", "a")
+    bill([october], tmp_path)
+    sign()
+    load(gateway, tokens(10, at(5)) | tokens(60, at(3, month=11)), tmp_path)
+    november = charge(3, "60", "c") | {"charge_start": at(3, month=11), "charge_end": at(4, month=11)}
+    bill([october, charge(6, "4", "b"), november], tmp_path)
+    rate()
+
+    def said(found: Any) -> list[tuple[date, Decimal, Decimal]]:
+        return [(each.month, each.effective, each.computed) for each in found]
+
+    assert said(bills_booked(actor=MACHINE, month=OCTOBER)) == [(OCTOBER, 10, 10)]
+    assert said(bills_booked(actor=MACHINE, month=NOVEMBER)) == [(NOVEMBER, 64, 60)]
+    assert said(billed_months(actor=MACHINE, scope=MONTH)) == [(OCTOBER, 14, 10)]
