@@ -100,6 +100,7 @@ def prepare() -> None:
         try:
             if waiting_migrations():
                 call_command("migrate", verbosity=0, interactive=False)
+            roles.harden()
             grant_rights()
         finally:
             with connection.cursor() as cursor:

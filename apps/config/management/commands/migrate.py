@@ -4,12 +4,15 @@ from typing import Any
 
 from django.core.management.commands import migrate
 
-from apps.config import database
+from apps.config import database, roles
 
 
 class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         with database.as_owner():
             super().handle(*args, **options)
-            if not (options["plan"] or options["check_unapplied"] or options["app_label"]):
+            if options["plan"] or options["check_unapplied"]:
+                return
+            roles.harden()
+            if not options["app_label"]:
                 database.grant_rights()
