@@ -86,7 +86,7 @@ def empty_what_django_does_not_manage(cursor: Any) -> None:
     """
     cursor.execute(
         "SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger"
-        " WHERE tgname IN ('signed_insert', 'signed_change', 'signed_truncate')"
+        " WHERE tgname IN ('signed_insert', 'signed_change', 'signed_truncate', 'signed_booking')"
     )
     for (statement,) in cursor.fetchall():
         cursor.execute(statement)
