@@ -7,11 +7,13 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from apps.accounts.models import Person, Role
+from apps.accounts.models import Person, Role, RoleGrant
 from apps.approvals.models import Barred, Confirmation, Decision
+from apps.costs import attribution
 from apps.workloads.models import Workload, WorkloadRevision
-from tests.approvals.deciding import approver, ask_tier, confirm, decide_raw, registered, state_of, tier
-from tests.world import World, give, make_member
+from tests.approvals.deciding import approver, ask, ask_tier, confirm, decide_raw, registered, state_of, tier
+from tests.books import at
+from tests.world import World, actor, give, make_member
 
 pytestmark = pytest.mark.django_db
 
@@ -216,6 +218,37 @@ def test_more_time_is_no_loosening_and_needs_nobody(world: World) -> None:
     assert slower.version == 2
 
 
+def grant(person: Person, role: str, **told: Any) -> None:
+    """A role put straight into the table."""
+    with transaction.atomic():
+        RoleGrant.objects.create(person=person, role=role, **told)
+
+
+def test_a_role_without_a_decision_or_beyond_it(world: World) -> None:
+    grant(world.eve, "administrator", granted_by=world.ada)  # the second one ever: from here on somebody can confirm
+    for giver in (world.ada, world.eve, None):
+        with refused("takes the decision of somebody else"):
+            grant(world.ben, "approver", granted_by=giver)
+    waiting = ask(world.ben, world.ada, "role", {"role": "approver", "cost_centre": world.care})
+    decision = decide_raw(waiting, world.eve)
+    given = {"granted_by": world.ada, "decision_id": decision.pk}
+
+    for told in ({"cost_centre": None}, {"cost_centre": world.care, "valid_from": at(1)}):
+        with refused("says more than was confirmed"):
+            grant(world.ben, "approver", **given, **told)
+    with refused("says more than was confirmed"):
+        grant(world.ben, "reviewer", **given, cost_centre=world.care)
+    for person, giver in ((world.dan, world.ada), (world.ben, world.eve)):
+        with refused("takes the decision of somebody else"):
+            grant(person, "approver", cost_centre=world.care, **{**given, "granted_by": giver})
+    grant(world.ben, "approver", **given, cost_centre=world.care, granted_at=at(1))
+
+    given_at = RoleGrant.objects.get(decision_id=decision.pk).granted_at
+    assert abs(given_at - timezone.now()) < timedelta(minutes=5)
+    with refused("decision_id|unique"):
+        grant(world.ben, "approver", **given, cost_centre=world.care)
+
+
 # --- Nobody is forgotten ----------------------------------------------------------------------------------------------
 
 
@@ -229,6 +262,13 @@ def test_owning_and_editing_leave_a_row_by_whatever_way(world: World) -> None:
 
     assert {(p.pk, "owned") for p in (world.ben, world.dan, world.eve, world.hana)} <= barred
     assert (world.ben.pk, "edited") in barred
+
+
+def test_whoever_says_which_keys_are_whose_is_barred(world: World) -> None:
+    workload = registered(world)
+    attribution.bind(actor=actor(world.cleo), workload=workload, pairs=[["key", "A"]])
+
+    assert Barred.objects.filter(workload=workload, person=world.cleo, why="edited").exists()
 
 
 def test_the_database_knows_no_way_to_count_somebody_as_not_barred(world: World, gia: Person) -> None:

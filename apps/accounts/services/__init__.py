@@ -18,13 +18,14 @@ from apps.accounts.services.people import (
     rename_person,
     skip_second_person,
 )
-from apps.accounts.services.roles import end_role, grant_role, is_founding
+from apps.accounts.services.roles import check_role, end_role, grant_role, is_founding
 from apps.accounts.services.tokens import create_token, mark_used, revoke_token
 from apps.accounts.services.views import delete_view, save_view
 
 __all__ = [
     "accept_invitation",
     "change_cost_centre_activity",
+    "check_role",
     "create_token",
     "deactivate_person",
     "delete_view",

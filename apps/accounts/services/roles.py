@@ -33,19 +33,10 @@ def grant_role(
     `decision_id` is the decision by which another administrator confirmed it; see `is_founding` for when none is
     needed. The person's sessions end, so that no open page goes on with the rights of before.
     """
-    rights.require(actor, Right.MANAGE_PEOPLE)
-    role = _known(role)
-    person = lock_active(person)
-    if actor.person_id == person.pk and rights.administrators().exclude(pk=person.pk).exists():
-        raise NotAllowed("Nobody gives a role to themselves.", hint="Another administrator can give it to you.")
-    if cost_centre is not None and role in WHOLE_ORGANISATION_ONLY:
-        raise BadInput(f"{role.label} is a role for the whole organisation.", hint="Leave the cost centre empty.")
-    if cost_centre is not None and not cost_centre.active:
-        raise Conflict(f"The cost centre {cost_centre.name} is closed.")
-    if valid_from and valid_to and valid_to <= valid_from:
-        raise BadInput("The role would end before it begins.")
-    _refuse_repetition(person, role, cost_centre)
-    if decision_id is None and not actor.is_machine and not is_founding():
+    role, person = check_role(
+        actor=actor, person=person, role=role, cost_centre=cost_centre, valid_from=valid_from, valid_to=valid_to
+    )
+    if decision_id is None and not is_founding():
         raise NotAllowed(
             "A role is given by one administrator and confirmed by another.", hint="Propose it on the person's page."
         )
@@ -63,6 +54,32 @@ def grant_role(
     rights.forget()
     audit.record(actor=actor, verb="granted role", subject=grant, data=_evidence(grant))
     return grant
+
+
+@transaction.atomic
+def check_role(
+    *,
+    actor: Actor,
+    person: Person,
+    role: str,
+    cost_centre: CostCentre | None,
+    valid_from: datetime | None,
+    valid_to: datetime | None,
+) -> tuple[Role, Person]:
+    """Refuse a role that could not be given to the person, who stays locked until the caller's transaction ends."""
+    rights.require(actor, Right.MANAGE_PEOPLE)
+    known = _known(role)
+    person = lock_active(person)
+    if actor.person_id == person.pk and rights.administrators().exclude(pk=person.pk).exists():
+        raise NotAllowed("Nobody gives a role to themselves.", hint="Another administrator can give it to you.")
+    if cost_centre is not None and known in WHOLE_ORGANISATION_ONLY:
+        raise BadInput(f"{known.label} is a role for the whole organisation.", hint="Leave the cost centre empty.")
+    if cost_centre is not None and not cost_centre.active:
+        raise Conflict(f"The cost centre {cost_centre.name} is closed.")
+    if valid_from and valid_to and valid_to <= valid_from:
+        raise BadInput("The role would end before it begins.")
+    _refuse_repetition(person, known, cost_centre)
+    return known, person
 
 
 def is_founding() -> bool:

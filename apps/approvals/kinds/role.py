@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from apps.accounts import rights, services
 from apps.accounts.models import CostCentre, Person, Role
 from apps.accounts.rights import Right
@@ -37,7 +35,7 @@ class GiveRole(Kind):
         return actor.person_id is not None and rights.rights_of(actor).may(Right.MANAGE_PEOPLE)
 
     def clean(self, actor: Actor, subject: Person, proposed: Mapping[str, Any]) -> Values:
-        """Tried and taken back, so that what is asked for can be given as far as anybody knows today."""
+        """What could not be given today is not asked for."""
         centre: CostCentre | None = proposed.get("cost_centre")
         values: Values = {
             "role": str(proposed.get("role", "")),
@@ -46,10 +44,7 @@ class GiveRole(Kind):
             "valid_from": _instant(proposed.get("valid_from")),
             "valid_to": _instant(proposed.get("valid_to")),
         }
-        with transaction.atomic():
-            self._give(actor, subject, values, decision_id=0)
-            transaction.set_rollback(True)
-        rights.forget()
+        services.check_role(actor=actor, person=subject, **_told(values))
         return values
 
     def standing(self, subject: Person, proposed: Values) -> Values:
@@ -69,21 +64,18 @@ class GiveRole(Kind):
         ]
 
     def apply(self, change: Applying) -> None:
-        self._give(change.asker, change.subject, change.proposed, decision_id=change.decision_id)
-
-    def _give(self, actor: Actor, person: Person, proposed: Values, *, decision_id: int) -> None:
-        centre = CostCentre.objects.filter(pk=proposed["cost_centre"]).first()
-        if proposed["cost_centre"] and centre is None:
-            raise BadInput("This cost centre does not exist.")
-        dates = {name: proposed[name] and datetime.fromisoformat(proposed[name]) for name in ("valid_from", "valid_to")}
         services.grant_role(
-            actor=actor,
-            person=person,
-            role=proposed["role"],
-            cost_centre=centre,
-            decision_id=decision_id,
-            **dates,
+            actor=change.asker, person=change.subject, decision_id=change.decision_id, **_told(change.proposed)
         )
+
+
+def _told(proposed: Values) -> dict[str, Any]:
+    """The arguments of the service, from the texts and ids under which they are kept."""
+    centre = CostCentre.objects.filter(pk=proposed["cost_centre"]).first()
+    if proposed["cost_centre"] and centre is None:
+        raise BadInput("This cost centre does not exist.")
+    dates = {name: proposed[name] and datetime.fromisoformat(proposed[name]) for name in ("valid_from", "valid_to")}
+    return {"role": proposed["role"], "cost_centre": centre, **dates}
 
 
 def _instant(value: datetime | None) -> str | None:
