@@ -1,10 +1,12 @@
 """Small hand-made books for tests: a source, its keys, and hours written as a pull would write them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.catalog import services as catalog
 from apps.catalog.models import Offering
@@ -88,6 +90,15 @@ def prices(offering: Offering, *, valid_from: datetime = BEGINNING, currency: st
     catalog.add_contract_rate(
         actor=MACHINE, offering=offering, prices=stated, currency=currency, valid_from=valid_from, confirmed=True
     )
+
+
+@contextmanager
+def unproved() -> Iterator[None]:
+    """As the tables' owner can, past the proofs: a month is signed and opened again without review and decision."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        yield
+        cursor.execute("SET LOCAL session_replication_role = origin")
 
 
 def cost(**filters: Any) -> Decimal:

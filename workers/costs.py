@@ -2,7 +2,7 @@
 
 import logging
 
-from apps.costs import proof
+from apps.reviews import proof
 from workers.app import app
 
 log = logging.getLogger(__name__)

@@ -385,6 +385,7 @@ class Waiver(models.Model):
     asked_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     confirmed_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     revision = models.PositiveIntegerField(help_text="Of the cycle: a reopened month is waived anew.")
+    decision_id = models.BigIntegerField(null=True, unique=True, help_text="By which the second person confirmed it.")
     at = models.DateTimeField(db_default=Now())
 
     class Meta:

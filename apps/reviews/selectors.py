@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.db import connection
-from django.db.models import F, Prefetch
+from django.db.models import F, OuterRef, Prefetch, Subquery
 
 from apps.accounts import rights
 from apps.accounts.models import CostCentre
 from apps.core.actor import Actor
-from apps.core.errors import NotFound
+from apps.core.errors import Conflict, NotFound
+from apps.core.models import Period
 from apps.reviews.models import (
     Action,
     Attestation,
@@ -92,10 +93,15 @@ def get_pack_for(*, actor: Actor, cycle: Cycle, revision: int | None = None) -> 
     """A pack holds the whole organisation's money: for those who see the whole of a review."""
     if not sees_whole(actor):
         raise NotFound("There is no such pack.")
-    packs = cycle.packs.select_related("signed_by").order_by("-revision")
+    seal = Period.objects.filter(month=OuterRef("cycle__month")).values("pack_sha256")
+    packs = cycle.packs.select_related("signed_by").annotate(sealed_as=Subquery(seal)).order_by("-revision")
     found = packs.filter(revision=revision).first() if revision else packs.first()
     if found is None:
         raise NotFound(f"{cycle} is not signed off.", hint="The pack comes with the signature.")
+    if found.revision == found.cycle.revision and found.sha256 != found.sealed_as:
+        raise Conflict(
+            f"This pack of {cycle} is not the one that was signed.", hint="Run `manage.py check_ledger` and ask why."
+        )
     return found
 
 

@@ -14,13 +14,14 @@ from django.db import connection, connections, transaction
 
 from apps.config import embedded, roles
 from apps.core import audit, periods
+from apps.core.errors import Conflict
 from apps.core.models import AuditSeal
 from apps.costs import attribution, proof
 from apps.costs import services as costs
 from apps.costs.models import Line
 from apps.usage import services as usage
 from apps.usage.models import Hour
-from tests.books import at, make_offering, make_pull, make_source, make_workload, prices, rate_all
+from tests.books import at, make_offering, make_pull, make_source, make_workload, prices, rate_all, unproved
 from tests.costs.test_signed import bill, charge, tokens
 from tests.faults.loads import mark_touched, publish_hours, write_hours
 from tests.world import MACHINE, make_world
@@ -44,7 +45,8 @@ def books(transactional_db: None, tmp_path: Path) -> None:
 @pytest.fixture
 def as_app(books: None) -> Iterator[Callable[[str], Any]]:
     """Runs one statement as the application's role, in a connection of its own; October is signed."""
-    costs.sign_month(month=OCTOBER, pack_sha256="ab" * 32)
+    with unproved():
+        costs.sign_month(month=OCTOBER, pack_sha256="ab" * 32)
     chosen = embedded.database_settings("own")
     with psycopg.connect(
         host=chosen["HOST"], user=chosen["USER"], dbname=connection.settings_dict["NAME"], autocommit=True
@@ -85,6 +87,11 @@ REFUSED = [
     "DELETE FROM core_monthly_table",
     "SELECT core_lock_partition('core_audit_event')",
     "SELECT core_sign_month('2026-10-01', 'another pack')",
+    "SELECT core_move_month('2026-10-01', 'reopened')",
+    (
+        "SELECT core_ensure_month('2026-11-01', '2026-11-01Z', '2026-12-01Z', '{}');"
+        " SELECT core_sign_month('2026-11-01', repeat('ab', 32))"
+    ),
     "SET session_replication_role = replica",
     "SET ROLE tollgate",
     "SET SESSION AUTHORIZATION tollgate",
@@ -117,8 +124,10 @@ def test_the_role_of_the_application_breaks_nothing(as_app: Callable[[str], Any]
 
 def test_the_same_name_in_a_temporary_table_deceives_no_function(as_app: Callable[[str], Any]) -> None:
     as_app("CREATE TEMP TABLE core_period (LIKE public.core_period); CREATE TEMP TABLE core_monthly_table (name text)")
-    assert as_app("SELECT core_move_month('2026-10-01', 'reopened')") == [(True,)]
-    assert (periods.is_signed(OCTOBER), periods.is_frozen(OCTOBER)) == (False, True)
+    with pytest.raises(psycopg.Error, match="decision of a second person"):
+        as_app("SELECT core_move_month('2026-10-01', 'reopened')")
+    assert as_app("SELECT core_move_month('2026-10-01', 'closing')") == [(False,)]
+    assert (periods.is_signed(OCTOBER), periods.is_frozen(OCTOBER)) == (True, True)
     with pytest.raises(psycopg.Error, match="holds a signed month"):
         as_app("DELETE FROM usage_hour")
 
@@ -172,7 +181,7 @@ def test_a_signing_waits_for_an_import_that_is_being_written(books: None, tmp_pa
     with ThreadPoolExecutor(2) as pool:
         imported = pool.submit(in_thread(importing))
         written.wait(20)
-        signed = pool.submit(in_thread(lambda: periods.sign(OCTOBER, "")))
+        signed = pool.submit(in_thread(lambda: unproved()(periods.sign)(OCTOBER, "")))
         time.sleep(1.5)
         assert not signed.done()
         go_on.set()
@@ -183,11 +192,40 @@ def test_a_signing_waits_for_an_import_that_is_being_written(books: None, tmp_pa
     assert list(Line.objects.filter(day=at(6).date()).values_list("revision", "amount")) == [(1, 5)]
 
 
+def test_a_month_is_not_signed_over_what_an_import_wrote_while_the_signing_waited(books: None, tmp_path: Path) -> None:
+    """Its hours lie in the month and have no cost yet: the sign-off would seal a sum that lacks them."""
+    written, go_on = threading.Event(), threading.Event()
+
+    def importing() -> None:
+        write_hours(tokens(5, at(6)), tmp_path)
+        with transaction.atomic():
+            usage.publish(pull=make_pull(make_source("Proxy"), "late"), work_dir=tmp_path)
+            mark_touched()
+            written.set()
+            go_on.wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        imported = pool.submit(in_thread(importing))
+        written.wait(20)
+        signed = pool.submit(in_thread(lambda: unproved()(costs.sign_month)(month=OCTOBER, pack_sha256="")))
+        time.sleep(1)
+        assert not signed.done()
+        go_on.set()
+        imported.result(20)
+        with pytest.raises(Conflict, match="still being worked out"):
+            signed.result(40)
+    assert not periods.is_frozen(OCTOBER)
+    costs.rate_dirty()
+    with unproved():
+        costs.sign_month(month=OCTOBER, pack_sha256="")
+    assert list(Line.objects.filter(day=at(6).date()).values_list("revision", "amount")) == [(0, 5)]
+
+
 def test_an_import_waits_for_a_signing_and_then_writes_corrections(books: None, tmp_path: Path) -> None:
     signed, go_on = threading.Event(), threading.Event()
 
     def signing() -> None:
-        with transaction.atomic():
+        with unproved():
             costs.sign_month(month=OCTOBER, pack_sha256="")
             signed.set()
             go_on.wait(20)

@@ -1,5 +1,7 @@
 """A signed month stays what it was; what becomes known later stands beside it, with its cause."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +23,7 @@ from apps.costs.why import why_cost
 from apps.sources.models import Pull, Source
 from apps.usage.models import Hour
 from apps.workloads.models import Binding, Workload
-from tests.books import at, make_offering, make_pull, make_source, make_workload, prices, rate_all
+from tests.books import at, make_offering, make_pull, make_source, make_workload, prices, rate_all, unproved
 from tests.faults.loads import Key, Used, publish_charges, publish_hours, undo
 from tests.world import MACHINE, World
 
@@ -63,7 +65,8 @@ def rate() -> None:
 
 def sign(month: date = OCTOBER) -> Period:
     rate()
-    return costs.sign_month(month=month, pack_sha256="ab" * 32)
+    with unproved():
+        return costs.sign_month(month=month, pack_sha256="ab" * 32)
 
 
 def figure(month: date, figures: Figures = Figures.RESTATED, workload: Workload | None = None) -> Decimal | None:
@@ -331,7 +334,7 @@ def test_days_that_wait_keep_a_month_from_being_signed(copilot: Workload, gatewa
     with pytest.raises(Conflict, match="still being worked out"):
         costs.sign_month(month=OCTOBER, pack_sha256="")
     rate_all()
-    costs.sign_month(month=OCTOBER, pack_sha256="")
+    sign()
     with pytest.raises(Conflict, match="signed already"):
         costs.sign_month(month=OCTOBER, pack_sha256="")
 
@@ -342,15 +345,52 @@ def test_a_reopened_month_keeps_what_was_signed_and_is_signed_again(
     load(gateway, tokens(10, at(5)), tmp_path)
     sign()
     assert (periods.is_signed(OCTOBER), periods.is_frozen(OCTOBER)) == (True, True)
-    periods.reopen(OCTOBER)
+    with unproved():
+        periods.reopen(OCTOBER)
     assert (periods.is_signed(OCTOBER), periods.is_frozen(OCTOBER)) == (False, True)
     load(gateway, tokens(11, at(5)), tmp_path)
     rate()
     assert (figure(OCTOBER, Figures.SIGNED), figure(OCTOBER), booked(NOVEMBER)) == (10, 11, {OCTOBER: 1})
-    again = periods.sign(OCTOBER, "cd" * 32)
+    with unproved():
+        again = periods.sign(OCTOBER, "cd" * 32)
     assert (again.state, again.revision, again.pack_sha256) == ("signed", 2, "cd" * 32)
     with pytest.raises(Conflict, match="cannot become"):
         periods.stop_closing(OCTOBER)
+
+
+@contextmanager
+def corrected_by_hand(charged: date, booked_in: date) -> Iterator[None]:
+    """A line put straight into the table, and taken back."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO costs_line (day, charge_month, booked_month, revision, cause, source_id, component, basis,"
+            " role, currency, lines) SELECT day, charge_month, %s, 1, 'price', source_id, component, basis, role,"
+            " currency, 0 FROM costs_line WHERE charge_month = %s LIMIT 1",
+            [booked_in, charged],
+        )
+        yield
+        transaction.set_rollback(True)
+
+
+def test_nothing_is_booked_in_a_month_that_was_signed(copilot: Workload, gateway: Source, tmp_path: Path) -> None:
+    load(gateway, tokens(10, at(5)), tmp_path)
+    sign()
+    with corrected_by_hand(OCTOBER, NOVEMBER):
+        pass
+    sign(NOVEMBER)
+    with pytest.raises(DatabaseError, match="2026-11 was signed"), corrected_by_hand(OCTOBER, NOVEMBER):
+        pass
+    with corrected_by_hand(OCTOBER, DECEMBER):
+        pass
+
+
+def test_a_correction_of_an_open_month_is_seen(copilot: Workload, gateway: Source, tmp_path: Path) -> None:
+    """Open partitions carry no trigger, so it is the nightly proof that tells."""
+    load(gateway, tokens(10, at(5)), tmp_path)
+    rate()
+    with corrected_by_hand(OCTOBER, NOVEMBER):
+        broken = proof.broken_references()
+    assert [each.promise for each in broken] == ["only signed months are corrected"]
 
 
 def test_late_things_are_booked_in_the_open_month(copilot: Workload, gateway: Source, tmp_path: Path) -> None:

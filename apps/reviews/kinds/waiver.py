@@ -59,4 +59,5 @@ class Waiver(Kind):
             digest=str(change.proposed["digest"]),
             reason=change.reason,
             asked_by=change.asker.person_id or 0,
+            decision_id=change.decision_id,
         )

@@ -102,7 +102,9 @@ def reopen(*, actor: Actor, cycle: Cycle, reason: str, asked_by: int) -> Cycle:
 
 
 @transaction.atomic
-def waive(*, actor: Actor, cycle: Cycle, blocker: str, digest: str, reason: str, asked_by: int) -> Waiver:
+def waive(
+    *, actor: Actor, cycle: Cycle, blocker: str, digest: str, reason: str, asked_by: int, decision_id: int
+) -> Waiver:
     """Let one blocker pass as it stands, as the second of two people; it covers what was looked at and no more."""
     person = require_person_at_page(actor)
     if asked_by == person:
@@ -118,6 +120,7 @@ def waive(*, actor: Actor, cycle: Cycle, blocker: str, digest: str, reason: str,
         asked_by_id=asked_by,
         confirmed_by_id=person,
         revision=current.revision,
+        decision_id=decision_id,
     )
     data = {"blocker": blocker, "reason": reason, "asked_by": asked_by}
     audit.record(actor=actor, verb="waived blocker", subject=current, data=data)

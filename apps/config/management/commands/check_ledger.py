@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.costs import proof
+from apps.reviews import proof
 
 
 class Command(BaseCommand):
-    help = "Prove that every reference of the ledger exists and every roll-up is the sum of its lines."
+    help = "Prove that references exist, roll-ups are sums of their lines, and decisions and packs as they were made."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         broken = proof.prove()
@@ -16,4 +16,4 @@ class Command(BaseCommand):
             self.stdout.write(str(fault))
         if broken:
             raise CommandError(f"The ledger does not hold: {len(broken)} promises are broken.")
-        self.stdout.write(f"The ledger holds: {len(proof.REFERENCES) + len(proof.ROLL_UPS)} promises were proved.")
+        self.stdout.write(f"The ledger holds: {proof.PROMISES} promises were proved.")

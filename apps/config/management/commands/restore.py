@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand
 from apps.config import backup, database
 from apps.config.environment import SetupError
 from apps.core import audit
-from apps.costs import proof
+from apps.costs.proof import Broken
+from apps.reviews import proof
 
 
 class Command(BaseCommand):
@@ -50,10 +51,10 @@ class Command(BaseCommand):
         self.stdout.write(_of_chain(chain))
 
 
-def _of_ledger(broken: list[proof.Broken]) -> str:
+def _of_ledger(broken: list[Broken]) -> str:
     if broken:
         return f"The ledger does not hold: {len(broken)} promises are broken."
-    return f"The ledger holds: {len(proof.REFERENCES) + len(proof.ROLL_UPS)} promises were proved."
+    return f"The ledger holds: {proof.PROMISES} promises were proved."
 
 
 def _of_chain(chain: audit.ChainStatus) -> str:
