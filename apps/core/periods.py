@@ -38,6 +38,12 @@ def previous_month(month: date) -> date:
     return date(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1)
 
 
+def shifted(month: date, by: int) -> date:
+    """The month so many months after `month`, or before it where `by` is negative."""
+    years, number = divmod(month.month - 1 + by, 12)
+    return date(month.year + years, number + 1, 1)
+
+
 def bounds(month: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Start and end of an accounting month in UTC, half-open."""
     return _midnight(month, zone), _midnight(next_month(month), zone)

@@ -4,22 +4,22 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from django.db import connection
 
-from apps.core import organisation, periods
+from apps.core import periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput
-from apps.costs.selectors import CostScope, billed_months, figure_state
+from apps.core.money import plain
+from apps.costs.selectors import bills_booked, figure_state, silent_sources
+from apps.reviews.agenda import UNCONVERTED, UNPRICED
 from apps.reviews.models import Cycle, Item
-from apps.sources.models import Pull
+from apps.sources.models import Pull, Source
 
 CLOCK: Final = Actor.system("review")
-BILL_TOLERANCE: Final = Decimal("0.02")
 
 
 class Key(StrEnum):
@@ -45,13 +45,24 @@ LABELS: Final = {
 }
 
 
+# The books refuse to lock a month whose days wait to be priced, whoever lets it pass.
+NEVER_WAIVED: Final = (Key.RATING,)
+
+
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """`count` things; `facts` name them. What a waiver covers is exactly what it was asked for, told by `digest`."""
+    """`count` things; `facts` name them, with all that a waiver covers: `digest` is of them, so that more blocks again.
+
+    Facts are lists of text and whole numbers, side by side, as a person who is to let them pass reads them.
+    """
 
     key: Key
     count: int
-    facts: dict[str, Any]
+    facts: dict[str, list[Any]]
+
+    @property
+    def is_waivable(self) -> bool:
+        return self.key not in NEVER_WAIVED
 
     @property
     def digest(self) -> str:
@@ -61,7 +72,7 @@ class Blocker:
 
 def blockers_of(cycle: Cycle, *, now: datetime) -> list[Blocker]:
     """Everything that blocks now, waived or not."""
-    return [*_of_sources(now), *_of_books(cycle), *_of_bills(cycle), *_of_items(cycle)]
+    return [*_of_sources(cycle, now), *_of_books(cycle), *_of_bills(cycle), *_of_items(cycle)]
 
 
 def not_waived(cycle: Cycle, found: Sequence[Blocker]) -> list[Blocker]:
@@ -70,74 +81,86 @@ def not_waived(cycle: Cycle, found: Sequence[Blocker]) -> list[Blocker]:
     return [blocker for blocker in found if (blocker.key.value, blocker.digest) not in waived]
 
 
-def tolerance() -> Decimal:
-    """The share of a bill by which it may differ from what was computed."""
-    return Decimal(str(organisation.get().settings.get("bill_tolerance", BILL_TOLERANCE)))
-
-
 def get_blocker(cycle: Cycle, key: str, *, now: datetime) -> Blocker:
-    """One of those that block now, by its key."""
+    """One of those that block now and can be waived, by its key."""
     found = next((each for each in blockers_of(cycle, now=now) if each.key == key), None)
     if found is None:
         raise BadInput("This does not block the sign-off (any more).", hint="Look at the review again.")
+    if not found.is_waivable:
+        raise BadInput("This cannot be waived.", hint="It ends by itself within minutes.")
     return found
 
 
-def _of_sources(now: datetime) -> Iterator[Blocker]:
+def _of_sources(cycle: Cycle, now: datetime) -> Iterator[Blocker]:
     running = list(Pull.objects.unfinished().order_by("pk").values_list("pk", "part__name"))
     if running:
-        facts = {"pulls": [pk for pk, _ in running], "names": [name for _, name in running]}
+        facts = {"imports": [pk for pk, _ in running], "names": [name for _, name in running]}
         yield Blocker(Key.PULLS, len(running), facts)
+    lacking = sorted([*_not_asked(now), *_silent(cycle)])
+    if lacking:
+        facts = {"sources": [f"{name}: {why}" for name, why in lacking]}
+        yield Blocker(Key.SOURCES, len({name for name, _ in lacking}), facts)
+
+
+def _not_asked(now: datetime) -> Iterator[tuple[str, str]]:
+    """Live sources that nobody has asked in time, or that refuse, with why."""
     state = figure_state(now=now)
-    silent = sorted({*state.stale, *state.broken})
-    if silent:
-        yield Blocker(Key.SOURCES, len(silent), {"names": silent})
+    reasons = dict(Source.objects.filter(name__in=state.broken).values_list("name", "state_reason"))
+    yield from ((name, "not asked in time") for name in state.stale)
+    yield from ((name, reasons.get(name) or "needs attention") for name in state.broken)
+
+
+def _silent(cycle: Cycle) -> Iterator[tuple[str, str]]:
+    """Sources of any kind that fell silent before the month's end, with their last day."""
+    for source in silent_sources(until=periods.next_month(cycle.month)):
+        yield source.name, f"nothing after {source.last_day}"
 
 
 def _of_books(cycle: Cycle) -> Iterator[Blocker]:
+    values = {"month": cycle.month, "end": periods.next_month(cycle.month)}
     with connection.cursor() as cursor:
-        cursor.execute(_WAITING, [cycle.month, periods.next_month(cycle.month)])
-        waiting = cursor.fetchone()[0]
-        cursor.execute(_UNPRICED, [cycle.month])
+        cursor.execute(_WAITING, values)
+        waiting = [str(day) for (day,) in cursor.fetchall()]
+        cursor.execute(f"{UNPRICED} ORDER BY 1 DESC, 4 DESC, 2", values)
         unpriced = cursor.fetchall()
-        cursor.execute(_UNCONVERTED, [cycle.month])
+        cursor.execute(f"{UNCONVERTED} ORDER BY 1 DESC, 2", values)
         unconverted = cursor.fetchall()
     if waiting:
-        yield Blocker(Key.RATING, waiting, {"days": waiting})
+        yield Blocker(Key.RATING, len(waiting), {"days": waiting})
     if unpriced:
-        facts = {"models": [name for _, name, _ in unpriced], "tokens": [int(tokens) for _, _, tokens in unpriced]}
-        yield Blocker(Key.UNPRICED, len(unpriced), facts)
+        facts = {
+            "models": [_of_month(row[2], row[0], cycle) for row in unpriced],
+            "tokens": [int(row[3]) for row in unpriced],
+            "lines": [int(row[4]) for row in unpriced],
+        }
+        yield Blocker(Key.UNPRICED, len({row[1] for row in unpriced}), facts)
     if unconverted:
-        yield Blocker(Key.UNCONVERTED, len(unconverted), {"currencies": [row[0] for row in unconverted]})
+        facts = {
+            "currencies": [_of_month(row[1], row[0], cycle) for row in unconverted],
+            "amounts": [plain(row[2]) for row in unconverted],
+            "lines": [int(row[3]) for row in unconverted],
+        }
+        yield Blocker(Key.UNCONVERTED, len({row[1] for row in unconverted}), facts)
+
+
+def _of_month(name: str, charged: date, cycle: Cycle) -> str:
+    """What became known late says of which month it is."""
+    return name if charged == cycle.month else f"{name} of {charged:%B %Y}"
 
 
 def _of_bills(cycle: Cycle) -> Iterator[Blocker]:
-    scope = CostScope(cycle.month, periods.next_month(cycle.month))
-    allowed = tolerance()
-    wrong = [
-        bill
-        for bill in billed_months(actor=CLOCK, scope=scope)
-        if abs(bill.residual) > allowed * abs(bill.effective or bill.computed)
-    ]
+    wrong = [bill for bill in bills_booked(actor=CLOCK, month=cycle.month) if bill.is_over_tolerance]
     if wrong:
-        facts = {"providers": [bill.provider for bill in wrong], "residuals": [str(bill.residual) for bill in wrong]}
+        facts = {"providers": [bill.provider for bill in wrong], "residuals": [plain(bill.residual) for bill in wrong]}
         yield Blocker(Key.BILL, len(wrong), facts)
 
 
 def _of_items(cycle: Cycle) -> Iterator[Blocker]:
-    still_open = list(cycle.items.filter(state=Item.State.OPEN).order_by("pk").values_list("pk", flat=True))
+    """An item whose figures move gets another version: what was let pass undecided was looked at as it was."""
+    still_open = list(cycle.items.filter(state=Item.State.OPEN).order_by("pk").values_list("pk", "version"))
     if still_open:
-        yield Blocker(Key.ITEMS, len(still_open), {"items": still_open})
+        facts = {"items": [pk for pk, _ in still_open], "versions": [version for _, version in still_open]}
+        yield Blocker(Key.ITEMS, len(still_open), facts)
 
 
-_WAITING = "SELECT count(DISTINCT day) FROM costs_dirty_day WHERE day >= %s AND day < %s"
-_UNPRICED = """
-SELECT m.offering_id, coalesce(nullif(o.name, ''), 'model not reported'), sum(m.unpriced_tokens)
-FROM costs_month m LEFT JOIN catalog_offering o ON o.id = m.offering_id
-WHERE m.charge_month = %s AND m.role = 'counts' AND m.basis <> 'billed' AND m.unpriced_lines > 0
-GROUP BY m.offering_id, o.name ORDER BY 3 DESC, 1
-"""
-_UNCONVERTED = """
-SELECT currency, sum(unconverted_lines) FROM costs_month
-WHERE charge_month = %s AND role = 'counts' AND basis <> 'billed' AND unconverted_lines > 0 GROUP BY 1 ORDER BY 1
-"""
+_WAITING: Final = "SELECT DISTINCT day FROM costs_dirty_day WHERE day >= %(month)s AND day < %(end)s ORDER BY 1"

@@ -9,7 +9,10 @@ from apps.core import organisation
 from apps.reviews import packs
 from apps.reviews.models import Action, Cycle, Figure, Item, Measurement
 
-FIGURES = ("cost", "value", "review_cost", "net_low", "net", "net_high", "produced", "useful", "verdict")
+FIGURES = (
+    *("cost", "value", "review_cost", "net_low", "net", "net_high"),
+    *("produced", "useful", "is_declared", "verdict"),
+)
 
 
 def pack_contents(
@@ -38,11 +41,21 @@ def pack_contents(
 
 
 def totals(cycle: Cycle) -> dict[str, Any]:
-    """Sums by the books, in the database: workloads + unallocated = full cost of the month as it is known now."""
+    """Sums by the books, in the database: workloads + unallocated = full cost of the month as it is known now.
+
+    They hold what could be priced and converted; `unpriced` and `unconverted` count the lines that could not.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS, [cycle.month])
-        allocated, unallocated, signed = cursor.fetchone()
-    return {"workloads": allocated, "unallocated": unallocated, "cost": allocated + unallocated, "signed": signed}
+        allocated, unallocated, signed, unpriced, unconverted = cursor.fetchone()
+    return {
+        "workloads": allocated,
+        "unallocated": unallocated,
+        "cost": allocated + unallocated,
+        "signed": signed,
+        "unpriced": int(unpriced),
+        "unconverted": int(unconverted),
+    }
 
 
 def _workloads(cycle: Cycle) -> list[dict[str, Any]]:
@@ -68,12 +81,13 @@ def _waivers(cycle: Cycle) -> list[dict[str, Any]]:
 
 
 def _items(cycle: Cycle) -> list[dict[str, Any]]:
-    items = Item.objects.on_agenda().filter(cycle=cycle).order_by("position", "id").prefetch_related("dispositions")
+    items = Item.objects.on_agenda().filter(cycle=cycle).order_by("position", "id").select_related("workload")
     return [
         {
             "id": item.pk,
             "kind": item.kind,
             "workload": item.workload_id,
+            "name": item.workload.name if item.workload else "",
             "subject": item.subject,
             "money_at_stake": item.money_at_stake,
             "facts": item.facts,
@@ -83,34 +97,41 @@ def _items(cycle: Cycle) -> list[dict[str, Any]]:
                 for each in item.dispositions.all()
             ],
         }
-        for item in items
+        for item in items.prefetch_related("dispositions")
     ]
 
 
 def _promises(cycle: Cycle) -> dict[str, Any]:
     """Made in this review, and found in it: what earlier ones had been promised."""
-    columns = ("id", "workload", "title", "owner", "due", "promised_saving", "baseline_month", "baseline_cost", "state")
-    made = Action.objects.filter(item__cycle=cycle).order_by("id").values(*columns)
-    measured = cycle.measurements.order_by("action_id").select_related("action")
-    return {"made": list(made), "measured": [_measured(row) for row in measured]}
+    made = Action.objects.filter(item__cycle=cycle).order_by("id").select_related("workload")
+    measured = cycle.measurements.order_by("action_id").select_related("action__workload")
+    return {"made": [_made(action) for action in made], "measured": [_measured(row) for row in measured]}
 
 
-def _measured(row: Measurement) -> dict[str, Any]:
-    action = row.action
+def _action(action: Action) -> dict[str, Any]:
     return {
         "id": action.pk,
+        "workload": action.workload_id,
+        "name": action.workload.name if action.workload else "",
         "title": action.title,
         "owner": action.owner_id,
         "promised_saving": action.promised_saving,
-        "cost": row.cost,
-        "saved": row.saved,
-        "why": row.why,
     }
+
+
+def _made(action: Action) -> dict[str, Any]:
+    columns = ("due", "baseline_month", "baseline_cost", "state")
+    return {**_action(action), **{name: getattr(action, name) for name in columns}}
+
+
+def _measured(row: Measurement) -> dict[str, Any]:
+    return {**_action(row.action), "cost": row.cost, "saved": row.saved, "why": row.why}
 
 
 _TOTALS = """
 SELECT coalesce(sum(amount_org) FILTER (WHERE workload_id IS NOT NULL), 0),
     coalesce(sum(amount_org) FILTER (WHERE workload_id IS NULL), 0),
-    coalesce(sum(amount_org) FILTER (WHERE booked_month = charge_month), 0)
-FROM costs_owner_month WHERE charge_month = %s AND role = 'counts' AND basis <> 'billed'
+    coalesce(sum(amount_org) FILTER (WHERE booked_month = charge_month), 0),
+    coalesce(sum(unpriced_lines), 0), coalesce(sum(unconverted_lines), 0)
+FROM costs_month WHERE charge_month = %s AND role = 'counts' AND basis <> 'billed'
 """

@@ -1,11 +1,13 @@
 """What the review writes to people. Where it goes (SMTP, console and folder) is a matter of settings."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
 from django.core.mail import send_mail
 
-from apps.reviews.services.cycles import Letter
+from apps.accounts.models import Person
+from apps.reviews.models import Cycle
 
 MOST_NAMES: Final = 12
 
@@ -27,6 +29,17 @@ you can:
 
 {link}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Somebody who is to be written to about a cycle, and which of their workloads wait for their word."""
+
+    cycle: Cycle
+    person: Person
+    number: int
+    workloads: tuple[str, ...]
+    is_escalation: bool = False
 
 
 def send(letter: Letter) -> None:

@@ -107,6 +107,7 @@ class Figure(models.Model):
     net_high = MoneyField(null=True)
     produced = models.BigIntegerField(null=True)
     useful = models.BigIntegerField(null=True)
+    is_declared = models.BooleanField(default=False, db_default=False, help_text="The outcomes are a declared share.")
     verdict = models.CharField(max_length=10, blank=True)
     digest = models.CharField(max_length=64)
 
@@ -137,7 +138,8 @@ class ItemKind(models.TextChoices):
     OVER_BUDGET = "over_budget", "Over budget"
     EXPIRING = "expiring_case", "Value case expires"
     PROMISE = "promise", "Promised last time"
-    CARRIED = "carried", "Left undecided last time"
+    ORPHAN = "orphan", "Nobody answers for it"
+    CARRIED = "carried", "Left undecided"
 
 
 class ItemQuerySet(models.QuerySet["Item"]):

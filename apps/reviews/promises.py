@@ -11,11 +11,15 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class MonthCost:
-    """Full cost of one workload in one month. `is_whole`: the month is over and nothing of it lacks a price or rate."""
+    """Full cost of one workload in one month. `is_whole`: the month is over and nothing of it lacks a price or rate.
+
+    `late` names the sources that feed the workload and have not delivered the month to its end.
+    """
 
     month: date
     cost: Decimal | None
     is_whole: bool = True
+    late: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,11 @@ def measure(baseline: MonthCost, now: MonthCost) -> Arrived:
         return Arrived(now.cost, None, "no whole month has passed since")
     if baseline.cost is None:
         return Arrived(now.cost, None, f"the cost of {baseline.month:%B} was not known")
+    if now.late:
+        return Arrived(now.cost, None, f"{now.late} has not delivered all of {now.month:%B}")
     if not now.is_whole:
         return Arrived(now.cost, None, f"the cost of {now.month:%B} is not known to the end")
-    # No line at all in a whole month is no cost: it was switched off.
+    # No line at all in a month that was delivered whole is no cost: it was switched off.
     cost = now.cost if now.cost is not None else Decimal(0)
     return Arrived(cost, baseline.cost - cost)
 

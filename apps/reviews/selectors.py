@@ -21,6 +21,7 @@ from apps.reviews.models import (
     Disposition,
     Figure,
     Item,
+    ItemKind,
     Measurement,
     Pack,
 )
@@ -56,6 +57,18 @@ def agenda_for(*, actor: Actor, cycle: Cycle) -> list[Item]:
         .prefetch_related(Prefetch("dispositions", queryset=decided, to_attr="decided"))
         .order_by("position", "id")
     )
+
+
+def decided_since(*, actor: Actor, cycle: Cycle, after: int) -> list[Disposition]:
+    """What others decided of the items that the actor sees, after the disposition with this key."""
+    found = Disposition.objects.filter(item__in=Item.objects.visible_to(actor).filter(cycle=cycle), pk__gt=after)
+    return list(found.exclude(by_id=actor.person_id).select_related("by", "item__workload").order_by("pk"))
+
+
+def orphans_for(*, actor: Actor, cycle: Cycle) -> list[Item]:
+    """Undecided items about use cases that cost and that nobody answers for, as far as the actor may see them."""
+    items = Item.objects.visible_to(actor).filter(cycle=cycle, kind=ItemKind.ORPHAN, state=Item.State.OPEN)
+    return list(items.select_related("workload").order_by("position"))
 
 
 def promises_for(*, actor: Actor, cycle: Cycle) -> list[Promise]:
@@ -184,7 +197,7 @@ _STATEMENT: Final = """
 WITH placed AS (
     SELECT w.id, w.name, w.slug, coalesce(f.cost_centre_id, w.cost_centre_id) AS cost_centre_id
     FROM workloads_workload w
-    LEFT JOIN reviews_cycle c ON c.month = %(month)s AND c.state = 'signed'
+    LEFT JOIN reviews_cycle c ON c.month = %(month)s AND c.revision > 0
     LEFT JOIN reviews_figure f ON f.cycle_id = c.id AND f.workload_id = w.id
 )
 SELECT p.id, p.name, p.slug, cc.name, m.charge_month, sum(m.amount_org), sum(m.unpriced_lines + m.unconverted_lines),

@@ -86,11 +86,18 @@ class Minutes:
         return ", ".join(self.name(person) for person in self.contents["attendance"])
 
     @property
+    def lacks(self) -> str:
+        """What the sums do not hold, in words; empty where they are whole."""
+        totals = self.contents["totals"]
+        said = (("unpriced", "without a price"), ("unconverted", "without an exchange rate"))
+        return ", ".join(f"{totals[name]} lines {what}" for name, what in said if totals.get(name))
+
+    @property
     def figures(self) -> list[dict[str, str]]:
         totals = self.contents["totals"]
         decided = sum(item["state"] == Item.State.DECIDED for item in self.contents["items"])
         return [
-            {"label": "Full cost", "figure": self.money(totals["cost"]), "context": f"{self.cycle}"},
+            {"label": "Full cost", "figure": self.money(totals["cost"]), "context": self.lacks or str(self.cycle)},
             {
                 "label": "Workloads",
                 "figure": self.money(totals["workloads"]),
@@ -112,14 +119,14 @@ class Minutes:
     @property
     def promises(self) -> list[list[str]]:
         return [
-            [row["title"], self.name(row["owner"]), self.money(row["promised_saving"]), self._arrived(row)]
+            [_titled(row), self.name(row["owner"]), self.money(row["promised_saving"]), self._arrived(row)]
             for row in self.contents["promises"]["measured"]
         ]
 
     @property
     def actions(self) -> list[list[str]]:
         return [
-            [row["title"], self.name(row["owner"]), row["due"], self.money(row["promised_saving"])]
+            [_titled(row), self.name(row["owner"]), row["due"], self.money(row["promised_saving"])]
             for row in self.contents["promises"]["made"]
         ]
 
@@ -135,7 +142,7 @@ class Minutes:
         """Dearest first."""
         rows = sorted(self.contents["workloads"], key=lambda row: -Decimal(row["cost"] or 0))
         return [
-            [row["name"], *(self.money(row[name]) for name in ("cost", "value", "net")), row["verdict"]] for row in rows
+            [row["name"], *(self.money(row[name]) for name in ("cost", "value", "net")), _verdict(row)] for row in rows
         ]
 
     @property
@@ -153,7 +160,7 @@ class Minutes:
 
     def _item(self, item: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
         shown = Item(kind=item["kind"], facts=item["facts"], subject=item["subject"])
-        workload = names.get(item["workload"]) if item["workload"] else None
+        workload = (item.get("name") or names.get(item["workload"])) if item["workload"] else None
         return {
             "title": workload or reviews_words.title(shown),
             "kind": str(ItemKind(item["kind"]).label),
@@ -165,7 +172,7 @@ class Minutes:
         }
 
     def _decided(self, each: Mapping[str, Any]) -> dict[str, str]:
-        effect = ", ".join(reviews_words.effect_words(one, self.currency) for one in each["effect"])
+        effect = ", ".join(reviews_words.effect_words(one, self.currency, self.names) for one in each["effect"])
         return {
             "what": str(What(each["what"]).label),
             "reason": each["reason"],
@@ -186,7 +193,8 @@ def minutes(request: PageRequest, month: str) -> HttpResponseBase:
     if kind == "pdf":
         return _file(pdf(shown), "application/pdf", f"minutes-{month}.pdf")
     if kind == "json":
-        return _file(_body(shown).encode(), "application/json", f"pack-{month}.json")
+        name = f"pack-{month}.json" if shown.pack else f"draft-{month}.json"
+        return _file(_body(shown).encode(), "application/json", name)
     if kind in ("csv", "xlsx"):
         return table_response(FIGURE_COLUMNS, figure_rows(shown), name=f"review-{month}", kind=kind)
     context = {
@@ -216,7 +224,7 @@ def difference(request: PageRequest, month: str) -> HttpResponse:
         "month": month,
         "earlier": earlier,
         "later": later,
-        "rows": [(each, *reviews_words.difference_words(each, currency)) for each in found],
+        "rows": [reviews_words.difference_words(each, currency) for each in found],
         "crumbs": crumbs_of(cycle, "What changed"),
     }
     return render(request, "reviews/difference.html", context)
@@ -252,9 +260,8 @@ def figure_rows(shown: Minutes) -> list[Sequence[Cell]]:
     totals = {name: Decimal(str(amount)) for name, amount in shown.contents["totals"].items()}
     counted = sum((row[2] for row in rows if isinstance(row[2], Decimal)), Decimal(0))
     blank: list[Cell] = [None] * (len(FIGURE_COLUMNS) - 3)
-    known_in_part = totals["workloads"] - counted
-    if known_in_part:
-        rows.append(["Workloads whose cost is known in part only", "", known_in_part, *blank])
+    if totals["workloads"] != counted:
+        rows.append(["In the books, and in the figures of no workload", "", totals["workloads"] - counted, *blank])
     rows.append(["Unallocated", "", totals["unallocated"], *blank])
     rows.append(["Full cost", "", totals["cost"], *blank])
     return rows
@@ -262,7 +269,17 @@ def figure_rows(shown: Minutes) -> list[Sequence[Cell]]:
 
 def _figure_row(row: Mapping[str, Any]) -> Sequence[Cell]:
     money = (_decimal(row[name]) for name in ("cost", "value", "review_cost", "net_low", "net", "net_high"))
-    return [row["name"], row["cost_centre"] or "", *money, row["useful"], row["verdict"]]
+    return [row["name"], row["cost_centre"] or "", *money, row["useful"], _verdict(row)]
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """With the mark of outcomes that somebody declared instead of counting them."""
+    return f"{row['verdict']}, declared" if row.get("is_declared") else str(row["verdict"])
+
+
+def _titled(row: Mapping[str, Any]) -> str:
+    """What was promised, and for which use case."""
+    return f"{row['name']}: {row['title']}" if row.get("name") else str(row["title"])
 
 
 def statement_rows(shown: Statement) -> list[Sequence[Cell]]:
@@ -343,7 +360,8 @@ def _names(contents: Mapping[str, Any], pack: Pack | None) -> dict[int, str]:
     """A pack holds keys of persons; their names stand where they can be erased."""
     ids = {pack.signed_by_id} if pack else set()
     ids |= set(contents["attendance"])
-    ids |= {each["by"] for item in contents["items"] for each in item["dispositions"]}
+    decided = [each for item in contents["items"] for each in item["dispositions"]]
+    ids |= {each["by"] for each in decided}.union(*(reviews_words.who_acts(each["effect"]) for each in decided))
     ids |= {row["owner"] for rows in contents["promises"].values() for row in rows}
     ids |= {row[name] for row in contents["waivers"] for name in ("asked_by", "by")}
     return dict(Person.objects.filter(pk__in=ids).values_list("pk", "name"))

@@ -11,9 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 from apps.accounts.models import Person, Role
+from apps.approvals import services as approvals
+from apps.approvals.models import Confirmation
 from apps.core import organisation
 from apps.reviews import services as reviews
-from apps.reviews.models import Cycle, Disposition, Item
+from apps.reviews.models import Cycle, Disposition, Item, Waiver
 from apps.reviews.services import Told
 from tests.books import add_hour, at, make_identity, make_series
 from tests.economics.ledger import Ledger, attested, came_out, make_ledger, settle, spend
@@ -55,6 +57,25 @@ class Meeting:
     def decide_all(self, cycle: Cycle) -> None:
         for item in Item.objects.filter(cycle=cycle, state=Item.State.OPEN):
             self.decide(item, "continue")
+
+    def waive(self, cycle: Cycle, blocker: str) -> Waiver:
+        """Nora asks to let it pass, Olaf confirms."""
+        asked = approvals.ask(
+            actor=actor(self.nora), kind="waiver", subject=cycle, proposed={"blocker": blocker}, reason="It is agreed."
+        )
+        self.confirm(asked)
+        return Waiver.objects.latest("pk")
+
+    def reopen(self, cycle: Cycle) -> None:
+        cycle.refresh_from_db()
+        self.confirm(
+            approvals.ask(actor=actor(self.nora), kind="reopen", subject=cycle, proposed={}, reason="A late bill.")
+        )
+
+    def confirm(self, asked: Confirmation) -> None:
+        approvals.confirm(
+            actor=actor(self.olaf), confirmation=asked, digest=asked.digest, session_fresh_at=asked.asked_at
+        )
 
     def sign(self, cycle: Cycle, *, by: Person | None = None, now: datetime = NOW) -> Any:
         cycle.refresh_from_db()

@@ -2,20 +2,26 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core import mail
+from django.utils import timezone
 
+from apps.accounts.models import Person
+from apps.budgets import services as budgets
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
-from apps.reviews import mails
+from apps.core.models import AuditEvent
 from apps.reviews import services as reviews
 from apps.reviews.models import Attestation, Cycle, Figure, Item
+from apps.reviews.selectors import orphans_for
+from apps.workloads.models import Workload
 from tests.books import at
 from tests.economics.ledger import settle, spend
 from tests.reviews.meeting import NOVEMBER, NOW, OCTOBER, Meeting
-from tests.world import actor
+from tests.world import MACHINE, actor, make_member
 
 CALENDAR = Actor(person_id=None, label="calendar", channel="task")
 
@@ -128,6 +134,63 @@ def test_a_month_is_over_at_local_midnight(meeting: Meeting, zone: str, before: 
     assert [cycle.month for cycle in reviews.open_due(actor=CALENDAR, now=after)] == [OCTOBER]
 
 
+def test_every_month_with_cost_and_without_a_review_can_be_opened_by_hand(meeting: Meeting) -> None:
+    spend(meeting.labels, 5, datetime(2026, 8, 5, tzinfo=UTC))
+    spend(meeting.labels, 5, datetime(2026, 11, 5, tzinfo=UTC))
+    settle(date(2026, 12, 3))
+    meeting.open()
+
+    assert reviews.months_to_open(now=datetime(2026, 12, 3, tzinfo=UTC)) == [date(2026, 8, 1), NOVEMBER]
+
+
+def test_the_clock_keeps_an_open_review_up_to_date(meeting: Meeting) -> None:
+    cycle = meeting.open(now=timezone.now())
+    spend(meeting.labels, 100, at(9))
+    settle()
+    later = timezone.now() + timedelta(minutes=10)
+
+    assert reviews.refresh_due(actor=CALENDAR, now=later) == [cycle]
+
+    assert Figure.objects.get(cycle=cycle, workload=meeting.labels.workload).cost == 900
+    assert reviews.refresh_due(actor=CALENDAR, now=later) == []
+    cycle.refresh_from_db()
+    assert cycle.version == 2
+
+
+def test_nobody_leads_or_joins_a_review_that_is_signed(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    meeting.decide_all(cycle)
+    meeting.sign(cycle)
+    stale = Cycle.objects.get(pk=cycle.pk)
+    stale.state = Cycle.State.OPEN  # as a page had it before the signature
+
+    with pytest.raises(Conflict, match="signed off"):
+        reviews.attend(actor=actor(meeting.nora), cycle=stale)
+    with pytest.raises(Conflict, match="signed off"):
+        reviews.take_facilitation(actor=actor(meeting.olaf), cycle=stale, version=stale.version)
+
+
+# --- Budgets ----------------------------------------------------------------------------------------------------------
+
+
+def test_whatever_is_spent_of_a_suspended_budget_is_over_it(meeting: Meeting) -> None:
+    budgets.set_budget(actor=MACHINE, owner=meeting.labels.workload, month=OCTOBER, amount=Decimal(1000))
+    budgets.suspend(actor=MACHINE, owner=meeting.labels.workload, month=OCTOBER)
+
+    item = meeting.item(meeting.open(), "over_budget")
+
+    assert (item.workload, item.money_at_stake, item.facts["state"]) == (meeting.labels.workload, 800, "suspended")
+
+
+def test_a_cost_centre_over_its_budget_is_spoken_about(meeting: Meeting) -> None:
+    budgets.set_budget(actor=MACHINE, owner=meeting.world.operations, month=OCTOBER, amount=Decimal(3000))
+
+    item = meeting.item(meeting.open(), "over_budget")
+
+    assert (item.workload, item.money_at_stake) == (None, 200)
+    assert (item.facts["centre"], item.facts["amount"]) == ("Operations", "3000.000000000000000000")
+
+
 # --- Owners -----------------------------------------------------------------------------------------------------------
 
 
@@ -174,16 +237,52 @@ def test_a_program_attests_nothing(meeting: Meeting, channel: str) -> None:
 
 def test_owners_are_written_to_once_and_again_every_three_days(meeting: Meeting) -> None:
     cycle = meeting.open()
-    opened = cycle.opened_at
 
-    for days in (0, 0, 1, 3, 3):
-        for letter in reviews.letters_due(now=opened + timedelta(days=days)):
-            if reviews.note_letter(letter):
-                mails.send(letter)
+    sent = [reviews.send_letters(now=cycle.opened_at + timedelta(days=days)) for days in (0, 0, 1, 3, 3)]
 
+    assert sent == [1, 0, 0, 1, 0]
     assert [message.to for message in mail.outbox] == [["ben@example.com"]] * 2
     assert "- Labels\n- Summaries" in mail.outbox[0].body
     assert "/reviews/2026-10/figures/" in mail.outbox[0].body
+    written = AuditEvent.objects.filter(verb="wrote about review").order_by("pk").values_list("data", flat=True)
+    assert list(written) == [{"to": meeting.world.ben.pk, "number": at, "workloads": 2} for at in (0, 1)]
+
+
+def test_a_letter_that_the_mail_server_refused_goes_at_the_next_turn(meeting: Meeting, settings: Any) -> None:
+    cycle, backend = meeting.open(), settings.EMAIL_BACKEND
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # where nobody listens
+
+    assert reviews.send_letters(now=cycle.opened_at) == 0
+
+    assert not cycle.reminders.exists()
+    settings.EMAIL_BACKEND = backend
+    assert reviews.send_letters(now=cycle.opened_at) == 1
+
+
+def test_who_left_is_not_written_to_but_who_answers_in_their_place(meeting: Meeting) -> None:
+    Person.objects.filter(pk=meeting.world.ben.pk).update(active=False)
+    meeting.open()
+
+    assert [(letter.person, letter.workloads) for letter in reviews.letters_due(now=NOW)] == [
+        (meeting.world.dan, ("Labels", "Summaries"))
+    ]
+
+
+def test_what_nobody_answers_for_is_on_the_agenda(meeting: Meeting) -> None:
+    gone = make_member("Ivy Gone")
+    Person.objects.filter(pk=gone.pk).update(active=False)
+    workload = meeting.summaries.workload
+    Workload.objects.filter(pk=workload.pk).update(business_owner=gone, technical_owner=gone, budget_owner=gone)
+
+    cycle = meeting.open()
+
+    orphan = meeting.item(cycle, "orphan")
+    assert (orphan.workload, orphan.money_at_stake) == (workload, 2400)
+    assert [item.pk for item in orphans_for(actor=actor(meeting.nora), cycle=cycle)] == [orphan.pk]
+    Workload.objects.filter(pk=workload.pk).update(technical_owner=meeting.world.dan)
+    meeting.open()
+    assert meeting.item(cycle, "orphan").state == Item.State.CLEARED
 
 
 def test_a_review_that_stays_unsigned_is_told_to_every_reviewer_of_the_whole(meeting: Meeting) -> None:

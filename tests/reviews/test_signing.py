@@ -1,7 +1,7 @@
 """A month is signed once, by somebody who attested nothing in it, when nothing blocks it; then it stays."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,13 +15,19 @@ from apps.core.models import Period
 from apps.reviews import packs
 from apps.reviews import services as reviews
 from apps.reviews.blockers import Key, blockers_of, not_waived
-from apps.reviews.models import Figure, Item, Pack, Waiver
+from apps.reviews.models import Figure, Item, Pack
+from apps.reviews.selectors import statement
 from apps.reviews.services import Blocked
+from apps.reviews.services.signing import NewerFigures
 from apps.sources.models import Pull
-from tests.books import make_pull
-from tests.economics.ledger import came_out, settle
-from tests.reviews.meeting import NOW, OCTOBER, Meeting
+from apps.workloads.models import Workload
+from tests.books import at, make_pull
+from tests.economics.ledger import came_out, settle, spend
+from tests.reviews.meeting import NOVEMBER, NOW, OCTOBER, Meeting
 from tests.world import actor
+
+DECEMBER = date(2026, 12, 1)
+IN_DECEMBER, IN_JANUARY = datetime(2026, 12, 10, 9, tzinfo=UTC), datetime(2027, 1, 10, 9, tzinfo=UTC)
 
 
 def test_a_signed_month_has_a_pack_that_anybody_can_verify(meeting: Meeting) -> None:
@@ -36,7 +42,8 @@ def test_a_signed_month_has_a_pack_that_anybody_can_verify(meeting: Meeting) -> 
     assert (period.state, period.pack_sha256) == ("signed", pack.sha256)
     assert pack.sha256 == packs.digest(pack.body)
     contents = json.loads(pack.body)
-    assert contents["totals"] == {"cost": "3400", "workloads": "3200", "unallocated": "200", "signed": "3400"}
+    totals = {"cost": "3400", "workloads": "3200", "unallocated": "200", "signed": "3400"}
+    assert contents["totals"] == {**totals, "unpriced": 0, "unconverted": 0}
     assert sum(Decimal(row["cost"]) for row in contents["workloads"]) == 3200
     assert contents["audit_head"]["signature"]
     assert "Nora" not in pack.body  # persons stand in it as keys
@@ -159,27 +166,106 @@ def test_a_pack_with_another_digest_is_refused(meeting: Meeting) -> None:
         Pack.objects.create(cycle=cycle, revision=1, body="{}", sha256="0" * 64, audit_head={}, signed_by=meeting.nora)
 
 
+# --- Figures that moved -----------------------------------------------------------------------------------------------
+
+
+def test_nobody_signs_figures_that_nobody_has_seen_and_they_are_taken_in(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    meeting.decide_all(cycle)
+    spend(meeting.labels, 50, at(9))
+    settle()
+
+    with pytest.raises(NewerFigures, match="newer than the agenda"):
+        meeting.sign(cycle)
+
+    assert not Pack.objects.exists()
+    assert Figure.objects.get(cycle=cycle, workload=meeting.labels.workload).cost == 850
+    with pytest.raises(Conflict, match="changed while you read"):
+        reviews.sign(actor=actor(meeting.nora), cycle=cycle, version=1, now=NOW, session_fresh_at=NOW)
+    assert json.loads(meeting.sign(cycle).body)["totals"]["cost"] == "3450"
+
+
+def test_what_turned_into_a_loss_since_is_on_the_agenda_before_anybody_signs(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    meeting.decide_all(cycle)
+    spend(meeting.summaries, 9000, at(9))
+    settle()
+
+    with pytest.raises(NewerFigures):
+        meeting.sign(cycle)
+    with pytest.raises(Blocked, match="undecided items"):
+        meeting.sign(cycle)
+
+    assert meeting.item(cycle, "stop", meeting.summaries).state == Item.State.OPEN
+
+
+def test_newer_figures_make_a_page_stale_and_the_same_ones_do_not(meeting: Meeting) -> None:
+    first = meeting.open()
+    assert meeting.open().version == first.version
+
+    spend(meeting.labels, 50, at(9))
+    settle()
+
+    assert meeting.open().version == first.version + 1
+
+
+# --- What is carried --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_undecided_reaches_the_review_that_is_open_already(meeting: Meeting) -> None:
+    """November was opened before October was signed."""
+    october, november = meeting.open(), meeting.open(month=NOVEMBER, now=IN_DECEMBER)
+    assert not november.items.filter(kind="carried").exists()
+    meeting.waive(october, "items")
+
+    meeting.sign(october)
+
+    carried = {item.facts["kind"]: item for item in november.items.filter(kind="carried", state="open")}
+    assert sorted(carried) == ["stop", "unallocated"]
+    assert carried["stop"].workload == meeting.labels.workload
+    assert {item.facts["since"] for item in carried.values()} == {"2026-10-01"}
+
+
+def test_what_is_carried_twice_keeps_its_age_and_stays_the_matter_it_was(meeting: Meeting) -> None:
+    october = meeting.open()
+    meeting.waive(october, "items")
+    meeting.sign(october)
+    november = meeting.open(month=NOVEMBER, now=IN_DECEMBER)
+    meeting.waive(november, "items")
+    meeting.sign(november, now=IN_DECEMBER)
+
+    december = meeting.open(month=DECEMBER, now=IN_JANUARY)
+
+    stop = december.items.get(workload=meeting.labels.workload, facts__kind="stop")
+    assert (stop.kind, stop.subject, stop.money_at_stake) == ("carried", "stop", 300)
+    assert (stop.facts["kind"], stop.facts["since"]) == ("stop", "2026-10-01")
+    assert stop.facts["facts"]["cost"] == "800.000000000000000000"
+
+
+def test_what_stands_on_the_next_agenda_of_itself_is_not_carried_beside_it_nor_after_it(meeting: Meeting) -> None:
+    october = meeting.open()
+    meeting.waive(october, "items")
+    meeting.sign(october)
+    spend(meeting.labels, 800, at(5, month=11))
+    came_out(meeting.labels, 1000, 1000, 0, month=NOVEMBER)
+    settle(IN_DECEMBER.date())
+
+    november = meeting.open(month=NOVEMBER, now=IN_DECEMBER)
+
+    about = november.items.filter(workload=meeting.labels.workload).exclude(kind="expiring_case")
+    assert [item.kind for item in about] == ["stop"]
+    meeting.decide_all(november)
+    meeting.sign(november, now=IN_DECEMBER)
+    december = meeting.open(month=DECEMBER, now=IN_JANUARY)
+    assert not december.items.filter(kind="carried").exists()
+
+
 # --- Waivers and reopening --------------------------------------------------------------------------------------------
-
-
-def waived(meeting: Meeting, cycle: object, blocker: str) -> Waiver:
-    confirmation = approvals.ask(
-        actor=actor(meeting.nora),
-        kind="waiver",
-        subject=cycle,
-        proposed={"blocker": blocker},
-        reason="It is agreed.",  # type: ignore[arg-type]
-    )
-    fresh = confirmation.asked_at
-    approvals.confirm(
-        actor=actor(meeting.olaf), confirmation=confirmation, digest=confirmation.digest, session_fresh_at=fresh
-    )
-    return Waiver.objects.latest("pk")
 
 
 def test_a_second_person_lets_undecided_items_pass_and_they_are_carried(meeting: Meeting) -> None:
     cycle = meeting.open()
-    waiver = waived(meeting, cycle, "items")
+    waiver = meeting.waive(cycle, "items")
 
     meeting.sign(cycle)
 
@@ -204,7 +290,7 @@ def test_nobody_waives_alone(meeting: Meeting) -> None:
 
 def test_a_waiver_covers_what_was_looked_at_and_no_more(meeting: Meeting) -> None:
     cycle = meeting.open()
-    waived(meeting, cycle, "items")
+    meeting.waive(cycle, "items")
     assert not_waived(cycle, blockers_of(cycle, now=NOW)) == []
 
     meeting.decide(meeting.item(cycle, "stop"), "continue")
@@ -217,15 +303,7 @@ def test_two_people_open_a_signed_month_and_the_next_pack_says_what_differs(meet
     meeting.decide_all(cycle)
     first = meeting.sign(cycle)
     cycle.refresh_from_db()
-    confirmation = approvals.ask(
-        actor=actor(meeting.nora), kind="reopen", subject=cycle, proposed={}, reason="A late bill."
-    )
-    approvals.confirm(
-        actor=actor(meeting.olaf),
-        confirmation=confirmation,
-        digest=confirmation.digest,
-        session_fresh_at=confirmation.asked_at,
-    )
+    meeting.reopen(cycle)
     came_out(meeting.labels, 1100, 1100, 0)
     settle()
     meeting.open()
@@ -236,4 +314,18 @@ def test_two_people_open_a_signed_month_and_the_next_pack_says_what_differs(meet
     assert (first.revision, second.revision) == (1, 2)
     found = packs.differences(json.loads(first.body), json.loads(second.body))
     assert ("Labels", "useful", "1000", "1100") in [(each.name, each.figure, each.before, each.after) for each in found]
+    assert not any(each.about == "month" for each in found)
     assert Pack.objects.get(revision=1).body == first.body
+
+
+def test_a_month_that_is_opened_again_keeps_the_cost_centre_of_its_first_signature(meeting: Meeting) -> None:
+    cycle, care = meeting.open(), meeting.world.care
+    meeting.decide_all(cycle)
+    meeting.sign(cycle)
+    Workload.objects.filter(pk=meeting.labels.workload.pk).update(cost_centre=meeting.world.legal)
+    meeting.reopen(cycle)
+    meeting.open()
+
+    assert Figure.objects.get(cycle=cycle, workload=meeting.labels.workload).cost_centre == care
+    assert statement(actor=actor(meeting.world.ada), cost_centre=care, month=OCTOBER).total == 3200
+    assert "Legal" not in meeting.sign(cycle).body

@@ -1,14 +1,13 @@
 """Every write to the review: opening and keeping it, deciding its items, signing and reopening the month."""
 
 from apps.reviews.services.cycles import (
-    Letter,
     attend,
     attest_figures,
-    letters_due,
     months_to_open,
-    note_letter,
     open_cycle,
     open_due,
+    refresh,
+    refresh_due,
     take_facilitation,
 )
 from apps.reviews.services.items import (
@@ -20,11 +19,11 @@ from apps.reviews.services.items import (
     preview,
     record_disposition,
 )
+from apps.reviews.services.letters import letters_due, send_letters
 from apps.reviews.services.signing import Blocked, reopen, sign, waive, why_not_sign
 
 __all__ = (
     "Blocked",
-    "Letter",
     "StaleItem",
     "Told",
     "attend",
@@ -34,12 +33,14 @@ __all__ = (
     "hand_over_action",
     "letters_due",
     "months_to_open",
-    "note_letter",
     "open_cycle",
     "open_due",
     "preview",
     "record_disposition",
+    "refresh",
+    "refresh_due",
     "reopen",
+    "send_letters",
     "sign",
     "take_facilitation",
     "waive",

@@ -17,21 +17,30 @@ from apps.costs import services as costing
 from apps.economics import services as economics
 from apps.reviews import packs
 from apps.reviews.access import require_person_at_page, signs_for_all
-from apps.reviews.agenda import take_figures
 from apps.reviews.blockers import LABELS, Blocker, blockers_of, not_waived
 from apps.reviews.contents import pack_contents
 from apps.reviews.models import Attestation, Cycle, Item, Pack, Waiver
+from apps.reviews.services.cycles import refresh, take_into
 
 
 class Blocked(Conflict):
-    """Something stands in the way; `blockers` are those that nobody has waived."""
+    """Something stands in the way that nobody has waived."""
 
     def __init__(self, cycle: Cycle, blockers: Sequence[Blocker]) -> None:
         keys = ", ".join(LABELS[blocker.key].lower() for blocker in blockers)
         super().__init__(
             f"{cycle} cannot be signed off yet: {keys}.", hint="Put it right, or have a second person waive it."
         )
-        self.blockers = list(blockers)
+
+
+class NewerFigures(Conflict):
+    """The books moved since the agenda was taken: nobody signs what nobody has seen."""
+
+    def __init__(self, cycle: Cycle) -> None:
+        super().__init__(
+            f"The figures of {cycle} are newer than the agenda; they have been taken in.",
+            hint="Look at what changed, then sign.",
+        )
 
 
 def why_not_sign(actor: Actor, cycle: Cycle) -> str:
@@ -45,29 +54,42 @@ def why_not_sign(actor: Actor, cycle: Cycle) -> str:
     return ""
 
 
-@transaction.atomic
 def sign(*, actor: Actor, cycle: Cycle, version: int, now: datetime, session_fresh_at: datetime | None) -> Pack:
     """Sign the month off: figures freeze, undecided items are carried, the pack is sealed, the month is locked.
 
     Raises NotAllowed for whoever may not, SessionTooOld where they did not log in within 15 minutes, Conflict for a
-    stale page or a second signing, Blocked for what stands in the way. Locking the month is the last step, since
-    whoever publishes usage waits from there on.
+    stale page or a second signing, NewerFigures where the books moved since the agenda was taken (which is kept, though
+    nothing is signed), Blocked for what stands in the way. What it leaves undecided goes to the next open review.
     """
     person = require_person_at_page(actor)
     if session_fresh_at is None or not now - FRESH_FOR <= session_fresh_at <= now + CLOCKS_DIFFER:
         raise SessionTooOld
+    try:
+        pack = _sign(actor, person, cycle, version, now)
+    except NewerFigures:
+        refresh(actor=actor, cycle=cycle, now=now)
+        raise
+    for later in Cycle.objects.filter(state=Cycle.State.OPEN, month__gt=cycle.month).order_by("month"):
+        refresh(actor=actor, cycle=later, now=now)
+    return pack
+
+
+@transaction.atomic
+def _sign(actor: Actor, person: int, cycle: Cycle, version: int, now: datetime) -> Pack:
+    """All of it or nothing. Locking the month is the last step, since whoever publishes usage waits from there on."""
     current = Cycle.objects.select_for_update().get(pk=cycle.pk)
     refusal = why_not_sign(actor, current)
     if refusal:
         raise NotAllowed(refusal)
     _check_open(current, version)
     mark = costs.month_mark(current.month)
+    economics.freeze(month=current.month)
+    if take_into(current, now=now).is_changed:
+        raise NewerFigures(current)
     standing = not_waived(current, blockers_of(current, now=now))
     if standing:
         raise Blocked(current, standing)
     current.items.filter(state=Item.State.OPEN).update(state=Item.State.CARRIED)
-    economics.freeze(month=current.month)
-    take_figures(current)
     pack = _seal(current, person, now)
     current.state, current.signed_at = Cycle.State.SIGNED, now
     current.revision, current.version = pack.revision, current.version + 1
