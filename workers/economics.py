@@ -8,3 +8,9 @@ from workers.app import app
 def sweep() -> None:
     """Take every month that waits, whoever rang for it or not."""
     economics.recompute_dirty()
+
+
+@app.task
+def notice_sources() -> None:
+    """Look whether a source has fallen silent, or speaks again; the sweep takes the months that this queues."""
+    economics.notice_sources()

@@ -72,7 +72,7 @@ class VerdictTold(serializers.Serializer[Any]):
 class CoverageTold(serializers.Serializer[Any]):
     usage_days = serializers.IntegerField()
     days_without_outcomes = serializers.IntegerField()
-    unknown_cost_share = serializers.CharField()
+    unknown_cost_share = serializers.CharField(allow_null=True, help_text="null: nobody can say how much of it.")
     case = serializers.CharField()
     band = serializers.CharField()
     calls_within_band = serializers.IntegerField(allow_null=True)

@@ -4,7 +4,7 @@ Low, base and high are *cases*: the low one takes of each range the end that low
 (cost, outcomes, hourly rates) is a fact and the same in all three. None is unknown, which is never zero.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, getcontext, localcontext
 from enum import StrEnum
@@ -214,28 +214,50 @@ class BreakPoint:
 
 
 @exactly
-def sensitivity(span: Span, *, cost: Decimal) -> list[BreakPoint]:
-    """What breaks the case first: each input by itself, the smallest relative move first. Base case throughout."""
-    value, review = labour_value(span).base, review_cost(span)
-    if review is None:
+def sensitivity(spans: Sequence[Span], *, cost: Decimal) -> list[BreakPoint]:
+    """What breaks the case first: each input by itself, the smallest relative move first. Base case throughout.
+
+    A month with several versions or rates has one input for each; all of them move by the same factor, and what is
+    told are their means, weighted by what came out.
+    """
+    value = _plus(labour_value(span) for span in spans)
+    review = _plus(review_cost(span) for span in spans)
+    if not spans or value is None or review is None:
         return []
-    worth, case = value - review.base, span.case
+    worth = value.base - review.base
     # The value is proportional to each of these, so each meets zero at the same relative move.
-    factor = (cost + review.base) / value if value else None
+    factor = (cost + review.base) / value.base if value.base else None
+    minutes, share = (_mean(spans, name) for name in ("minutes_saved", "realisation"))
     points = [
-        _point(Input.MINUTES_SAVED, case.minutes_saved.base, factor, case.minutes_saved),
-        _point(Input.REALISATION, case.realisation.base, factor, case.realisation, most=Decimal(1)),
-        _point(Input.HOURLY_RATE, span.hourly_rate, factor),
-        _point(Input.USEFUL, span.useful, factor),
+        _point(Input.MINUTES_SAVED, minutes.base, factor, minutes),
+        _point(Input.REALISATION, share.base, factor, share, most=Decimal(1)),
+        _point(Input.HOURLY_RATE, _weighted([(span.hourly_rate, span.useful) for span in spans]), factor),
+        _point(Input.USEFUL, sum((span.useful for span in spans), ZERO), factor),
     ]
     if cost:
         points.append(_point(Input.COST, cost, worth / cost if worth >= 0 else None))
     if review.base:
-        rest = (value - cost) / review.base
-        factor = rest if rest >= 0 else None
-        points.append(_point(Input.REVIEW_MINUTES, case.review_minutes.base, factor, case.review_minutes))
-        points.append(_point(Input.REVIEWED, span.reviewed or ZERO, factor))
+        rest = (value.base - cost) / review.base
+        factor, minutes = rest if rest >= 0 else None, _mean(spans, "review_minutes")
+        points.append(_point(Input.REVIEW_MINUTES, minutes.base, factor, minutes))
+        points.append(_point(Input.REVIEWED, sum((span.reviewed or ZERO for span in spans), ZERO), factor))
     return sorted(points, key=lambda point: (point.change is None, abs(point.change or ZERO)))
+
+
+def _mean(spans: Sequence[Span], name: str) -> Three:
+    """An assumption of several versions as one, by the outputs to which each was applied."""
+    is_review = name == "review_minutes"
+    weighted = [(getattr(span.case, name), (span.reviewed or ZERO) if is_review else span.useful) for span in spans]
+    ends = ([(getattr(three, case), weight) for three, weight in weighted] for case in ("low", "base", "high"))
+    return Three(*(_weighted(pairs) for pairs in ends))
+
+
+def _weighted(pairs: Sequence[tuple[Decimal, Decimal]]) -> Decimal:
+    """The mean of (figure, weight); of one figure it is that figure, whatever its weight."""
+    if len({figure for figure, _ in pairs}) == 1:
+        return pairs[0][0]
+    total = sum((weight for _, weight in pairs), ZERO)
+    return sum((figure * weight for figure, weight in pairs), ZERO) / total if total else pairs[-1][0]
 
 
 def _point(

@@ -1,14 +1,14 @@
 """A stored month as plain data for pages, programs and packs: the same shape on the signed and on the restated side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from apps.economics.arithmetic import Appraisal, BreakPoint, Span, Three, sensitivity
+from apps.economics.facts import CASES, span_of
 from apps.economics.models import EconomicsMonth
-from apps.economics.months import CASES, spans_of
 from apps.economics.verdict import (
     CaseState,
     Facts,
@@ -27,11 +27,18 @@ UNKNOWN = Appraisal(None, None, None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of the month the figures rest on. `unknown_cost_share` is of one; latency counts None: not measured."""
+    """How much of the month the figures rest on. Shares are of one; `unknown_cost_share` None: nobody can say how much.
+
+    Latency counts None: not measured.
+    """
 
     usage_days: int = 0
     missing_days: int = 0
-    unknown_cost_share: Decimal = Decimal(0)
+    unknown_cost_share: Decimal | None = Decimal(0)
+    unpriced_lines: int = 0
+    unconverted_lines: int = 0
+    missing_share: Decimal = Decimal(0)
+    lines: int = 0
     case: str = CaseState.NONE.value
     band: str = "unknown"
     band_limit_ms: int | None = None
@@ -89,14 +96,9 @@ class Figures:
 
     @property
     def breaks(self) -> list[BreakPoint]:
-        """What breaks the case first. Several versions in one month: the newest, with the month's outputs."""
+        """What breaks the case first, whatever versions and rates the month had."""
         known = [one.span for one in self.spans if one.span is not None]
-        if not known or self.cost is None or len(known) != len(self.spans):
-            return []
-        useful = sum((span.useful for span in known), Decimal(0))
-        last = known[-1]
-        whole = Span(last.case, last.hourly_rate, last.review_rate, useful, _reviewed(known))
-        return sensitivity(whole, cost=self.cost)
+        return [] if self.appraisal.net is None or self.cost is None else sensitivity(known, cost=self.cost)
 
 
 def figures_of(row: EconomicsMonth) -> Figures:
@@ -151,11 +153,11 @@ def _three(row: EconomicsMonth, name: str) -> Three | None:
 
 def _coverage(said: Mapping[str, Any]) -> Coverage:
     told = {name: said[name] for name in Coverage.__slots__ if name in said}
-    return Coverage(**{**told, "unknown_cost_share": Decimal(said["unknown_cost_share"])})
+    told |= {name: _decimal(told[name]) for name in ("unknown_cost_share", "missing_share") if name in told}
+    return Coverage(**told)
 
 
 def _span(said: Mapping[str, Any]) -> StoredSpan:
-    spans = spans_of([dict(said)])
     return StoredSpan(
         case_id=said["case"],
         version=said["version"],
@@ -164,17 +166,8 @@ def _span(said: Mapping[str, Any]) -> StoredSpan:
         assumptions=said["assumptions"],
         useful=Decimal(said["useful"]),
         reviewed=_decimal(said["reviewed"]),
-        span=spans[0] if spans else None,
+        span=span_of(said),
     )
-
-
-def _reviewed(spans: Iterable[Span]) -> Decimal | None:
-    total = Decimal(0)
-    for span in spans:
-        if span.reviewed is None:
-            return None
-        total += span.reviewed
-    return total
 
 
 def _decimal(text: str | None) -> Decimal | None:

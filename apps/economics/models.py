@@ -11,6 +11,7 @@ from apps.accounts.models import Person
 from apps.accounts.rights import Right
 from apps.core.actor import Actor
 from apps.core.money import MoneyField, is_a_number
+from apps.sources.models import Source
 from apps.workloads.models import Workload
 
 REPORTED = "reported"  # the source of outcomes where none is named: form, file and API then correct each other
@@ -47,7 +48,10 @@ class Outcome(models.Model):
         max_digits=9, decimal_places=8, null=True, help_text="Useful share of delivered calls, 0 to 1."
     )
     declared_reviewed = models.DecimalField(
-        max_digits=9, decimal_places=8, null=True, help_text="Share of delivered calls that a person checks."
+        max_digits=9,
+        decimal_places=8,
+        null=True,
+        help_text="Share of delivered calls that a person checks; unknown when empty.",
     )
     is_withdrawn = models.BooleanField(
         default=False, help_text="The figures of this period and source were no figures."
@@ -119,9 +123,12 @@ class Outcome(models.Model):
                     # A NULL would be no violation of a range.
                     declared__isnull=False,
                     declared__range=(0, 1),
-                    declared_reviewed__isnull=False,
-                    declared_reviewed__range=(0, 1),
                 ),
+            ),
+            models.CheckConstraint(
+                name="economics_outcome_declared_reviewed",
+                condition=models.Q(declared_reviewed__isnull=True)
+                | models.Q(declared__isnull=False, declared_reviewed__range=(0, 1)),
             ),
         )
         triggers = (
@@ -400,7 +407,15 @@ class EconomicsMonth(models.Model):
     class Meta:
         db_table = "economics_month"
         ordering = ("workload", "month", "revision")
-        indexes = (models.Index(fields=("month", "verdict"), name="economics_month_verdict"),)
+        indexes = (
+            models.Index(fields=("month", "verdict"), name="economics_month_verdict"),
+            # The clock looks every few seconds for months that are over meanwhile.
+            models.Index(
+                fields=("month",),
+                name="economics_month_so_far",
+                condition=models.Q(is_current=True, is_complete=False),
+            ),
+        )
         constraints = (
             models.UniqueConstraint(name="economics_month_revision", fields=("workload", "month", "revision")),
             models.UniqueConstraint(
@@ -449,6 +464,47 @@ class Dirty(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workload_id} {self.month} {self.reason}"
+
+
+class ChangedPromise(models.Model):
+    """A workload whose band or mandate changed, or whose band got another limit: its months are to be looked at.
+
+    Triggers on `workloads_revision` and `catalog_latency_band` write it in the transaction of the change.
+    """
+
+    workload = models.ForeignKey(
+        Workload, on_delete=models.CASCADE, db_constraint=False, related_name="+", db_index=False
+    )
+
+    class Meta:
+        db_table = "economics_changed_promise"
+
+    def __str__(self) -> str:
+        return f"{self.workload_id}"
+
+
+class SilentSource(models.Model):
+    """A live source that has not delivered all of a month: its figures end before `covered_to`, and are wanted to
+    `seen_to`, the month's end or the day on which somebody looked.
+    """
+
+    source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="+")
+    month = models.DateField()
+    covered_to = models.DateField()
+    seen_to = models.DateField()
+
+    class Meta:
+        db_table = "economics_silent_source"
+        constraints = (
+            models.UniqueConstraint(name="economics_silent_source_key", fields=("source", "month")),
+            models.CheckConstraint(
+                name="economics_silent_source_ends",
+                condition=models.Q(month__lte=models.F("covered_to"), covered_to__lt=models.F("seen_to")),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.month:%B %Y} to {self.covered_to}"
 
 
 class ServiceDay(models.Model):

@@ -6,86 +6,38 @@ months are taken from the oldest on, since whether cost rises faster than value 
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from decimal import Decimal, localcontext
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from apps.catalog.edges import LATENCY_EDGES_MS
-from apps.core import organisation, periods
+from apps.core import organisation
 from apps.core.models import Period
 from apps.core.money import plain
-from apps.economics import months_sql
-from apps.economics.arithmetic import EXACT, Appraisal, Labour, Span, Three, appraise, rounded
+from apps.economics import deliveries, months_sql
+from apps.economics.arithmetic import EXACT, Three, rounded
+from apps.economics.facts import CASES, About, Row, about, facts_of, rows_of, within_band
 from apps.economics.models import EconomicsMonth
-from apps.economics.verdict import (
-    DEFAULTS,
-    Band,
-    CaseState,
-    Facts,
-    MonthRatios,
-    Settings,
-    Verdict,
-    band_of,
-    verdict,
-)
+from apps.economics.verdict import DEFAULTS, Facts, Settings, Verdict, verdict
 
 ECONOMICS_LOCK: Final = 7_307
-CASES: Final = ("low", "base", "high")
-RECENT: Final = timedelta(days=62)  # a late source is only felt in months whose data may still come
 
 
 @dataclass(frozen=True, slots=True)
 class _Month:
     """What is the same for every workload of a month."""
 
-    month: date
-    end: date
-    is_open: bool
+    about: About
     is_signed: bool
-    currency: str
-    values: dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One workload's facts as `months_sql.FACTS` gives them, in its order."""
-
-    workload_id: int
-    cost: Decimal | None
-    components: str
-    requests: int
-    delivered: int
-    tokens: Decimal
-    unpriced_tokens: Decimal
-    unpriced_lines: int
-    unconverted_lines: int
-    late_lines: int
-    lines: int
-    produced: Decimal | None
-    useful: Decimal | None
-    reviewed: Decimal | None
-    is_declared: bool
-    usage_days: int
-    uncounted_days: int
-    spans: str
-    is_attested: bool
-    is_waiting: bool
-    is_expired: bool
-    latency_counts: list[int] | None
-    band_limit_ms: int | None
-    is_mandated: bool
-    past: str
-    row_id: int | None
-    row_revision: int | None
-    row_state: str | None
-    row_digest: str | None
+    @property
+    def month(self) -> date:
+        return self.about.month
 
 
 def recompute_dirty(*, today: date | None = None) -> int:
@@ -104,6 +56,7 @@ def freeze(*, month: date, today: date | None = None) -> int:
 
     Called inside the transaction that signs the month; from its commit on, later facts stand beside it as restated.
     """
+    notice_sources(today=today)
     recompute_dirty(today=today)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ECONOMICS_LOCK])
@@ -112,11 +65,12 @@ def freeze(*, month: date, today: date | None = None) -> int:
         return int(cursor.rowcount)
 
 
-def mark_month(*, month: date, reason: str) -> int:
-    """Queue a whole month of everybody; for changes that reach all of them. Returns how many."""
+@transaction.atomic
+def notice_sources(*, today: date | None = None) -> int:
+    """Queue the months of whatever rests on a source that has fallen silent, or speaks again; how many they are."""
     with connection.cursor() as cursor:
-        cursor.execute(_MARK_MONTH, {"month": month, "reason": reason})
-        return int(cursor.rowcount)
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ECONOMICS_LOCK])
+    return deliveries.notice(today=today or _today())
 
 
 def settings_of_organisation() -> Settings:
@@ -140,7 +94,7 @@ def _take_changes(today: date) -> None:
         if cursor.fetchone()[0]:
             _take_days(cursor, values)
         cursor.execute(months_sql.MARK_OVER, values)
-        cursor.execute(months_sql.MARK_PROMISES, values)
+        cursor.execute(months_sql.TAKE_PROMISES)
 
 
 def _take_days(cursor: CursorWrapper, values: dict[str, Any]) -> None:
@@ -163,13 +117,11 @@ def _recompute_month(month: date, today: date) -> int:
         cursor.execute(months_sql.TAKE_MONTH, {"month": month})
         taken = int(cursor.rowcount)
         cursor.execute("ANALYZE economics_todo")
-        about, settings = _about(month, today), settings_of_organisation()
-        cursor.execute(months_sql.FACTS, about.values)
+        working = _about(month, today)
         with localcontext(EXACT):
-            rows = [_worked_out(about, settings, _Row(*row)) for row in cursor.fetchall()]
+            rows = [_worked_out(working, row) for row in rows_of(cursor, working.about)]
         changed = [row for row in rows if row is not None]
         _write(cursor, changed)
-        cursor.execute(months_sql.LOOKED_AT, {"month": month})
         moved = [row["workload_id"] for row in changed]
         cursor.execute(months_sql.MARK_FOLLOWING, {"moved": moved, "month": month})
         cursor.execute("DROP TABLE economics_todo")
@@ -177,27 +129,18 @@ def _recompute_month(month: date, today: date) -> int:
 
 
 def _about(month: date, today: date) -> _Month:
-    company = organisation.get()
-    end = periods.next_month(month)
-    values = {
-        "month": month,
-        "end": end,
-        "last": end - timedelta(days=1),
-        "ends_at": datetime.combine(end, time(), tzinfo=ZoneInfo(company.zone)).astimezone(UTC),
-        "is_recent": end + RECENT > today,
-    }
     is_signed = Period.objects.filter(month=month, state=Period.State.SIGNED).exists()
-    return _Month(month, end, end > today, is_signed, company.currency, values)
+    return _Month(about(month, today, settings_of_organisation()), is_signed)
 
 
-def _worked_out(about: _Month, settings: Settings, row: _Row) -> dict[str, Any] | None:
+def _worked_out(working: _Month, row: Row) -> dict[str, Any] | None:
     """The row to be written; None where nothing of it has changed."""
-    facts = facts_of(about.is_open, about.currency, settings, about.month, row)
-    found = verdict(facts, settings)
+    facts = facts_of(working.about, row)
+    found = verdict(facts, working.about.settings)
     values = {
         "workload_id": row.workload_id,
-        "month": about.month,
-        "is_complete": not about.is_open,
+        "month": working.month,
+        "is_complete": not working.about.is_open,
         "cost": facts.appraisal.cost,
         "components": row.components,
         "requests": row.requests,
@@ -217,13 +160,13 @@ def _worked_out(about: _Month, settings: Settings, row: _Row) -> dict[str, Any] 
     digest = hashlib.sha256(repr(values).encode()).hexdigest()
     if digest == row.row_digest:
         return None
-    return {**values, "inputs_digest": digest, **_place(about, row)}
+    return {**values, "inputs_digest": digest, **_place(working, row)}
 
 
-def _place(about: _Month, row: _Row) -> dict[str, Any]:
+def _place(working: _Month, row: Row) -> dict[str, Any]:
     """Which row it becomes: what somebody signed stays as it is, and a new one stands beside it."""
     if row.row_id is None:
-        return {"revision": int(about.is_signed), "state": _state(is_beside=about.is_signed)}
+        return {"revision": int(working.is_signed), "state": _state(is_beside=working.is_signed)}
     if row.row_state == EconomicsMonth.State.SIGNED:
         return {"revision": (row.row_revision or 0) + 1, "state": _state(is_beside=True)}
     return {"revision": row.row_revision, "state": row.row_state}
@@ -245,113 +188,6 @@ def _write(cursor: CursorWrapper, rows: Sequence[dict[str, Any]]) -> None:
     cursor.execute("DROP TABLE economics_new")
 
 
-# --- From a row to facts ----------------------------------------------------------------------------------------------
-
-
-def facts_of(is_open: bool, currency: str, settings: Settings, month: date, row: _Row) -> Facts:
-    """Everything that the verdict rests on."""
-    cost = _cost(row)
-    spans = spans_of(json.loads(row.spans))
-    appraisal = appraise(spans or [], cost=cost, useful=row.useful) if spans is not None else _worthless(row, cost)
-    produced = row.produced
-    return Facts(
-        appraisal=appraisal,
-        is_open=is_open,
-        case=_case(row),
-        usage_days=row.usage_days,
-        missing_days=row.usage_days if produced is None else row.uncounted_days,
-        unknown_cost_share=_unknown_share(row),
-        produced=produced,
-        reviewed_known=row.reviewed is not None,
-        is_rate_known=spans is not None,
-        is_declared=row.is_declared,
-        band=_band(row, settings),
-        months=() if is_open else _months(month, row, appraisal),
-        is_mandated=row.is_mandated,
-        currency=currency,
-    )
-
-
-def spans_of(found: Iterable[dict[str, Any]]) -> list[Span] | None:
-    """The stored days on which a case counted; None where the rate of one of them is unknown."""
-    spans = []
-    for one in found:
-        if one["hourly_rate"] is None:
-            return None
-        assumed = {name: Three(*(Decimal(said[case]) for case in CASES)) for name, said in one["assumptions"].items()}
-        spans.append(
-            Span(
-                case=Labour(**assumed),
-                hourly_rate=Decimal(one["hourly_rate"]),
-                review_rate=_decimal(one["review_rate"]),
-                useful=Decimal(one["useful"]),
-                reviewed=_decimal(one["reviewed"]),
-            )
-        )
-    return spans
-
-
-def _worthless(row: _Row, cost: Decimal | None) -> Appraisal:
-    return Appraisal(row.useful, cost, None, None, None)
-
-
-def _cost(row: _Row) -> Decimal | None:
-    """A sum of lines that all lack a price or an exchange rate is not zero; it is unknown."""
-    if row.cost is None or (row.cost == 0 and 0 < row.lines <= row.unpriced_lines + row.unconverted_lines):
-        return None
-    return row.cost
-
-
-def _unknown_share(row: _Row) -> Decimal:
-    if not row.lines:
-        return Decimal(0)
-    of_tokens = row.unpriced_tokens / row.tokens if row.tokens and row.unpriced_tokens else Decimal(0)
-    unpriced = of_tokens or Decimal(row.unpriced_lines) / row.lines
-    return max(unpriced, Decimal(row.unconverted_lines) / row.lines, Decimal(row.late_lines) / row.lines)
-
-
-def _case(row: _Row) -> CaseState:
-    if row.is_attested:
-        return CaseState.ATTESTED
-    if row.is_waiting:
-        return CaseState.WAITING
-    return CaseState.EXPIRED if row.is_expired else CaseState.NONE
-
-
-def _band(row: _Row, settings: Settings) -> Band:
-    if row.band_limit_ms is None or not row.latency_counts:
-        return Band.UNKNOWN
-    within, delivered = _within(row)
-    return band_of(delivered=delivered, within=within, settings=settings)
-
-
-def _within(row: _Row) -> tuple[int, int]:
-    counts = row.latency_counts or []
-    edges = sum(edge <= (row.band_limit_ms or 0) for edge in LATENCY_EDGES_MS)
-    return sum(counts[:edges]), sum(counts)
-
-
-def _months(month: date, row: _Row, now: Appraisal) -> list[MonthRatios]:
-    past = [
-        MonthRatios(
-            date.fromisoformat(one["month"]),
-            _per(_decimal(one["cost"]), _decimal(one["useful"])),
-            _per(_decimal(one["value"]), _decimal(one["useful"])),
-        )
-        for one in json.loads(row.past)
-    ]
-    value = now.value.base if now.value else None
-    return [*past, MonthRatios(month, _per(now.cost, now.useful), _per(value, now.useful))]
-
-
-def _per(amount: Decimal | None, number: Decimal | None) -> Decimal | None:
-    return amount / number if amount is not None and number else None
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
-
-
 # --- As it is stored --------------------------------------------------------------------------------------------------
 
 
@@ -369,15 +205,16 @@ def verdict_as_json(found: Verdict) -> dict[str, Any]:
     }
 
 
-def _coverage(facts: Facts, row: _Row) -> dict[str, Any]:
-    within, delivered = _within(row)
+def _coverage(facts: Facts, row: Row) -> dict[str, Any]:
+    within, delivered = within_band(row)
     return {
         "usage_days": facts.usage_days,
         "missing_days": facts.missing_days,
         "unknown_cost_share": _text(facts.unknown_cost_share),
         "unpriced_tokens": plain(row.unpriced_tokens),
+        "unpriced_lines": row.unpriced_lines,
         "unconverted_lines": row.unconverted_lines,
-        "late_lines": row.late_lines,
+        "missing_share": _text(row.missing_share),
         "lines": row.lines,
         "case": facts.case.value,
         "band": facts.band.value,
@@ -402,14 +239,3 @@ def _text(amount: Decimal | None) -> str | None:
 
 def _today() -> date:
     return timezone.now().astimezone(organisation.zone()).date()
-
-
-_MARK_MONTH = """
-INSERT INTO economics_dirty (workload_id, month, reason, recorded_at)
-SELECT DISTINCT workload_id, %(month)s::date, %(reason)s, now() FROM (
-    SELECT workload_id FROM economics_month WHERE month = %(month)s
-    UNION SELECT workload_id FROM costs_owner_month WHERE charge_month = %(month)s AND workload_id IS NOT NULL
-    UNION SELECT workload_id FROM economics_outcome
-        WHERE period_start >= %(month)s AND period_start < %(month)s::date + interval '1 month'
-) known
-"""

@@ -110,10 +110,13 @@ def record_outcomes(
 
 @transaction.atomic
 def declare_outcomes(
-    *, actor: Actor, workload: Workload, month: date, share: Decimal, reviewed_share: Decimal = Decimal(0), today: date
+    *, actor: Actor, workload: Workload, month: date, share: Decimal, reviewed_share: Decimal | None = None, today: date
 ) -> Outcome:
-    """Say that a share of the delivered calls was useful, where nobody counts. Counts of the month stand before it."""
-    for name, value in (("The useful share", share), ("The reviewed share", reviewed_share)):
+    """Say that a share of the delivered calls was useful, where nobody counts. Counts of the month stand before it.
+
+    `reviewed_share` None is unknown: where reviews cost time, nobody can say then what they cost.
+    """
+    for name, value in (("The useful share", share), ("The reviewed share", reviewed_share or Decimal(0))):
         if not value.is_finite() or not 0 <= value <= 1:
             raise BadInput(f"{name} lies between 0 and 1.", hint="0.8 says that four of five calls were useful.")
     start, end = month.replace(day=1), periods.next_month(month.replace(day=1))
@@ -186,7 +189,7 @@ class _Known:
     def __init__(self, workloads: Mapping[int, Workload], source: str) -> None:
         self.latest = _latest(workloads, source)
         self.sent = {
-            (row.workload_id, row.external_id): row
+            (row.workload_id, row.external_id): row.digest
             for row in Outcome.objects.filter(workload__in=workloads, source=source).exclude(external_id="")
         }
         self.grains: dict[tuple[int, date], set[bool]] = {}
@@ -199,7 +202,7 @@ class _Known:
 
     def clash(self, entry: OutcomeEntry) -> BadInput | Conflict | None:
         sent = self.sent.get((entry.workload.pk, entry.external_id))
-        if sent is not None and sent.digest != entry.digest:
+        if sent is not None and sent != entry.digest:
             hint = "An entry never changes. Send a correction under a new id."
             return Conflict(f"“{entry.external_id}” was sent before with other content.", hint=hint)
         key = (entry.workload.pk, entry.period_start, entry.period_end)
@@ -220,8 +223,10 @@ class _Known:
             return Judged(entry, Effect.NEW, before, error)
         self.in_batch.add(key)
         self._note(entry.workload.pk, entry.period_start, is_monthly=entry.is_monthly)
-        if entry.external_id and (entry.workload.pk, entry.external_id) in self.sent:
-            return Judged(entry, Effect.SAME, before)
+        if entry.external_id:
+            if (entry.workload.pk, entry.external_id) in self.sent:
+                return Judged(entry, Effect.SAME, before)
+            self.sent[entry.workload.pk, entry.external_id] = entry.digest
         if before is None or before.is_withdrawn:
             return Judged(entry, Effect.NEW, before)
         same = (before.produced, before.accepted, before.reviewed) == entry.counts and not entry.external_id

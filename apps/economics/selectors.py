@@ -3,11 +3,10 @@
 Whoever may not see a workload's money is told that it does not exist.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -15,13 +14,14 @@ from django.utils import timezone
 from apps.core import organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
-from apps.economics.arithmetic import Appraisal, BreakPoint, Labour, Span, appraise, sensitivity, trailing
+from apps.economics.arithmetic import Appraisal, BreakPoint, Labour, Ratio, sensitivity, trailing
 from apps.economics.cases import CASES, LIMITS, labour_of
+from apps.economics.facts import AssumedCase, about, facts_if
 from apps.economics.figures import Figures, figures_of, nothing_known
 from apps.economics.models import EconomicsMonth, Evidence, Grade, GradeRate, Outcome, ValueCase
 from apps.economics.months import settings_of_organisation
-from apps.economics.portfolio import Portfolio, PortfolioRow, VerdictSum, points, portfolio
-from apps.economics.verdict import CaseState, Facts, Verdict, verdict
+from apps.economics.portfolio import Portfolio, PortfolioRow, VerdictSum, picture, portfolio
+from apps.economics.verdict import CaseState, Gap, Verdict, Word, verdict
 from apps.economics.why import FIGURES, WhyWorth, why_worth
 from apps.workloads.models import Workload
 
@@ -33,6 +33,7 @@ __all__ = (
     "Portfolio",
     "PortfolioRow",
     "Preview",
+    "Trailing",
     "UnitEconomics",
     "VerdictSum",
     "case_history",
@@ -41,10 +42,9 @@ __all__ = (
     "grade_rates_for",
     "grades",
     "month_for",
-    "months_for",
     "outcomes_of",
     "page_of_month",
-    "points",
+    "picture",
     "portfolio",
     "preview_case",
     "series_for",
@@ -57,7 +57,8 @@ __all__ = (
 class UnitEconomics:
     """A workload's month: as it is known now, as it was signed, and the months that led to it.
 
-    `case` is the version that counts on the month's last day, `waiting` one that somebody else has yet to attest.
+    `case` is the version that counts on the month's last day, `waiting` one that somebody else has yet to attest;
+    `months` are the twelve up to this one, the oldest first.
     """
 
     workload: Workload
@@ -65,10 +66,16 @@ class UnitEconomics:
     now: Figures
     signed: Figures | None
     before: Figures | None
-    last_3: Appraisal
-    last_12: Appraisal
+    last_3: "Trailing"
+    last_12: "Trailing"
+    months: tuple[Figures | None, ...]
     case: ValueCase | None
     waiting: ValueCase | None
+
+    @property
+    def sides(self) -> tuple["Side", ...]:
+        """What was signed, and what is known now."""
+        return (Side(self.signed, is_signed=True), Side(self.now, is_signed=False)) if self.signed else ()
 
     @property
     def is_restated(self) -> bool:
@@ -76,12 +83,35 @@ class UnitEconomics:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """A month as it was signed, or as it is known now."""
+
+    figures: Figures
+    is_signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trailing:
+    """Some months as one: sums of those that are proven, and the cost of an output over all whose two sides are known.
+
+    `number` months were looked at, `known` of them are in `sums`, `counted` in `cost_per_useful`.
+    """
+
+    number: int
+    known: int
+    sums: Appraisal
+    counted: int
+    cost_per_useful: Ratio
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that is another than before, in words; figures as exact text."""
+    """One thing that is another than before. `unit` of figures: money, each (for one output) or outputs; else words."""
 
     label: str
-    before: str
-    after: str
+    before: str | Decimal | None
+    after: str | Decimal | None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +125,13 @@ class CaseVersion:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a case would make of a month, if somebody attested it."""
+    """What a case would make of a month, if somebody attested it. `is_as_if`: it holds on no day of that month."""
 
     month: date
     appraisal: Appraisal
     verdict: Verdict
     breaks: tuple[BreakPoint, ...]
+    is_as_if: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +158,7 @@ def month_for(*, actor: Actor, workload: Workload, month: date, today: date | No
         before=found.get(periods.previous_month(month)),
         last_3=_together(found, month, 3),
         last_12=_together(found, month, 12),
+        months=tuple(found.get(_back(month, 11 - at)) for at in range(12)),
         case=_counting(cases, _last_day(month)),
         waiting=next((case for case in cases if _is_waiting(case)), None),
     )
@@ -137,20 +169,6 @@ def series_for(*, actor: Actor, workload: Workload, months: Sequence[date]) -> l
     _require_seen(actor, workload)
     found = _rows(workload, months)
     return [found.get(month) for month in months]
-
-
-def months_for(
-    *, actor: Actor, month: date, workload: Workload | None = None, signed: bool = False
-) -> list[tuple[Workload, Figures]]:
-    """Every workload's row of a month that the actor may see, by name: for the API, the command and the pack."""
-    rows = EconomicsMonth.objects.signed() if signed else EconomicsMonth.objects.current()
-    if not actor.is_machine:
-        rows = rows.visible_to(actor)
-    rows = rows.filter(month=month).select_related("workload").order_by("workload__name", "workload_id")
-    if workload is not None:
-        _require_seen(actor, workload)
-        rows = rows.filter(workload=workload)
-    return [(row.workload, figures_of(row)) for row in rows]
 
 
 def page_of_month(
@@ -248,56 +266,52 @@ def preview_case(
     labour: Labour,
     grade: Grade,
     review_grade: Grade | None = None,
+    valid_from: date | None = None,
+    expires: date | None = None,
     month: date,
     today: date | None = None,
 ) -> Preview:
-    """What these assumptions would make of the month's cost and outcomes, by the same functions as the real verdict.
+    """What the case would make of the month if it were attested: the same facts, the same verdict, nothing stored.
 
-    The hourly rates are used and not shown.
+    A case that holds on no day of the month is looked at as if it had held on all of it. Rates are used and not shown.
     """
-    now = month_for(actor=actor, workload=workload, month=month, today=today).now
-    hourly, review_rate = _rate_on(grade, month), _rate_on(review_grade, month)
-    spans = []
-    if hourly is not None and now.useful is not None:
-        spans = [Span(labour, hourly, review_rate, now.useful, now.reviewed)]
-    appraisal = appraise(spans, cost=now.cost, useful=now.useful)
-    facts = Facts(
-        appraisal=appraisal,
-        is_open=not now.is_complete,
-        case=CaseState.ATTESTED,
-        usage_days=now.coverage.usage_days,
-        missing_days=now.coverage.missing_days,
-        unknown_cost_share=now.coverage.unknown_cost_share,
-        produced=now.produced,
-        reviewed_known=now.reviewed is not None,
-        is_rate_known=hourly is not None,
-        is_declared=now.is_declared,
-        is_mandated=now.coverage.is_mandated,
-        currency=organisation.get().currency,
+    _require_seen(actor, workload)
+    end = periods.next_month(month)
+    starts, ends = max(valid_from or month, month), min(expires or end, end)
+    is_as_if = starts >= ends
+    if is_as_if:
+        starts, ends = month, end
+    review = review_grade.pk if review_grade else None
+    settings = settings_of_organisation()
+    facts, spans = facts_if(
+        about(month, _today(today), settings),
+        workload_id=workload.pk,
+        case=AssumedCase(labour, grade.pk, review, starts, ends),
     )
-    breaks = tuple(sensitivity(spans[0], cost=now.cost)) if spans and now.cost is not None else ()
-    return Preview(month, appraisal, verdict(facts, settings_of_organisation()), breaks)
+    appraisal = facts.appraisal
+    is_known = appraisal.net is not None and appraisal.cost is not None
+    breaks = tuple(sensitivity(spans, cost=appraisal.cost or Decimal(0))) if is_known else ()
+    return Preview(month, appraisal, verdict(facts, settings), breaks, is_as_if)
 
 
-def what_changed(*, actor: Actor, workload: Workload, month: date) -> list[Change]:
-    """What is another in this month than in the one before: figures, and the version of the case."""
-    now, before = series_for(actor=actor, workload=workload, months=[month, periods.previous_month(month)])
-    if now is None or before is None:
+def what_changed(now: Figures, before: Figures | None) -> list[Change]:
+    """What is another in a month than in the one before: figures, and the version of the case."""
+    if before is None or not now.state:
         return []
-    pairs = [(label, read(before), read(now)) for label, read in _COMPARED.items()]
-    return [Change(label, old, new) for label, old, new in pairs if old != new]
+    pairs = [(label, unit, read(before), read(now)) for label, (unit, read) in _COMPARED.items()]
+    return [Change(label, old, new, unit) for label, unit, old, new in pairs if old != new]
 
 
 # --- Below ------------------------------------------------------------------------------------------------------------
 
-_COMPARED: Mapping[str, Any] = {
-    "Verdict": lambda f: f.verdict.word.value,
-    "Full cost": lambda f: _said(f.cost),
-    "Useful outputs": lambda f: _said(f.useful),
-    "Cost of a useful output": lambda f: _said(f.appraisal.cost_per_useful),
-    "Value of a useful output": lambda f: _said(f.appraisal.value_per_useful),
-    "Net value": lambda f: _said(f.appraisal.net and f.appraisal.net.base),
-    "Value case": lambda f: ", ".join(f"version {span.version}" for span in f.spans),
+_COMPARED: Mapping[str, tuple[str, Callable[[Figures], str | Decimal | None]]] = {
+    "Verdict": ("", lambda f: f.verdict.word.value),
+    "Full cost": ("money", lambda f: f.cost),
+    "Useful outputs": ("outputs", lambda f: f.useful),
+    "Cost of a useful output": ("each", lambda f: f.appraisal.cost_per_useful),
+    "Value of a useful output": ("each", lambda f: f.appraisal.value_per_useful),
+    "Net value": ("money", lambda f: f.appraisal.net.base if f.appraisal.net else None),
+    "Value case": ("", lambda f: ", ".join(f"version {span.version}" for span in f.spans) or "none counts"),
 }
 
 
@@ -334,9 +348,19 @@ def _case_state(cases: Iterable[ValueCase], month: date) -> CaseState:
     return CaseState.EXPIRED if any((one.counts_to or one.expires) <= day for one in known) else CaseState.NONE
 
 
-def _together(found: Mapping[date, Figures], month: date, number: int) -> Appraisal:
-    """The last months up to this one as one."""
-    return trailing(found[one].appraisal for one in (_back(month, at) for at in range(number)) if one in found)
+def _together(found: Mapping[date, Figures], month: date, number: int) -> Trailing:
+    """The last months up to this one as one. What an unproven month comes to is known in part only."""
+    there = [found[one] for one in (_back(month, at) for at in range(number)) if one in found]
+    proven = [one.appraisal for one in there if one.verdict.word is not Word.UNPROVEN]
+    counted = [one for one in there if one.cost is not None and one.useful is not None and _is_cost_known(one)]
+    cost, useful = (sum((getattr(one, name) for one in counted), Decimal(0)) for name in ("cost", "useful"))
+    each = Appraisal(useful, cost, None, None, None).cost_per_useful if counted else None
+    return Trailing(number, len(proven), trailing(proven), len(counted), each)
+
+
+def _is_cost_known(one: Figures) -> bool:
+    """Whether no gap of its verdict lies in the cost or in what came out."""
+    return not any(gap.gap in (Gap.COST, Gap.USAGE, Gap.OUTCOMES) for gap in one.verdict.missing)
 
 
 def _back(month: date, number: int) -> date:
@@ -350,15 +374,11 @@ def _last_day(month: date) -> date:
 
 
 def _is_open(month: date, today: date | None) -> bool:
-    return periods.next_month(month) > (today or timezone.now().astimezone(organisation.zone()).date())
+    return periods.next_month(month) > _today(today)
 
 
-def _rate_on(grade: Grade | None, month: date) -> Decimal | None:
-    if grade is None:
-        return None
-    rates = GradeRate.objects.filter(grade=grade, valid_from__lte=_last_day(month))
-    newest = rates.order_by("-valid_from", "-pk").first()
-    return newest.hourly if newest else None
+def _today(today: date | None) -> date:
+    return today or timezone.now().astimezone(organisation.zone()).date()
 
 
 def _changes(old: ValueCase | None, new: ValueCase) -> Iterable[Change]:
@@ -383,9 +403,3 @@ _COMPARED_OF_CASES: Mapping[str, str] = {
     "Evidence": "evidence_link",
     "Evidence file": "evidence_file",
 }
-
-
-def _said(figure: object) -> str:
-    if isinstance(figure, Decimal):
-        return format(figure.normalize(), "f")
-    return "unknown" if figure is None else str(figure)

@@ -2,7 +2,7 @@
 
 from apps.economics.cases import add_evidence, expire_case, mark_attested, write_case
 from apps.economics.grades import add_grade, add_grade_with_rate, set_grade_rate
-from apps.economics.months import freeze, mark_month, recompute_dirty
+from apps.economics.months import freeze, notice_sources, recompute_dirty
 from apps.economics.outcomes import (
     Effect,
     OutcomeEntry,
@@ -23,7 +23,7 @@ __all__ = (
     "expire_case",
     "freeze",
     "mark_attested",
-    "mark_month",
+    "notice_sources",
     "recompute_dirty",
     "record_outcomes",
     "set_grade_rate",

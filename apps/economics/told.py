@@ -7,8 +7,9 @@ from typing import Any
 
 from apps.core.money import plain
 from apps.economics.arithmetic import Ratio, Three, rounded
+from apps.economics.facts import CASES
 from apps.economics.figures import Figures
-from apps.economics.months import CASES, verdict_as_json
+from apps.economics.months import verdict_as_json
 from apps.economics.selectors import MonthOfWorkload
 
 

@@ -102,7 +102,8 @@ class Facts:
     """Everything that the verdict of a month rests on.
 
     `usage_days` have usage, `missing_days` of them no outcomes. `unknown_cost_share` is the part of the cost that has
-    no price or no exchange rate or whose source has not delivered. `months`: up to four complete ones, this the last.
+    no price or no exchange rate or whose source has not delivered; None: nobody can say how large it is. `band_share`
+    of the measured calls stayed within the limit. `months`: up to four complete ones, this the last.
     """
 
     appraisal: Appraisal
@@ -110,12 +111,13 @@ class Facts:
     case: CaseState = CaseState.NONE
     usage_days: int = 0
     missing_days: int = 0
-    unknown_cost_share: Decimal = ZERO
+    unknown_cost_share: Decimal | None = ZERO
     produced: Decimal | None = None
     reviewed_known: bool = True
     is_rate_known: bool = True
     is_declared: bool = False
     band: Band = Band.UNKNOWN
+    band_share: Decimal | None = None
     months: Sequence[MonthRatios] = ()
     is_mandated: bool = False
     currency: str = "USD"
@@ -198,8 +200,7 @@ def _unproven(facts: Facts, settings: Settings) -> Verdict | None:
         Rule.UNPROVEN,
         _sentence(facts, f"Whether this pays is unproven: {found}."),
         numbers=(
-            Number("days with usage", Decimal(facts.usage_days)),
-            Number("days without outcomes", Decimal(facts.missing_days), settings.missing_days_share),
+            Number("share of days without outcomes", _missing_share(facts), settings.missing_days_share),
             Number("share of cost that is unknown", facts.unknown_cost_share, settings.unknown_cost_share),
             Number("outputs produced", facts.produced, Decimal(settings.least_produced)),
         ),
@@ -214,52 +215,80 @@ def _stop(facts: Facts, settings: Settings) -> Verdict | None:  # noqa: ARG001 -
     if net > 0 or facts.is_mandated:
         return None
     money = _money(facts)
+    opening = "It costs more than it is worth" if net else "It is worth exactly what it costs"
+    more = f"{money(-net)} more value, or less cost" if net else "any more value, or less cost"
     return Verdict(
         Word.STOP,
         Rule.NET_NOT_POSITIVE,
         _sentence(
             facts,
-            f"It costs more than it is worth: {money(_cost(facts))} of cost and {money(_review(facts))} of reviews "
+            f"{opening}: {money(_cost(facts))} of cost and {money(_review(facts))} of reviews "
             f"against {money(value)} of value.",
         ),
         numbers=(Number("base net value", net, ZERO),),
-        would_change=(f"A base net value above zero: {money(-net)} more value, or less cost.",),
+        would_change=(f"A base net value above zero: {more}.",),
         is_so_far=facts.is_open,
     )
 
 
 def _fix(facts: Facts, settings: Settings) -> Verdict | None:
-    tolerance, low = settings.fix_tolerance * _value(facts).base, _net(facts).low
-    money = _money(facts)
+    """The first fault gives the rule; whatever else is wrong is said with it, since mending one would not be enough."""
+    faults = [
+        *_loses_in_the_low_case(facts, settings),
+        *_is_too_slow(facts, settings),
+        *_grows_louder(facts),
+    ]
+    if not faults:
+        return None
+    first, *others = faults
+    return Verdict(
+        Word.FIX,
+        first.rule,
+        " ".join([_sentence(facts, first.text), *(other.also for other in others)]),
+        numbers=tuple(number for fault in faults for number in fault.numbers),
+        would_change=tuple(fault.way for fault in faults),
+        is_so_far=facts.is_open,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Something to be fixed: as a sentence of its own, and as one after another."""
+
+    rule: Rule
+    text: str
+    also: str
+    numbers: tuple[Number, ...]
+    way: str
+
+
+def _loses_in_the_low_case(facts: Facts, settings: Settings) -> Iterator[_Fault]:
+    tolerance, low, money = settings.fix_tolerance * _value(facts).base, _net(facts).low, _money(facts)
     if low < -tolerance:
-        return _to_fix(
-            facts,
-            Rule.LOW_NET_TOO_LOW,
-            f"In the low case it loses {money(-low)}, more than the {money(tolerance)} that are tolerated.",
-            (Number("low net value", low, -tolerance),),
-            f"A low net value of {money(-tolerance)} or more: narrow the assumptions, or lower the cost.",
-        )
+        text = f"In the low case it loses {money(-low)}, more than the {money(tolerance)} that are tolerated."
+        numbers = (Number("low net value", low, -tolerance),)
+        way = f"A low net value of {money(-tolerance)} or more: narrow the assumptions, or lower the cost."
+        yield _Fault(Rule.LOW_NET_TOO_LOW, text, text, numbers, way)
+
+
+def _is_too_slow(facts: Facts, settings: Settings) -> Iterator[_Fault]:
     if facts.band is Band.BROKEN:
-        return _to_fix(
-            facts,
-            Rule.BAND_BROKEN,
-            f"It pays, but fewer than {_percent(settings.band_share)} of its answers come within the promised time.",
-            (),
-            "Answers within the latency band again, or another band.",
-        )
+        found = f"fewer than {_percent(settings.band_share)} of its answers come within the promised time."
+        numbers = (Number("share of answers within the promised time", facts.band_share, settings.band_share),)
+        way = "Answers within the latency band again, or another band."
+        yield _Fault(Rule.BAND_BROKEN, f"It pays, but {found}", f"And {found}", numbers, way)
+
+
+def _grows_louder(facts: Facts) -> Iterator[_Fault]:
     if is_louder(facts.months):
         first, last = facts.months[0], facts.months[-1]
-        return _to_fix(
-            facts,
-            Rule.LOUDER,
-            "It pays, but for four months its cost for each useful output has risen faster than its value.",
-            (
-                Number("cost per useful output", last.cost, first.cost),
-                Number("value per output", last.value, first.value),
-            ),
-            "A month in which a useful output costs no more than in the month before.",
+        found = "for four months its cost for each useful output has risen faster than its value."
+        numbers = (
+            Number("cost per useful output", last.cost, first.cost),
+            Number("value per output", last.value, first.value),
         )
-    return None
+        way = "A month in which a useful output costs no more than in the month before."
+        yield _Fault(Rule.LOUDER, f"It pays, but {found}", f"And {found}", numbers, way)
 
 
 def _scale(facts: Facts, settings: Settings) -> Verdict | None:
@@ -328,9 +357,14 @@ def _missing(facts: Facts, settings: Settings) -> Iterator[Missing]:
     appraisal = facts.appraisal
     if appraisal.cost is None and facts.usage_days == 0:
         yield Missing(Gap.USAGE, "no usage of it is known in this month", Supplier.TECHNICAL_OWNER)
-    elif appraisal.cost is None or facts.unknown_cost_share > settings.unknown_cost_share:
-        share = "all" if appraisal.cost is None else _percent(facts.unknown_cost_share)
-        yield Missing(Gap.COST, f"{share} of its cost has no price, no exchange rate or no data", Supplier.ANALYST)
+    elif appraisal.cost is None:
+        yield Missing(Gap.COST, "all of its cost has no price, no exchange rate or no data", Supplier.ANALYST)
+    elif facts.unknown_cost_share is None:
+        what = "a part of its cost has no price or no exchange rate, and nobody can say how large it is"
+        yield Missing(Gap.COST, what, Supplier.ANALYST)
+    elif facts.unknown_cost_share > settings.unknown_cost_share:
+        what = f"{_percent(facts.unknown_cost_share)} of its cost has no price, no exchange rate or no data"
+        yield Missing(Gap.COST, what, Supplier.ANALYST)
     yield from _missing_case(facts.case)
     yield from _missing_outcomes(facts, settings)
     if facts.case is CaseState.ATTESTED and appraisal.value is not None and appraisal.review is None:
@@ -381,8 +415,8 @@ def _ways_from_keep(facts: Facts, settings: Settings) -> Iterator[str]:
 # --- Words and figures ------------------------------------------------------------------------------------------------
 
 
-def _to_fix(facts: Facts, rule: Rule, text: str, numbers: tuple[Number, ...], way: str) -> Verdict:
-    return Verdict(Word.FIX, rule, _sentence(facts, text), numbers, (way,), is_so_far=facts.is_open)
+def _missing_share(facts: Facts) -> Decimal | None:
+    return Decimal(facts.missing_days) / facts.usage_days if facts.usage_days else None
 
 
 def _sentence(facts: Facts, text: str) -> str:

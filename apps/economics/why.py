@@ -151,6 +151,12 @@ FIGURES: Final[dict[str, tuple[str, str, Callable[[Figures], Ratio | Three], _Te
         lambda f: f.appraisal.net,
         lambda f: [_value(f), _review(f), _cost(f)],
     ),
+    "useful": (
+        "Useful outputs",
+        "accepted outputs of the month",
+        lambda f: f.appraisal.useful,
+        lambda f: [Term("produced", f.produced, "outputs", Origin.OUTCOMES), _useful(f)],
+    ),
     "margin": ("Margin", "net value ÷ value", lambda f: f.appraisal.margin, lambda f: [_net(f), _value(f)]),
     "roi": ("Return", "net value ÷ full cost", lambda f: f.appraisal.roi, lambda f: [_net(f), _cost(f)]),
     "pays_back": ("Pays back", "value ÷ full cost", lambda f: f.appraisal.pays_back, lambda f: [_value(f), _cost(f)]),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
@@ -54,7 +53,13 @@ class ShareForm(forms.Form):
 
     share = forms.DecimalField(label="Useful share", min_value=0, max_value=100, decimal_places=2, max_digits=5)
     reviewed_share = forms.DecimalField(
-        label="Share a person checks", min_value=0, max_value=100, decimal_places=2, max_digits=5, required=False
+        label="Share a person checks",
+        min_value=0,
+        max_value=100,
+        decimal_places=2,
+        max_digits=5,
+        required=False,
+        help_text="Empty: unknown. Write 0 where nobody checks.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -106,7 +111,7 @@ def declare(request: PageRequest, slug: str) -> HttpResponse:
                 workload=workload,
                 month=_month(period),
                 share=given["share"] / 100,
-                reviewed_share=(given["reviewed_share"] or Decimal(0)) / 100,
+                reviewed_share=None if given["reviewed_share"] is None else given["reviewed_share"] / 100,
                 today=period.today,
             )
         if not form.errors:

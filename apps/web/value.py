@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Person
-from apps.accounts.rights import Right, rights_of
 from apps.approvals.proposing import write_case_and_ask
 from apps.approvals.selectors import waiting_about
 from apps.core import organisation, periods
@@ -28,21 +27,32 @@ from apps.core.actor import Actor
 from apps.core.errors import Conflict, NotFound, TollgateError
 from apps.economics import selectors
 from apps.economics import services as economics
-from apps.economics.arithmetic import BreakPoint, Input, Labour, Ratio
-from apps.economics.cases import CASES, LIMITS, read_assumptions
+from apps.economics.arithmetic import BreakPoint, Input, Labour
+from apps.economics.cases import CASES, LIMITS, MOST_BYTES, read_assumptions
 from apps.economics.models import Grade, ValueCase
-from apps.economics.selectors import Figures, Preview, UnitEconomics
-from apps.economics.verdict import Gap, Missing, Supplier
+from apps.economics.selectors import CaseVersion, Figures, Preview, UnitEconomics
 from apps.web import figures
 from apps.web.charts import Chart, Series
 from apps.web.forms import DayField, errors_into, errors_said
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb, Kpi, Tone
 from apps.web.period import PeriodChoice, period_of
+from apps.web.remedies import remedies
+from apps.web.value_cards import (
+    change_rows,
+    coverage_rows,
+    month_before,
+    month_rows,
+    number_of,
+    number_rows,
+    ratio_text,
+    times,
+    trailing_rows,
+)
 from apps.web.worth_why import worth_address
 from apps.workloads.models import Workload
 from apps.workloads.selectors import get_workload_for
-from apps.workloads.services import may_edit, may_report
+from apps.workloads.services import may_edit
 
 MONTHS: Final = 12
 UNITS: Final[Mapping[str, str]] = {"minutes_saved": "min", "realisation": "of 1", "review_minutes": "min"}
@@ -79,6 +89,7 @@ def page(request: PageRequest, slug: str) -> HttpResponse:
     month = period.last_day.replace(day=1)
     found = selectors.month_for(actor=request.actor, workload=workload, month=month, today=period.today)
     history = selectors.case_history(actor=request.actor, workload=workload)
+    currency = organisation.get().currency
     context = {
         "workload": workload,
         "crumbs": _crumbs(workload, period, "Value case"),
@@ -86,16 +97,32 @@ def page(request: PageRequest, slug: str) -> HttpResponse:
         "found": found,
         "now": found.now,
         "kpis": _kpis(found, workload),
-        "chart": per_output_chart(request.actor, workload, month),
-        "missing": remedies(found.now.verdict.missing, workload, request.actor),
+        "chart": per_output_chart(found),
+        "missing": remedies(found.now.verdict.missing, workload, month, request.actor),
         "breaks": [break_row(point) for point in found.now.breaks],
-        "trailing": [("3 months", found.last_3), ("12 months", found.last_12)],
+        "months": month_rows(found, currency),
+        "trailing": trailing_rows(found, currency),
+        "numbers": number_rows(found.now.verdict.numbers, currency),
+        "coverage": list(coverage_rows(found.now)),
+        "changes": change_rows(selectors.what_changed(found.now, found.before), currency),
+        "month_before": month_before(month),
         "history": [(version, _ranges(version.labour)) for version in history],
         "waiting": waiting_about(found.waiting) if found.waiting else [],
         "may_edit": may_edit(request.actor, workload),
         "newest": history[0].case if history else None,
+        "endable": _endable(history, period.today),
     }
     return render(request, "value/page.html", context)
+
+
+def _endable(history: Sequence[CaseVersion], today: date) -> list[ValueCase]:
+    """The version that counts today and the one that waits: either can be let end."""
+    return [
+        one.case
+        for one in history
+        if not (one.case.ended_at or one.case.superseded_by_id)
+        and (one.case.counts_to is None or one.case.counts_to > today)
+    ]
 
 
 def _kpis(found: UnitEconomics, workload: Workload) -> list[Kpi]:
@@ -161,26 +188,9 @@ def _covered(now: Figures) -> str:
     return f"{coverage.days_with_outcomes} of {coverage.usage_days}" if coverage.usage_days else figures.UNKNOWN
 
 
-def number_of(ratio: Ratio) -> Decimal | None:
-    """The number of a ratio that has one."""
-    return ratio if isinstance(ratio, Decimal) else None
-
-
-def ratio_text(ratio: Ratio, shown: Any) -> str:
-    """The number as it reads, or the words that stand for it, such as “no cost”."""
-    if ratio is None:
-        return figures.UNKNOWN
-    return str(shown(ratio)) if isinstance(ratio, Decimal) else str(ratio).capitalize()
-
-
-def times(ratio: Decimal) -> str:
-    return f"{figures.MINUS if ratio < 0 else ''}{abs(ratio):,.2f}"
-
-
-def per_output_chart(actor: Actor, workload: Workload, month: date) -> Chart:
+def per_output_chart(economics: UnitEconomics) -> Chart:
     """Twelve months of cost and value of one useful output, with the range between the low and the high case."""
-    months = months_to(month, MONTHS)
-    found = selectors.series_for(actor=actor, workload=workload, months=months)
+    months, found = months_to(economics.month, MONTHS), economics.months
     costs = [number_of(one.appraisal.cost_per_useful) if one else None for one in found]
     values = [number_of(one.appraisal.value_per_useful) if one else None for one in found]
     low, high = ([_end_per_useful(one, end) for one in found] for end in ("low", "high"))
@@ -224,44 +234,6 @@ def _finding(costs: Sequence[Decimal | None], values: Sequence[Decimal | None], 
 
 def _price(amount: Decimal, currency: str) -> str:
     return figures.unit_price(amount, currency)
-
-
-def remedies(gaps: Sequence[Missing], workload: Workload, actor: Actor) -> list[tuple[Missing, str, str]]:
-    """Each gap with what its link says and where it leads; a letter to the owner where the actor may not fill it."""
-    if not gaps:
-        return []
-    writes = may_edit(actor, workload)
-    reports = writes or may_report(actor, workload)
-    return [(gap, *_remedy(gap, workload, actor, writes=writes, reports=reports)) for gap in gaps]
-
-
-def _remedy(gap: Missing, workload: Workload, actor: Actor, *, writes: bool, reports: bool) -> tuple[str, str]:
-    if gap.gap in (Gap.OUTCOMES, Gap.TOO_FEW, Gap.REVIEWS):
-        said, page = "Say what came out", reverse("outcomes:month", args=[workload.slug])
-        return (said, page) if reports else _ask_owner(gap, workload)
-    if gap.gap is Gap.CASE and gap.who is Supplier.ATTESTER:
-        return "See what waits", reverse("value:page", args=[workload.slug])
-    if gap.gap is Gap.CASE:
-        said, page = "Write the value case", reverse("value:edit", args=[workload.slug])
-        return (said, page) if writes else _ask_owner(gap, workload)
-    if gap.gap is Gap.RATE:
-        may_see = rights_of(actor).may(Right.SEE_GRADES)
-        return ("Open the grade table", reverse("grades:list")) if may_see else ("", "")
-    if gap.gap is Gap.COST:
-        return "See what has no price", reverse("costs:overview") + f"?workload={workload.slug}"
-    return "Bind its usage", reverse("workloads:bindings", args=[workload.slug])
-
-
-def _ask_owner(gap: Missing, workload: Workload) -> tuple[str, str]:
-    """A link that asks the business owner by mail; nothing where there is none."""
-    owner = workload.business_owner
-    if owner is None or not owner.email:
-        return "", ""
-    told = {
-        "subject": f"{workload.name}: {gap.what}",
-        "body": f"Please look at {workload.name} ({workload.ref}) in Tollgate.",
-    }
-    return f"Ask {owner.name}", f"mailto:{owner.email}?{urlencode(told, quote_via=quote)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +281,12 @@ def _ranges(labour: Labour) -> list[tuple[str, str, str]]:
 # --- Writing a case ---------------------------------------------------------------------------------------------------
 
 
+def at_most_10_mb(upload: UploadedFile[bytes]) -> None:
+    """Asked before a byte of it is read."""
+    if upload.size is None or upload.size > MOST_BYTES:
+        raise forms.ValidationError("The file is larger than 10 MB. Link to it instead.")
+
+
 class CaseForm(forms.Form):
     """Assumptions in three cases, whose work it is, for how long, and what supports it."""
 
@@ -322,7 +300,9 @@ class CaseForm(forms.Form):
     evidence_link = forms.URLField(
         label="A link to what supports them", required=False, max_length=500, assume_scheme="https"
     )
-    evidence_file = forms.FileField(label="or a file, up to 10 MB", required=False, max_length=200)
+    evidence_file = forms.FileField(
+        label="or a file, up to 10 MB", required=False, max_length=200, validators=[at_most_10_mb]
+    )
     reason = forms.CharField(label="How do you know, or what is new?", max_length=300, required=False)
     expected_version = forms.IntegerField(widget=forms.HiddenInput(), min_value=0)
 
@@ -485,6 +465,8 @@ def _preview(request: PageRequest, workload: Workload, form: CaseForm, month: da
             labour=labour,
             grade=grade,
             review_grade=given.get("review_grade"),
+            valid_from=given.get("valid_from"),
+            expires=given.get("expires"),
             month=month,
             today=period_of(request).today,
         ),

@@ -22,7 +22,9 @@ from apps.web.charts import Chart, Mark
 from apps.web.parts import Kpi
 from apps.web.period import PeriodChoice
 from apps.web.portfolio import month_of
-from apps.web.value import MONTHS, BreakRow, break_row, months_to, number_of, per_output_chart, ratio_text, remedies
+from apps.web.remedies import remedies
+from apps.web.value import MONTHS, BreakRow, break_row, months_to, per_output_chart
+from apps.web.value_cards import number_of, ratio_text
 from apps.web.worth_why import worth_address
 from apps.workloads.models import Binding, Workload, WorkloadRevision
 
@@ -70,12 +72,12 @@ def worth_of(
     chart = None
     if found.now.useful is not None:
         changes = [*_of_promise(revisions, zone), *_of_bindings(bindings, zone), *_of_cases(workload)]
-        chart = per_output_chart(actor, workload, month)
+        chart = per_output_chart(found)
         chart = replace(chart, marks=marks_on(months_to(month, MONTHS), changes))
     return Worth(
         found,
         chart,
-        missing=remedies(found.now.verdict.missing, workload, actor),
+        missing=remedies(found.now.verdict.missing, workload, month, actor),
         breaks=[break_row(point) for point in found.now.breaks if point.at is not None][:MOST_BREAKS],
     )
 

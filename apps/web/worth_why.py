@@ -39,9 +39,13 @@ class Row:
     href: str = ""
 
 
-def worth_address(workload: Workload, month: date, figure: str) -> str:
-    """Where the proof of a month's figure stands."""
-    return f"{reverse('worth:why', args=[workload.slug, figure])}?month={month:%Y-%m}"
+SIGNED: Final = "signed"
+
+
+def worth_address(workload: Workload, month: date, figure: str, *, is_signed: bool = False) -> str:
+    """Where the proof of a month's figure stands, as it is known now or as it was signed."""
+    side = f"&side={SIGNED}" if is_signed else ""
+    return f"{reverse('worth:why', args=[workload.slug, figure])}?month={month:%Y-%m}{side}"
 
 
 @login_required
@@ -50,28 +54,29 @@ def why(request: PageRequest, slug: str, figure: str) -> HttpResponseBase:
     workload = get_workload_for(actor=request.actor, ref=slug)
     period = period_of(request)
     month = period.last_day.replace(day=1)
-    is_signed = request.GET.get("side") == "signed"
+    is_signed = request.GET.get("side") == SIGNED
     proof = selectors.why_for(actor=request.actor, workload=workload, month=month, figure=figure, signed=is_signed)
     if request.GET.get("format") == "csv":
         return table_response(
             ["Part", "Figure", "Low", "Likely", "High", "Unit", "From"],
             list(_cells(proof)),
-            name=f"why-{workload.slug}-{figure}-{month:%Y-%m}",
+            name=f"why-{workload.slug}-{figure}-{month:%Y-%m}{'-signed' if is_signed else ''}",
         )
-    currency = organisation.get().currency
+    currency, side = organisation.get().currency, _Side(workload, month, is_signed)
     context = {
         "workload": workload,
         "proof": proof,
         "month": month,
         "figure": shown(proof.result, proof.figure, currency),
         "ends": _ends(proof.result, currency),
-        "rows": [_row(term, workload, month, currency) for term in proof.terms],
+        "rows": [_row(term, side, currency) for term in proof.terms],
         "parts": [
-            (part.label, _ends(part.result, currency), [_row(term, workload, month, currency) for term in part.terms])
+            (part.label, _ends(part.result, currency), [_row(term, side, currency) for term in part.terms])
             for part in proof.parts
         ],
+        "is_signed": is_signed,
         "address": request.build_absolute_uri(),
-        "file": f"{worth_address(workload, month, figure)}&format=csv",
+        "file": f"{worth_address(workload, month, figure, is_signed=is_signed)}&format=csv",
         "back": f"{reverse('value:page', args=[workload.slug])}?month={month:%Y-%m}",
     }
     return page_or_part(request, "value/why.html", "panel_part", context)
@@ -87,6 +92,8 @@ def shown(result: Ratio | Three, figure: str, currency: str) -> str:
         return str(result).capitalize()
     if figure in ("margin", "roi", "pays_back"):
         return f"{_six(result, 4):,f}"
+    if figure == "useful":
+        return figures.count(result)
     return figures.money_exact(_six(result), currency)
 
 
@@ -101,11 +108,20 @@ def _ends(result: Ratio | Three, currency: str) -> list[tuple[str, str]]:
     return [(label, figures.money_exact(_six(getattr(result, case)), currency)) for case, label in CASES]
 
 
-def _row(term: Term, workload: Workload, month: date, currency: str) -> Row:
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Whose month is proved, and which of its two sides."""
+
+    workload: Workload
+    month: date
+    is_signed: bool
+
+
+def _row(term: Term, side: _Side, currency: str) -> Row:
     name = NAMES.get(term.name, term.name.capitalize())
     if term.is_hidden:
         return Row(name, "known, not shown", "", "Hourly rates are seen by analysts and administrators.")
-    href = _leads_to(term, workload, month)
+    href = _leads_to(term, side)
     if isinstance(term.value, Three):
         text = " / ".join(_text(getattr(term.value, case), term.unit, currency) for case, _ in CASES)
         return Row(name, text, text, "" if term.unit == "money" else term.unit, href)
@@ -122,7 +138,8 @@ def _text(value: Decimal | None, unit: str, currency: str) -> str:
     return f"{value.normalize():,f}"
 
 
-def _leads_to(term: Term, workload: Workload, month: date) -> str:
+def _leads_to(term: Term, side: _Side) -> str:
+    workload, month = side.workload, side.month
     period = PeriodChoice(start=month, end=periods.next_month(month), today=month)
     if term.origin is Origin.COST:
         more = {"component": term.ref} if term.ref else {}
@@ -130,7 +147,7 @@ def _leads_to(term: Term, workload: Workload, month: date) -> str:
     if term.origin is Origin.OUTCOMES:
         return f"{reverse('outcomes:month', args=[workload.slug])}?month={month:%Y-%m}"
     if term.origin is Origin.FIGURE:
-        return worth_address(workload, month, term.ref)
+        return worth_address(workload, month, term.ref, is_signed=side.is_signed)
     if term.origin is Origin.RATE:
         return reverse("grades:list")
     return f"{reverse('value:page', args=[workload.slug])}?month={month:%Y-%m}"

@@ -100,19 +100,19 @@ def test_months_together_are_ratios_of_sums() -> None:
 
 
 def test_what_breaks_the_case_first() -> None:
-    points = {point.input: point for point in sensitivity(EXAMPLE_C, cost=D(2400))}
+    points = {point.input: point for point in sensitivity([EXAMPLE_C], cost=D(2400))}
 
     # 2,400 + 575 of 5,520 is left: each proportional input may fall by 46.1 %.
     assert round(points[Input.MINUTES_SAVED].at or D(0), 6) == D("1.077899")
     assert points[Input.COST].at == D(4945)
     assert round(points[Input.REVIEW_MINUTES].at or D(0), 6) == round(D(3120) / D(575), 6)
-    first = sensitivity(EXAMPLE_C, cost=D(2400))[0]
+    first = sensitivity([EXAMPLE_C], cost=D(2400))[0]
     assert first.input in (Input.MINUTES_SAVED, Input.REALISATION, Input.HOURLY_RATE, Input.USEFUL)
     assert points[Input.REALISATION].in_range is False
 
 
 def test_a_share_of_time_beyond_all_of_it_is_no_way_out() -> None:
-    points = {point.input: point for point in sensitivity(EXAMPLE_C, cost=D(20_000))}
+    points = {point.input: point for point in sensitivity([EXAMPLE_C], cost=D(20_000))}
 
     assert points[Input.REALISATION].at is None
     assert points[Input.COST].at == D(4945)
@@ -162,7 +162,7 @@ def test_a_month_in_two_parts_is_worth_what_it_is_in_one(span: Span, day: int) -
 @calmly
 @given(spans, amounts)
 def test_at_its_break_even_value_each_input_leaves_nothing(span: Span, cost: D) -> None:
-    for point in sensitivity(span, cost=cost):
+    for point in sensitivity([span], cost=cost):
         if point.input is Input.COST and point.at is not None:
             month = appraise([span], cost=point.at, useful=span.useful)
             assert month.net is not None

@@ -13,7 +13,7 @@ from apps.core.models import AuditEvent, Period
 from apps.core.periods import bounds, ensure_months
 from apps.economics import services as economics
 from apps.economics.models import EconomicsMonth, ValueCase
-from tests.books import make_workload
+from tests.books import make_workload, unproved
 from tests.economics.ledger import (
     ASSUMPTIONS,
     OCTOBER,
@@ -86,7 +86,8 @@ def test_a_signed_month_keeps_the_case_by_which_it_was_signed(ledger: Ledger) ->
     settle()
     economics.freeze(month=OCTOBER, today=TODAY)
     ensure_months(*[bounds(OCTOBER, ZoneInfo("UTC"))[0]] * 2, {})
-    Period.objects.filter(month=OCTOBER).update(state=Period.State.SIGNED)
+    with unproved():
+        Period.objects.filter(month=OCTOBER).update(state=Period.State.SIGNED)
     second = attest(ledger, write_case(ledger, valid_from=date(2026, 1, 1)))
     settle()
 

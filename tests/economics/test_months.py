@@ -1,22 +1,27 @@
 """A month worked out from usage, outcomes and a case; signed; and what comes after."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, InternalError, transaction
+from django.db import IntegrityError, InternalError, connection, transaction
 from django.db.utils import ProgrammingError
 
+from apps.catalog import services as catalog
 from apps.catalog.models import LatencyBand
 from apps.economics import services as economics
+from apps.economics.arithmetic import Input
+from apps.economics.figures import figures_of
 from apps.economics.models import Dirty, EconomicsMonth
-from apps.workloads.models import WorkloadRevision
-from tests.books import at, make_offering, make_pull, make_series
+from apps.sources.models import Pull, Source
+from apps.workloads.models import BEGINNING, END, WorkloadRevision
+from tests.books import add_hour, at, make_identity, make_offering, make_pull, make_series, make_source
 from tests.economics.ledger import (
     NOVEMBER,
     OCTOBER,
     TODAY,
+    Ledger,
     attested,
     came_out,
     example_c,
@@ -26,7 +31,7 @@ from tests.economics.ledger import (
     spend,
     write_case,
 )
-from tests.world import World, actor
+from tests.world import MACHINE, World, actor
 
 
 def test_example_c_and_d(world: World) -> None:
@@ -140,6 +145,12 @@ def test_a_declared_share_is_of_delivered_calls_and_at_most_keep(world: World) -
     economics.declare_outcomes(
         actor=actor(world.ben), workload=ledger.workload, month=OCTOBER, share=Decimal("0.8"), today=TODAY
     )
+    settle()
+    assert month_of(ledger).reasons["missing"][0]["gap"] == "reviews"  # nobody said how many a person checks
+    economics.declare_outcomes(
+        actor=actor(world.ben), workload=ledger.workload, month=OCTOBER, share=Decimal("0.8"),
+        reviewed_share=Decimal(0), today=TODAY,
+    )  # fmt: skip
     settle()
     october = month_of(ledger)
 
@@ -278,6 +289,7 @@ def test_a_case_written_after_the_signature_leaves_the_month_alone(world: World)
 
 
 def test_a_new_mandate_is_noticed_once(world: World) -> None:
+    """Its time is that of the transaction's start: a month worked out since then must follow all the same."""
     ledger = make_ledger(world)
     spend(ledger, 5530)
     attested(ledger, assumptions=_exactly_base())
@@ -288,9 +300,185 @@ def test_a_new_mandate_is_noticed_once(world: World) -> None:
         workload=ledger.workload, version=1, mandated_reason="A law", mandated_by=world.ben,
         mandated_until=date(2026, 12, 31), recorded_at=at(1),
     )  # fmt: skip
-    WorkloadRevision.objects.filter(workload=ledger.workload).update(recorded_at=at(1))
-    EconomicsMonth.objects.update(computed_at=at(1) - (at(2) - at(1)))
 
     assert settle() == 1
     assert month_of(ledger).verdict == "keep"
     assert settle() == 0
+
+
+def test_another_limit_of_a_band_moves_open_months_and_no_signed_one(world: World) -> None:
+    ledger = make_ledger(world)
+    band = LatencyBand.objects.get(limit_ms=2000)
+    WorkloadRevision.objects.create(workload=ledger.workload, version=1, latency_band=band)
+    counts = [0] * 26
+    counts[4], counts[12] = 94, 6  # 300 to 500 ms, and 10 to 15 s
+    attested(ledger)
+    for month in (9, 10):
+        spend(ledger, 1, at(5, month=month), latency_counts=counts, requests=100)
+        came_out(ledger, 1000, 1000, 0, month=date(2026, month, 1))
+    settle()
+    economics.freeze(month=date(2026, 9, 1), today=TODAY)
+    catalog.set_latency_band(actor=actor(world.ada), band=band, limit_ms=15_000, name=band.name, sentence="Slow")
+
+    assert settle() == 1
+    assert month_of(ledger).verdict == "scale"
+    came_out(ledger, 1001, 1001, 0, month=date(2026, 9, 1))
+    settle()
+    restated = month_of(ledger, date(2026, 9, 1))
+    assert (restated.state, restated.verdict, restated.coverage["band_limit_ms"]) == ("restated", "fix", 2000)
+
+
+def test_gpu_time_without_a_price_leaves_the_month_unproven_beside_ever_so_many_tokens(world: World) -> None:
+    """600 lines of tokens, and five of a GPU that nobody has priced: how much of the cost that is, nobody knows."""
+    ledger = make_ledger(world)
+    gpu = make_series(make_pull(ledger.series.part.source), ledger.identity, make_offering("own", "nobody-prices-it"))
+    attested(ledger)
+    came_out(ledger, 10_000, 9200, 0)
+    spend(ledger, 5)
+    settle()
+    assert month_of(ledger).verdict == "scale"
+    add_hour(make_pull(ledger.series.part.source), gpu, at(6), gpu_seconds=3600)
+    unpriced = replace(ledger, series=make_series(
+        make_pull(ledger.series.part.source), ledger.identity, make_offering("own", "nobody-knows"))
+    )  # fmt: skip
+    add_hour(make_pull(ledger.series.part.source), unpriced.series, at(6), requests=1, input=100, cached=0, output=0)
+    settle()
+    october = month_of(ledger)
+
+    assert (october.verdict, october.coverage["unknown_cost_share"]) == ("unproven", None)
+    assert "nobody can say how large it is" in october.reasons["sentence"]
+
+
+def _live(ledger: Ledger, *, last: date, first: int = 1) -> None:
+    """The ledger's source as one that is asked every hour, with a dollar on each day up to the last one."""
+    source = ledger.series.part.source
+    Source.objects.filter(pk=source.pk).update(
+        kind="folder", pull_every_minutes=60, last_looked_at=at(24, month=11), created_at=at(1, month=9)
+    )
+    for day in range(first, last.day + 1):
+        spend(ledger, 1, at(day, month=last.month))
+    settle()
+    Pull.objects.filter(part__source=source).update(finished_at=datetime.combine(last, time(23), tzinfo=UTC))
+
+
+def test_a_source_that_broke_in_november_has_delivered_october(world: World) -> None:
+    ledger = make_ledger(world)
+    attested(ledger)
+    came_out(ledger, 10_000, 9200, 0)
+    spend(ledger, 30, at(31))
+    _live(ledger, last=date(2026, 11, 5))
+    came_out(ledger, 10_000, 9200, 0, month=NOVEMBER)
+    settle()
+    Source.objects.filter(kind="folder").update(state=Source.State.NEEDS_ATTENTION)
+
+    assert economics.notice_sources(today=TODAY) == 1
+    settle()
+    assert month_of(ledger).verdict == "scale"
+    november = month_of(ledger, NOVEMBER)
+    # 18 of the 23 days up to the 24th.
+    assert (november.verdict, november.coverage["missing_share"]) == ("unproven", "0.782608695652173913")
+    assert economics.notice_sources(today=TODAY) == 0
+    _live(ledger, last=date(2026, 11, 23), first=6)
+    Source.objects.filter(kind="folder").update(state=Source.State.ACTIVE)
+    assert economics.notice_sources(today=TODAY) == 1
+    settle()
+    assert month_of(ledger, NOVEMBER).coverage["missing_share"] == "0"
+
+
+def test_a_source_that_falls_silent_in_a_month_leaves_it_unproven(world: World) -> None:
+    """It is asked and answers; it has only stopped to have anything to say on the 20th."""
+    ledger = make_ledger(world)
+    attested(ledger)
+    came_out(ledger, 10_000, 9200, 0)
+    _live(ledger, last=date(2026, 10, 20))
+    assert month_of(ledger).verdict == "scale"
+
+    economics.notice_sources(today=TODAY)
+    settle()
+    october = month_of(ledger)
+    assert (october.verdict, october.coverage["unknown_cost_share"]) == ("unproven", "0.354838709677419355")
+
+
+def test_what_costs_little_is_little_of_what_is_missing(world: World) -> None:
+    """The silent source had one of four hundred dollars: a third of its month is less than a hundredth of the cost."""
+    ledger = make_ledger(world)
+    attested(ledger)
+    came_out(ledger, 100_000, 92_000, 0)
+    _live(ledger, last=date(2026, 10, 20))
+    other = make_series(
+        make_pull(make_source("Other")), make_identity(make_source("Third"), "x", (BEGINNING, END, ledger.workload)),
+        make_offering("own", "dollar"),
+    )  # fmt: skip
+    spend(replace(ledger, series=other), 4000)
+    settle()
+    economics.notice_sources(today=TODAY)
+    settle()
+
+    assert month_of(ledger).verdict == "scale"
+    assert Decimal("0.001") < Decimal(month_of(ledger).coverage["unknown_cost_share"]) < Decimal("0.002")
+
+
+def test_a_rate_that_changes_in_the_month_counts_from_its_day(world: World) -> None:
+    ledger = make_ledger(world)
+    spend(ledger, 10)
+    attested(ledger, assumptions=_exactly_base())
+    came_out(ledger, 3100, 3100, 0)
+    economics.set_grade_rate(actor=MACHINE, grade=ledger.grade, hourly=Decimal(60), valid_from=date(2026, 10, 11))
+    settle()
+    october = month_of(ledger)
+
+    # 1,000 outputs at 30 and 2,100 at 60, two minutes each, 0.6 of them used.
+    assert october.value_base == 600 + 2520
+    assert [(one["first"], one["useful"]) for one in october.spans] == [("2026-10-01", "1000"), ("2026-10-11", "2100")]
+    breaks = {point.input: point.base for point in figures_of(october).breaks}
+    assert breaks[Input.USEFUL] == 3100
+    assert breaks[Input.MINUTES_SAVED] == 2
+
+
+@pytest.mark.parametrize(("first", "verdict"), [(date(2026, 10, 2), "scale"), (date(2026, 10, 5), "unproven")])
+def test_days_before_the_first_rate_claim_nothing_and_must_be_few(world: World, first: date, verdict: str) -> None:
+    ledger = make_ledger(world)
+    late = economics.add_grade_with_rate(actor=MACHINE, name="Late", hourly=Decimal(30), valid_from=first)
+    spend(ledger, 10)
+    attested(ledger, grade=late, review_grade=late, assumptions=_exactly_base())
+    came_out(ledger, 3100, 3100, 0)
+    settle()
+
+    assert month_of(ledger).verdict == verdict
+    assert month_of(ledger).value_base == (1800 if verdict == "scale" else None)
+
+
+def test_no_trend_rests_on_a_month_that_is_unproven(world: World) -> None:
+    ledger = make_ledger(world)
+    attested(ledger)
+    unpriced = make_series(make_pull(ledger.series.part.source), ledger.identity, make_offering("own", "nobody-knows"))
+    for month, dollars in ((7, 100), (8, 110), (9, 120), (10, 130)):
+        spend(ledger, dollars, at(3, month=month))
+        came_out(ledger, 1000, 1000, 0, month=date(2026, month, 1))
+    spend(replace(ledger, series=unpriced), 50, at(4, month=7))  # a third of July has no price
+    settle()
+
+    assert month_of(ledger, date(2026, 7, 1)).verdict == "unproven"
+    assert month_of(ledger).verdict == "scale"
+
+
+def test_a_subscription_is_no_usage_on_the_days_on_which_nobody_used_it(world: World) -> None:
+    ledger = make_ledger(world)
+    attested(ledger)
+    for day in range(1, 11):
+        spend(ledger, 10, at(day))
+        came_out(ledger, 100, 90, 0, day=day)
+    settle()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO costs_line (day, charge_month, booked_month, workload_id, source_id, component, basis, role, "
+            "quantity, amount, currency, amount_org) "
+            "SELECT day, '2026-10-01', '2026-10-01', %s, %s, 'other_shared', 'effective', 'counts', "
+            "CASE WHEN day = '2026-10-01' THEN 1 END, 1, 'USD', 1 "
+            "FROM generate_series(date '2026-10-01', '2026-10-31', interval '1 day') day",
+            [ledger.workload.pk, ledger.series.part.source_id],
+        )
+    came_out(ledger, 100, 91, 0, day=10)
+    settle()
+
+    assert (month_of(ledger).coverage["usage_days"], month_of(ledger).verdict) == (10, "scale")

@@ -225,6 +225,17 @@ def test_sent_twice_it_counts_once(ledger: Ledger) -> None:
     assert Outcome.objects.current().get().accepted == 370
 
 
+def test_an_id_sent_twice_in_one_list_is_one_entry_or_a_conflict(ledger: Ledger) -> None:
+    other = {**BODY, "period_start": "2026-10-25"}
+    refused = send(ledger.world, [BODY, other])
+
+    assert refused.status_code == 409
+    assert [error["entry"] for error in refused.json()["errors"]] == [1]
+    assert not Outcome.objects.exists()
+    assert send(ledger.world, [BODY, BODY]).json() == {"new": 1, "corrected": 0, "same": 1}
+    assert Outcome.objects.get().accepted == 371
+
+
 def test_every_fault_of_a_list_is_told_and_none_of_it_stored(ledger: Ledger) -> None:
     bad = [
         BODY,

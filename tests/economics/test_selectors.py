@@ -12,12 +12,15 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.catalog.models import LatencyBand
 from apps.core.errors import NotFound
 from apps.economics import selectors
 from apps.economics import services as economics
 from apps.economics.arithmetic import Input, Three
 from apps.economics.cases import read_assumptions
-from apps.economics.verdict import Word
+from apps.economics.models import ValueCase
+from apps.economics.verdict import Rule, Word
+from apps.workloads.models import WorkloadRevision
 from tests.books import at
 from tests.economics.ledger import (
     ASSUMPTIONS,
@@ -115,7 +118,6 @@ def test_who_may_not_see_the_money_reads_nothing(ledger: Ledger) -> None:
         with pytest.raises(NotFound):
             read_it(actor(world.gus))
         read_it(actor(world.ben))
-    assert not selectors.months_for(actor=actor(world.gus), month=OCTOBER)
 
 
 def test_the_command_refuses_a_month_that_is_none(ledger: Ledger) -> None:
@@ -135,12 +137,13 @@ def test_a_month_with_what_led_to_it(ledger: Ledger) -> None:
 
     assert found.before is not None
     assert found.before.cost == 2400
-    assert found.last_3.cost == 3300
-    assert found.last_3.useful == 13_700
+    assert (found.last_3.known, found.last_3.counted) == (2, 2)
+    assert found.last_3.sums.cost == 3300
+    assert found.last_3.sums.useful == 13_700
     assert found.case is not None
     assert found.now.breaks[0].input in (Input.MINUTES_SAVED, Input.REALISATION, Input.HOURLY_RATE, Input.USEFUL)
-    changed = selectors.what_changed(actor=actor(ledger.world.ben), workload=ledger.workload, month=NOVEMBER)
-    assert ("Full cost", "2400", "900") in [(one.label, one.before, one.after) for one in changed]
+    changed = selectors.what_changed(found.now, found.before)
+    assert ("Full cost", 2400, 900) in [(one.label, one.before, one.after) for one in changed]
 
 
 def test_the_proof_of_a_value_shows_no_rate_but_to_those_who_may_see_it(ledger: Ledger) -> None:
@@ -181,6 +184,80 @@ def test_a_preview_says_what_the_verdict_would_be(ledger: Ledger) -> None:
     assert found.appraisal.value == Three(Decimal(6900), Decimal(11040), Decimal(16100))
     assert found.verdict.word is Word.SCALE
     assert found.breaks
+
+
+def preview(ledger: Ledger, **values: Any) -> Any:
+    """What Ben's form would show of October: two minutes, 0.6 of them used, nobody reviews, thirty an hour."""
+    told = {"minutes_saved": "2", "realisation": "0.6", "review_minutes": "0"}
+    assumed = {name: dict.fromkeys(("low", "base", "high"), value) for name, value in told.items()}
+    return selectors.preview_case(
+        actor=actor(ledger.world.ben),
+        workload=ledger.workload,
+        labour=read_assumptions(assumed),
+        grade=ledger.grade,
+        **{"month": OCTOBER, "today": TODAY, **values},
+    )
+
+
+def test_a_preview_sees_a_broken_band_as_the_real_verdict_does(world: World) -> None:
+    ledger = make_ledger(world)
+    band = LatencyBand.objects.get(limit_ms=2000)
+    WorkloadRevision.objects.create(workload=ledger.workload, version=1, latency_band=band)
+    counts = [0] * 26
+    counts[4], counts[12] = 94, 6  # 300 to 500 ms, and 10 to 15 s
+    spend(ledger, 1, latency_counts=counts, requests=100)
+    came_out(ledger, 1000, 1000, 0)
+    settle()
+
+    assert preview(ledger).verdict.rule is Rule.BAND_BROKEN
+
+
+def test_a_preview_sees_what_grows_louder(world: World) -> None:
+    ledger = make_ledger(world)
+    attested(ledger)
+    for month, dollars in ((7, 100), (8, 110), (9, 120), (10, 130)):
+        spend(ledger, dollars, at(3, month=month))
+        came_out(ledger, 1000, 1000, 0, month=date(2026, month, 1))
+    settle()
+
+    assert preview(ledger).verdict.rule is Rule.LOUDER
+
+
+def test_a_preview_counts_the_days_on_which_the_case_will_count(world: World) -> None:
+    """From the 16th on, 16 of 31 days; the version that counts until then goes on doing so."""
+    ledger = make_ledger(world)
+    spend(ledger, 100)
+    came_out(ledger, 3100, 3100, 0)
+    settle()
+    alone = preview(ledger, valid_from=date(2026, 10, 16))
+
+    assert alone.appraisal.value.base == 1600 * 2 * 30 * Decimal("0.6") / 60
+    assert not alone.is_as_if
+    attested(ledger)
+    settle()
+    assert preview(ledger, valid_from=date(2026, 10, 16)).appraisal.value.base == 1860
+    expiring = preview(ledger, valid_from=date(2026, 10, 1), expires=date(2026, 10, 16))
+    assert expiring.verdict.missing[0].what == "its value case has expired"
+    later = preview(ledger, valid_from=NOVEMBER)
+    assert (later.is_as_if, later.appraisal.value.base) == (True, 1860)
+    assert ValueCase.objects.count() == 1
+
+
+def test_months_together_say_how_many_of_them_are_known(world: World) -> None:
+    """August has no case that counts, and so costs an output; in July nobody counted."""
+    ledger = make_ledger(world)
+    attested(ledger, valid_from=date(2026, 9, 1))
+    for month in (7, 8, 9, 10):
+        spend(ledger, 100, at(3, month=month))
+        if month > 7:
+            came_out(ledger, 1000, 1000, 0, month=date(2026, month, 1))
+    settle()
+    found = selectors.month_for(actor=actor(world.ben), workload=ledger.workload, month=OCTOBER, today=TODAY)
+
+    assert (found.last_12.number, found.last_12.known, found.last_12.counted) == (12, 2, 3)
+    assert found.last_12.sums.cost == 200
+    assert found.last_12.cost_per_useful == Decimal("0.1")
+    assert found.last_3.cost_per_useful == Decimal("0.1")
 
 
 def test_the_history_of_a_case_says_what_changed_and_who_attested(ledger: Ledger) -> None:

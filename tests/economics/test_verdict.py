@@ -145,6 +145,39 @@ def test_a_broken_band_is_to_fix_and_an_unknown_one_is_not() -> None:
     assert verdict(facts(band=Band.UNKNOWN)).word is Word.KEEP
 
 
+def test_what_nobody_can_measure_is_more_than_any_limit() -> None:
+    found = verdict(facts(unknown_cost_share=None))
+
+    assert found.word is Word.UNPROVEN
+    assert found.missing[0].gap is Gap.COST
+
+
+def test_the_days_without_outcomes_stand_beside_their_limit_as_a_share() -> None:
+    numbers = {one.name: (one.value, one.limit) for one in verdict(facts(usage_days=20, missing_days=5)).numbers}
+
+    assert numbers["share of days without outcomes"] == (D("0.25"), D("0.10"))
+
+
+def test_what_is_worth_exactly_what_it_costs_says_so() -> None:
+    assert verdict(of(("0", "0", "0"))).sentence.startswith("It is worth exactly what it costs: ")
+    assert verdict(of(("-1", "-1", "-1"))).sentence.startswith("It costs more than it is worth: ")
+
+
+def test_whatever_else_is_to_be_fixed_is_said_with_it() -> None:
+    louder = months(("1.00", "2"), ("1.10", "2"), ("1.20", "2"), ("1.30", "2"))
+    found = verdict(of(("-200", "500", "900"), months=louder, band=Band.BROKEN, band_share=D("0.9")))
+
+    assert found.rule is Rule.LOW_NET_TOO_LOW
+    assert found.sentence == (
+        "In the low case it loses $200, more than the $100 that are tolerated. And fewer than 95 % of its answers come "
+        "within the promised time. And for four months its cost for each useful output has risen faster than its value."
+    )
+    assert len(found.would_change) == 3
+    assert ("share of answers within the promised time", D("0.9"), D("0.95")) in [
+        (one.name, one.value, one.limit) for one in found.numbers
+    ]
+
+
 def months(*pairs: tuple[str | None, str | None], first: int = 7) -> list[MonthRatios]:
     return [
         MonthRatios(date(2026, first + at, 1), cost and D(cost), value and D(value))  # type: ignore[arg-type]

@@ -2,16 +2,22 @@
 
 import csv
 import io
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from apps.accounts.models import Person
 from apps.approvals.models import Confirmation
+from apps.economics import services as economics
 from apps.economics.models import Evidence, GradeRate, Outcome, ValueCase
-from tests.economics.ledger import Ledger, came_out, example_c, make_ledger, settle, spend
+from tests.books import at, make_offering, make_pull, make_series
+from tests.economics.ledger import TODAY, Ledger, came_out, example_c, make_ledger, settle, spend
 from tests.world import World, log_in
 
 pytestmark = pytest.mark.django_db
@@ -162,6 +168,99 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(world: World) -> None:
     assert "is not what its name says" in answer.content.decode()
 
 
+def test_a_file_beyond_ten_megabytes_is_refused_before_it_is_read(world: World) -> None:
+    ledger = with_figures(world)
+    file = SimpleUploadedFile("study.pdf", b"%PDF-" + b"0" * (10 * 1024 * 1024))
+    answer = log_in(world.ben).post(WRITE, answers(ledger, evidence_link="", evidence_file=file))
+    assert answer.status_code == 422
+    assert "The file is larger than 10 MB" in answer.content.decode()
+    assert Evidence.objects.count() == 0
+
+
+def test_the_page_tells_months_the_rule_the_data_and_what_changed(world: World) -> None:
+    ledger = example_c(world)
+    spend(ledger, 1200, at(3, month=9))
+    came_out(ledger, 10_000, 9200, 1150, month=date(2026, 9, 1))
+    settle()
+    page = log_in(world.ben).get(VALUE)
+    rows = {row.label: row for row in page.context["months"]}
+    assert rows["October 2026"].net == ("−$100", "$2,545", "$5,362")
+    assert rows["October 2026"].roi == ("−0.04", "1.06", "2.23")
+    assert (rows["September 2026"].word, rows["September 2026"].cost_per_useful) == ("scale", "$0.130")
+    twelve = page.context["trailing"][1]
+    assert (twelve.note, twelve.cost_per_useful) == ("2 of 12 months proven", "$0.196")
+    assert twelve.roi == ("0.31", "1.75", "3.31")
+    assert ("Low net value", "−$100", "−$276") in page.context["numbers"]
+    assert ("Days with outcomes", "1 of 1") in page.context["coverage"]
+    assert ("Full cost", "$1,200", "$2,400") in page.context["changes"]
+    assert "No other rule" in page.content.decode()
+
+
+def test_what_was_signed_has_a_proof_of_its_own_in_page_and_file(world: World) -> None:
+    """Example E: 1,000 of cost for 5,000 outputs were signed; 120 and 300 came after."""
+    ledger = make_ledger(world)
+    spend(ledger, 1000)
+    came_out(ledger, 5000, 5000, 0)
+    settle()
+    economics.freeze(month=date(2026, 10, 1), today=TODAY)
+    spend(ledger, 120, at(30))
+    came_out(ledger, 5300, 5300, 0)
+    settle()
+    client = log_in(world.ben)
+    page = client.get(VALUE).content.decode()
+    for figure in ("cost", "useful", "cost_per_useful", "net"):
+        for side in ("", "&amp;side=signed"):
+            assert f'href="/workloads/ticket-summaries/worth/{figure}/?month=2026-10{side}"' in page
+    address = "/workloads/ticket-summaries/worth/cost_per_useful/?month=2026-10"
+    signed, now = client.get(f"{address}&side=signed"), client.get(address)
+    assert (signed.context["figure"], now.context["figure"]) == ("$0.20", "$0.211321")
+    assert "as it was signed" in signed.content.decode()
+    file = b"".join(client.get(signed.context["file"])).decode()
+    assert "Result,Cost of a useful output,,0.2,," in file
+    of_net = client.get("/workloads/ticket-summaries/worth/net/?month=2026-10&side=signed").context["rows"]
+    assert [row.href.endswith("&side=signed") for row in of_net[:2]] == [True, True]
+
+
+def test_each_gap_is_filled_or_asked_for_with_its_month(world: World) -> None:
+    """Ben may say what came out; the price he cannot give is asked of the analyst, by mail."""
+    ledger = make_ledger(world)
+    unpriced = make_series(make_pull(ledger.series.part.source), ledger.identity, make_offering("own", "unknown"))
+    spend(replace(ledger, series=unpriced), 1)
+    settle()
+    gaps = {gap.gap.value: (words, href) for gap, words, href in log_in(world.ben).get(VALUE).context["missing"]}
+    assert gaps["outcomes"] == ("Say what came out", "/workloads/ticket-summaries/outcomes/?month=2026-10")
+    assert gaps["case"] == ("Write the value case", "/workloads/ticket-summaries/value/write/?month=2026-10")
+    words, href = gaps["cost"]
+    assert words == f"Ask {world.cleo.name}"
+    assert href.startswith(f"mailto:{world.cleo.email}?subject=Ticket%20summaries%2C%20October%202026")
+    assert quote("/workloads/ticket-summaries/value/?month=2026-10", safe="") in href.replace("/", "%2F")
+    seen = {gap.gap.value: words for gap, words, _ in log_in(world.cleo).get(VALUE).context["missing"]}
+    assert seen["cost"] == "See what has no price"
+
+
+def test_who_left_is_asked_nothing(world: World) -> None:
+    ledger = make_ledger(world)
+    spend(ledger, 1)
+    settle()
+    Person.objects.filter(pk=world.ben.pk).update(active=False)
+    gaps = {gap.gap.value: words for gap, words, _ in log_in(world.ada).get(VALUE).context["missing"]}
+    assert gaps["case"] == f"Ask {world.dan.name}"
+    Person.objects.filter(pk=world.dan.pk).update(active=False)
+    gaps = {gap.gap.value: words for gap, words, _ in log_in(world.ada).get(VALUE).context["missing"]}
+    assert gaps["case"] == f"Ask {world.ada.name}"
+
+
+def test_the_version_that_counts_can_be_ended_while_another_waits(world: World) -> None:
+    ledger = example_c(world)
+    client = log_in(world.ben)
+    client.post(WRITE, answers(ledger, expected_version=1))
+    assert [case.version for case in client.get(VALUE).context["endable"]] == [2, 1]
+    ended = client.post("/workloads/ticket-summaries/value/1/end/", {"reason": "The study was wrong"})
+    assert ended.status_code == 302
+    assert ValueCase.objects.get(version=1).ended_at is not None
+    assert [case.version for case in client.get(VALUE).context["endable"]] == [2]
+
+
 def test_outcomes_are_told_corrected_and_taken_back(world: World) -> None:
     ledger = make_ledger(world)
     spend(ledger, 2400)
@@ -216,6 +315,10 @@ def test_a_declared_share_is_marked_and_never_scale(world: World) -> None:
     page = client.get(OUTCOMES)
     assert page.context["now"].is_declared
     assert page.context["now"].useful == 800
+    assert Outcome.objects.get().declared_reviewed is None  # nobody said so, which is not zero
+    worth = client.get(VALUE)
+    assert "outcomes declared, not counted" in worth.content.decode()
+    assert worth.context["months"][0].is_declared
 
 
 def test_who_may_not_see_the_money_sees_neither_worth_nor_outcomes(world: World) -> None:

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from apps.web.cost_scope import why_address
 from apps.web.period import PeriodChoice
+from apps.web.worth_why import worth_address
 
 register = template.Library()
 
@@ -27,3 +28,10 @@ def why_to(text: str, address: str) -> SafeString:
     return format_html(
         '<a class="tg-why" href="{0}" hx-get="{0}" hx-target="#panel" title="Why this number?">{1}</a>', address, text
     )
+
+
+@register.simple_tag(takes_context=True)
+def worth_why(context: Context, text: str, figure: str, is_signed: bool) -> SafeString:
+    """A figure of a month's worth with its proof, on the side on which it stands; of the page's `found`."""
+    found = context["found"]
+    return why_to(text, worth_address(found.workload, found.month, figure, is_signed=is_signed))
