@@ -54,7 +54,7 @@ def _money() -> serializers.CharField:
 
 class Sums(serializers.Serializer[Any]):
     cost = _money()
-    requests = serializers.IntegerField()
+    requests = serializers.IntegerField(allow_null=True, help_text="null where no source tells calls, as no bill does.")
     failed_requests = serializers.IntegerField()
     tokens = serializers.IntegerField()
     unpriced_tokens = serializers.IntegerField(help_text="Tokens without a price; their cost is missing in `cost`.")

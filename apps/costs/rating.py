@@ -125,7 +125,7 @@ def _write_lines(cursor: CursorWrapper, values: dict[str, Any]) -> int:
     of_hours = rating_sql.SIGNED_HOUR_LINES if values["booked"] else rating_sql.HOUR_LINES
     lines = _replace(cursor, of_hours, values, bases=("computed",))
     cursor.execute("DROP TABLE costs_segment")
-    changed = {provider for provider, _ in covered ^ _covered(cursor, values)}
+    changed = {provider for _, provider, _ in covered ^ _covered(cursor, values)}
     if changed:
         cursor.execute(rating_sql.MARK_CHARGES, {**values, "providers": sorted(changed)})
     return lines + _replace(cursor, rating_sql.CHARGE_LINES, values, bases=("billed", "effective"))
@@ -161,8 +161,8 @@ def _know_rates(cursor: CursorWrapper, values: dict[str, Any]) -> None:
         fx.ensure(currency, values["currency"])
 
 
-def _covered(cursor: CursorWrapper, values: dict[str, Any]) -> set[tuple[str, str]]:
-    """Of which provider what is counted that month (token cost, GPU), so that its bill only checks that."""
+def _covered(cursor: CursorWrapper, values: dict[str, Any]) -> set[tuple[date, str, str]]:
+    """The month, and of which provider what is counted in it (token cost, GPU), so that its bill only checks that."""
     cursor.execute(rating_sql.COVERED, values)
     return set(cursor.fetchall())
 
@@ -176,6 +176,7 @@ def _values(first: date, last: date, today: date | None = None) -> dict[str, Any
         "first": first,
         "last": last,
         "month": month,
+        "months": [month],
         "starts_at": _midnight(first, zone),
         "ends_at": _midnight(last + timedelta(days=1), zone),
         "zone": company.zone,

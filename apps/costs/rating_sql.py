@@ -160,11 +160,12 @@ SIGNED_HOUR_LINES = _HOUR_LINES.replace("{hours}", HOURS_OF_SEGMENTS)
 
 # What of each provider something counts that month: tokens, GPU time. Signed months keep rows of what came and went.
 COVERED = """
-SELECT o.provider, CASE WHEN m.component LIKE 'gpu%%' THEN 'gpu' ELSE 'token_cost' END AS measure
+SELECT m.charge_month AS month, o.provider,
+    CASE WHEN m.component LIKE 'gpu%%' THEN 'gpu' ELSE 'token_cost' END AS measure
 FROM costs_month m JOIN catalog_offering o ON o.id = m.offering_id
-WHERE m.charge_month = %(month)s AND m.basis = 'computed' AND m.role = 'counts'
+WHERE m.charge_month = ANY(%(months)s) AND m.basis = 'computed' AND m.role = 'counts'
   AND m.component IN ('token', 'retry_failed', 'fallback', 'gpu_used', 'gpu_idle')
-GROUP BY 1, 2 HAVING sum(m.lines) > 0
+GROUP BY 1, 2, 3 HAVING sum(m.lines) > 0
 """
 
 # What a row of a bill is for. Taxes and credits are no use of anything, whatever model they name.
@@ -180,11 +181,15 @@ _ROLE_OF_CHARGE = role_at(
     at="c.held_at",
 )
 
+_OF_CHARGE = (
+    "day, workload_id, identity_id, offering_id, source_id, component, role, currency, part_id, charge_start, "
+    "row_digest, occurrence, pull_id, category, meter, unit, accrued"
+)
+
 # A charge counts in scope by its category or because a binding claims it, unless a log counts the same tokens or GPU
 # time: no log holds storage, transfer, taxes or credits. Purchases count only as billed. An accrued charge gives each
 # day an equal part; the units of the last digit that remain go to its first days. Owner and role are those of the day.
-CHARGE_LINES = f"""
-CREATE TEMP TABLE costs_new ON COMMIT DROP AS
+CHARGE_DAYS = f"""
 WITH charge AS (
     SELECT c.*, k.day, p.source_id, a.workload_id,
         (c.charge_start AT TIME ZONE %(zone)s)::date AS first_day,
@@ -207,26 +212,30 @@ WITH charge AS (
         coalesce({_ROLE_OF_CHARGE}, CASE WHEN covered.provider IS NULL THEN 'counts' ELSE 'checks' END) AS role
     FROM charge c
     LEFT JOIN ({COVERED}) covered ON covered.provider = c.provider
+        AND covered.month = date_trunc('month', c.day)::date
         AND covered.measure = CASE c.component WHEN 'token' THEN 'token_cost' WHEN 'gpu_used' THEN 'gpu' END
 ), line AS (
-    SELECT day, workload_id, identity_id, offering_id, source_id, component, 'billed' AS basis, role, quantity,
-        billed AS amount, currency, 0 AS flags
+    SELECT {_OF_CHARGE}, 'billed' AS basis, quantity, billed AS amount, 0 AS flags
     FROM ruled WHERE day = first_day
     UNION ALL
-    SELECT day, workload_id, identity_id, offering_id, source_id, component, 'effective', role,
+    SELECT {_OF_CHARGE}, 'effective',
         CASE WHEN day = first_day THEN quantity END,
         CASE WHEN NOT accrued THEN coalesce(effective, billed)
-            ELSE share.floor + CASE WHEN day - first_day < share.units THEN share.unit ELSE 0 END END,
-        currency, CASE WHEN effective IS NULL THEN %(effective_unusable)s ELSE 0 END
+            ELSE share.floor + CASE WHEN day - first_day < share.digits THEN share.digit ELSE 0 END END,
+        CASE WHEN effective IS NULL THEN %(effective_unusable)s ELSE 0 END
     FROM (
         SELECT *, coalesce(effective, billed) AS total, last_day - first_day + 1 AS days FROM ruled
     ) r CROSS JOIN LATERAL (
-        SELECT base AS floor, sign(r.total) * 0.000000000000000001 AS unit,
-            abs(r.total - base * r.days) / 0.000000000000000001 AS units
+        SELECT base AS floor, sign(r.total) * 0.000000000000000001 AS digit,
+            abs(r.total - base * r.days) / 0.000000000000000001 AS digits
         FROM (SELECT trunc(r.total / r.days, 18) AS base) shared
     ) share
     WHERE category <> 'Purchase'
 )
+"""
+CHARGE_LINES = f"""
+CREATE TEMP TABLE costs_new ON COMMIT DROP AS
+{CHARGE_DAYS}
 SELECT day, date_trunc('month', day)::date AS charge_month, workload_id, identity_id, offering_id, source_id, component,
     basis, role, sum(quantity)::numeric(38,18) AS quantity, NULL::bigint AS requests,
     sum(amount)::numeric(38,18) AS amount, currency, NULL::numeric(38,18) AS amount_org, 0::bigint AS unpriced_tokens,

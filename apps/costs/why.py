@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from apps.core import organisation, periods
 from apps.core.actor import Actor
 from apps.costs import flags, why_sql
-from apps.costs.selectors.scope import CostScope, Sql, line_conditions
+from apps.costs.selectors.scope import CostScope, Figures, Sql, line_conditions
 from apps.costs.selectors.tables import cost_totals
 from apps.usage.fields import NOTES, Flag
 
@@ -37,6 +37,7 @@ EXPORT_COLUMNS: Final = (
     "Day", "Workload", "Source", "File or part", "Usage key", "Provider", "Model", "Component", "Basis", "Service tier",
     "Prompt band", "What", "Hours", "Quantity", "Price per million tokens or GPU-hour", "Currency", "Amount",
     "Amount in the organisation's currency", "Price from", "Price list", "Price valid from", "Day line",
+    "Row of the bill (SHA-256)",
 )  # fmt: skip
 
 
@@ -120,7 +121,7 @@ class BindingPart:
 
 @dataclass(frozen=True, slots=True)
 class ChargePart:
-    """Rows of a bill that are alike; they keep their own charge period."""
+    """Rows of a bill that are alike, with what of them falls into the figure."""
 
     source: str
     category: str
@@ -129,8 +130,8 @@ class ChargePart:
     currency: str
     rows: int
     quantity: Decimal | None
-    billed: Decimal
-    effective: Decimal
+    amount: Decimal
+    amount_org: Decimal | None
     is_accrued: bool
 
 
@@ -182,16 +183,16 @@ def why_cost(*, actor: Actor, scope: CostScope) -> Why:
     if total.lines > MOST_LINES:
         return Why(scope, total.cost, total.lines, is_apart=False, is_exact=True)
     with _taken_apart(actor, scope) as read:
-        component_rows, price_rows = read(why_sql.COMPONENTS), read(why_sql.PRICES)
+        component_rows = read(why_sql.COMPONENTS)
         return Why(
             scope=scope,
             amount=total.cost,
             lines=total.lines,
             is_apart=True,
-            is_exact=not any(row[17] for row in price_rows),
+            is_exact=not read(why_sql.INEXACT)[0][0],
             components=_components(component_rows),
             currencies=_currencies(component_rows),
-            prices=[PricePart(*row[:17]) for row in price_rows],
+            prices=[PricePart(*row) for row in read(why_sql.PRICES)],
             charges=[ChargePart(*row) for row in read(why_sql.CHARGES)],
             pulls=[PullPart(*row) for row in read(why_sql.PULLS)],
             bindings=[_binding(row) for row in read(why_sql.BINDINGS)],
@@ -223,19 +224,29 @@ def _taken_apart(actor: Actor, scope: CostScope) -> Iterator[Callable[[str], lis
     zone = ZoneInfo(company.zone)
     conditions, values = _named(line_conditions(actor, scope))
     values |= {"starts_at": _midnight(scope.first, zone), "ends_at": _midnight(scope.end, zone), "part": None}
-    values |= {"zone": company.zone, "currency": company.currency}
+    values |= {"zone": company.zone, "currency": company.currency, "effective_unusable": flags.EFFECTIVE_UNUSABLE}
+    values |= {"months": list(periods.months_between(scope.first, scope.end - timedelta(days=1)))}
     with transaction.atomic(), connection.cursor() as cursor:
 
         def read(statement: str) -> list[tuple[Any, ...]]:
             cursor.execute(statement.replace("{conditions}", conditions), values)
             return list(cursor.fetchall())
 
-        frozen = periods.frozen_between(values["starts_at"], values["ends_at"])
-        for statement in why_sql.PREPARE:
-            of_hours = why_sql.SIGNED_ITEMS if frozen and statement is why_sql.ITEMS else statement
-            cursor.execute(of_hours.replace("{conditions}", conditions), values)
+        for statement in _steps(scope, is_frozen=bool(periods.frozen_between(values["starts_at"], values["ends_at"]))):
+            cursor.execute(statement.replace("{conditions}", conditions), values)
         yield read
         cursor.execute(f"DROP TABLE {why_sql.TABLES}")
+
+
+def _steps(scope: CostScope, *, is_frozen: bool) -> list[str]:
+    """What makes the temporary tables. In a signed month the figure says which of its hours are meant."""
+    if not is_frozen:
+        return list(why_sql.PREPARE)
+    is_signed = scope.figures is Figures.SIGNED
+    of_hours = why_sql.SIGNED_ITEMS if is_signed else why_sql.RESTATED_ITEMS
+    of_bills = why_sql.SIGNED_CHARGE_ITEMS if is_signed else why_sql.CHARGE_ITEMS
+    instead = {why_sql.ITEMS: of_hours, why_sql.CHARGE_ITEMS: of_bills}
+    return [instead.get(statement, statement) for statement in why_sql.PREPARE]
 
 
 def _named(sql: Sql) -> tuple[str, dict[str, Any]]:

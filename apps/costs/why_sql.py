@@ -8,11 +8,12 @@ step is a temporary table with statistics: in one statement the planner guesses 
 from typing import Final
 
 from apps.costs import rating_sql
+from apps.usage.corrections import STANDING_CHARGE
 
 # Half of the last stored digit and more: what rounding of a day line can have taken, and no change of a price.
 ROUNDING: Final = "0.000000000001"
 
-TABLES: Final = "why_lines, costs_claimed, costs_segment, why_item, why_proof"
+TABLES: Final = "why_lines, costs_claimed, costs_segment, why_item, why_proof, why_charge"
 
 # A line and its corrections are one, as long as something of it is left; its number is the first one's.
 _KEY: Final = (
@@ -34,6 +35,10 @@ WHERE t.revision > 0 AND {conditions} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 CLAIMED: Final = """
 CREATE TEMP TABLE costs_claimed ON COMMIT DROP AS
 SELECT DISTINCT day, identity_id FROM why_lines WHERE basis = 'computed' AND identity_id IS NOT NULL
+"""
+BILLED: Final = """
+INSERT INTO costs_claimed
+SELECT DISTINCT day, identity_id FROM why_lines WHERE basis IN ('billed', 'effective') AND identity_id IS NOT NULL
 """
 
 _ITEMS: Final = """
@@ -113,7 +118,8 @@ WITH summed AS MATERIALIZED (
 """
 
 ITEMS: Final = _ITEMS.replace("{hours}", "usage_hour")
-SIGNED_ITEMS: Final = _ITEMS.replace("{hours}", rating_sql.HOURS_OF_SEGMENTS)
+RESTATED_ITEMS: Final = _ITEMS.replace("{hours}", rating_sql.HOURS_OF_SEGMENTS)
+SIGNED_ITEMS: Final = _ITEMS.replace("{hours}", "(SELECT * FROM usage_hour WHERE revision = 0)")
 
 PROOF: Final = f"""
 CREATE TEMP TABLE why_proof ON COMMIT DROP AS
@@ -136,6 +142,29 @@ WITH matched AS (
     FROM matched m WINDOW line AS (PARTITION BY line_id)
 """
 
+# Rows of bills as the rating spreads them over days, each with its line.
+CHARGE_ITEMS: Final = f"""
+CREATE TEMP TABLE why_charge ON COMMIT DROP AS
+{rating_sql.CHARGE_DAYS}, matched AS (
+    SELECT c.*, l.id AS line_id, l.amount AS line_amount, l.amount_org AS line_amount_org,
+        sum(c.amount) OVER same AS proven,
+        row_number() OVER (PARTITION BY l.id ORDER BY c.part_id, c.charge_start, c.row_digest, c.occurrence) AS place,
+        CASE WHEN l.currency = %(currency)s THEN 1 ELSE f.rate END AS fx_rate
+    FROM line c JOIN why_lines l ON l.basis = c.basis AND l.day = c.day AND l.identity_id = c.identity_id
+        AND coalesce(l.offering_id, 0) = coalesce(c.offering_id, 0) AND l.source_id = c.source_id
+        AND l.component = c.component AND l.role = c.role AND l.currency = c.currency
+        AND coalesce(l.workload_id, 0) = coalesce(c.workload_id, 0)
+    LEFT JOIN costs_fx f ON f.day = l.day AND f.currency = l.currency AND f.quote = %(currency)s
+    WINDOW same AS (PARTITION BY l.id)
+)
+SELECT m.*, round(m.amount * fx_rate, 18) + CASE WHEN place = 1 AND abs(line_amount - proven) < {ROUNDING}
+        THEN coalesce(line_amount_org - sum(round(m.amount * fx_rate, 18)) OVER (PARTITION BY line_id), 0) ELSE 0 END
+    AS amount_org
+FROM matched m
+"""
+
+SIGNED_CHARGE_ITEMS: Final = CHARGE_ITEMS.replace(STANDING_CHARGE, "c.revision = 0")
+
 PREPARE: Final = (
     LINES,
     "ANALYZE why_lines",
@@ -146,7 +175,23 @@ PREPARE: Final = (
     ITEMS,
     "ANALYZE why_item",
     PROOF,
+    "ANALYZE why_proof",
+    "TRUNCATE costs_claimed",
+    BILLED,
+    "ANALYZE costs_claimed",
+    CHARGE_ITEMS,
 )
+
+# A line that nothing proves, or not to the last digit: its day waits to be worked out again.
+INEXACT: Final = f"""
+SELECT EXISTS (
+    SELECT FROM why_lines l
+    LEFT JOIN (SELECT line_id, max(proven) AS proven FROM why_proof GROUP BY 1) p ON p.line_id = l.id
+    LEFT JOIN (SELECT line_id, max(proven) AS proven FROM why_charge GROUP BY 1) c ON c.line_id = l.id
+    WHERE l.basis <> 'internal'
+      AND abs(coalesce(l.amount, 0) - coalesce(p.proven, c.proven, 0)) >= {ROUNDING}
+)
+"""
 
 COMPONENTS: Final = """
 SELECT component, basis, currency, count(*), sum(amount), sum(amount_org), sum(quantity), sum(requests),
@@ -154,10 +199,9 @@ SELECT component, basis, currency, count(*), sum(amount), sum(amount_org), sum(q
 FROM why_lines GROUP BY 1, 2, 3
 """
 
-PRICES: Final = f"""
+PRICES: Final = """
 SELECT p.component, p.kind, o.provider, o.name, s.service_tier, s.prompt_band, p.price, p.currency, r.scope,
-    r.list_version, r.valid_from, r.valid_to, p.rate_id, sum(p.quantity), sum(p.exact), sum(p.exact_org), sum(p.hours),
-    bool_or(abs(coalesce(p.line_amount, 0) - coalesce(p.proven, 0)) >= {ROUNDING}), count(DISTINCT p.line_id)
+    r.list_version, r.valid_from, r.valid_to, p.rate_id, sum(p.quantity), sum(p.exact), sum(p.exact_org), sum(p.hours)
 FROM why_proof p JOIN usage_series s ON s.id = p.series_id JOIN catalog_offering o ON o.id = p.offering_id
 LEFT JOIN catalog_rate r ON r.id = p.rate_id
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
@@ -176,10 +220,7 @@ WITH used AS (
           WHERE basis = 'computed' AND component IN (kind, 'gpu_used', 'gpu_idle', 'other_shared'))
     GROUP BY 1
     UNION ALL
-    SELECT h.pull_id, 0, count(*) FROM usage_charge h
-    WHERE h.identity_id IN (SELECT identity_id FROM why_lines WHERE basis <> 'computed')
-      AND h.charge_start < %(ends_at)s AND h.charge_end > %(starts_at)s
-    GROUP BY 1
+    SELECT pull_id, 0, count(DISTINCT (part_id, charge_start, row_digest, occurrence)) FROM why_charge GROUP BY 1
 )
 SELECT u.id, src.name, src.slug, p.name, u.digest, u.rows, u.finished_at, sum(used.hours)::bigint,
     sum(used.charges)::bigint
@@ -199,31 +240,33 @@ ORDER BY w.name NULLS LAST, src.name, i.pairs::text, a.valid_from LIMIT 200
 """
 
 CHARGES: Final = """
-WITH spender AS (SELECT DISTINCT identity_id, source_id FROM why_lines WHERE basis <> 'computed')
-SELECT src.name, c.category, c.meter, c.unit, c.currency, sum(CASE WHEN c.cancels THEN -1 ELSE 1 END),
-    sum(c.quantity), sum(c.billed),
-    sum(coalesce(c.effective, c.billed)), bool_or(c.accrued)
-FROM usage_charge c JOIN sources_part p ON p.id = c.part_id JOIN sources_source src ON src.id = p.source_id
-JOIN spender s ON s.identity_id = c.identity_id AND s.source_id = p.source_id
-WHERE c.charge_start < %(ends_at)s AND c.charge_end > %(starts_at)s
-GROUP BY 1, 2, 3, 4, 5 ORDER BY sum(coalesce(c.effective, c.billed)) DESC LIMIT 200
+SELECT src.name, c.category, c.meter, c.unit, c.currency,
+    count(DISTINCT (c.part_id, c.charge_start, c.row_digest, c.occurrence)), sum(c.quantity), sum(c.amount),
+    sum(c.amount_org), bool_or(c.accrued)
+FROM why_charge c JOIN sources_source src ON src.id = c.source_id
+GROUP BY 1, 2, 3, 4, 5 ORDER BY sum(c.amount_org) DESC NULLS LAST, src.name, c.meter, c.category
 """
 
 EXPORT: Final = """
 WITH all_rows AS (
-    SELECT line_id, kind, quantity, price, currency, exact AS amount, exact_org AS amount_org, hours, series_id, rate_id
+    SELECT line_id, kind, quantity, price, currency, exact AS amount, exact_org AS amount_org, hours, series_id,
+        rate_id, NULL::bigint AS part_id, NULL AS row_digest
     FROM why_proof
     UNION ALL
-    SELECT l.id, CASE WHEN l.basis = 'computed' THEN 'day line' ELSE 'charge' END, l.quantity, NULL, l.currency,
-        l.amount, l.amount_org, NULL, NULL, NULL
+    SELECT line_id, 'row of the bill', quantity, NULL, currency, amount, amount_org, NULL, NULL, NULL, part_id,
+        row_digest
+    FROM why_charge
+    UNION ALL
+    SELECT l.id, 'day line', l.quantity, NULL, l.currency, l.amount, l.amount_org, NULL, NULL, NULL, NULL, NULL
     FROM why_lines l WHERE NOT EXISTS (SELECT FROM why_proof p WHERE p.line_id = l.id)
+        AND NOT EXISTS (SELECT FROM why_charge c WHERE c.line_id = l.id)
 )
 SELECT l.day, coalesce(w.name, 'unallocated'), src.name, part.name, i.pairs, o.provider, o.name, l.component, l.basis,
     s.service_tier, s.prompt_band, r.kind, r.hours, r.quantity, r.price, r.currency, r.amount, r.amount_org,
-    rate.scope, rate.list_version, rate.valid_from, l.id
+    rate.scope, rate.list_version, rate.valid_from, l.id, r.row_digest
 FROM all_rows r JOIN why_lines l ON l.id = r.line_id JOIN sources_source src ON src.id = l.source_id
-LEFT JOIN usage_series s ON s.id = r.series_id LEFT JOIN sources_part part ON part.id = s.part_id
+LEFT JOIN usage_series s ON s.id = r.series_id LEFT JOIN sources_part part ON part.id = coalesce(r.part_id, s.part_id)
 LEFT JOIN usage_identity i ON i.id = l.identity_id LEFT JOIN workloads_workload w ON w.id = l.workload_id
 LEFT JOIN catalog_offering o ON o.id = l.offering_id LEFT JOIN catalog_rate rate ON rate.id = r.rate_id
-ORDER BY l.day, l.id, r.kind
+ORDER BY l.day, l.id, r.kind, r.row_digest
 """

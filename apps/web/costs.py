@@ -1,6 +1,6 @@
 """Full cost: what the organisation pays for its use of AI, by any of its sides, with the proof behind each figure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Page, Paginator
+from django.core.paginator import Page
 from django.http import HttpResponseBase
 from django.urls import path, reverse
 from django.utils import timezone
@@ -23,14 +23,16 @@ from apps.core.models import Organisation
 from apps.costs import selectors
 from apps.costs.limits import unallocated_limit
 from apps.costs.models import Component
-from apps.costs.selectors import CostOverTime, CostRow, CostTotals, Grouping, Measures, Order
+from apps.costs.selectors import BilledMonth, CostOverTime, CostRow, CostTotals, Grouping, Measures, Order
+from apps.costs.selectors.portfolio import change_of
 from apps.web import figures, hooks
 from apps.web.charts import COMPONENTS, WASTE, Chart, Series
-from apps.web.cost_scope import AskedScope, asked_scope, row_filters, why_address
+from apps.web.cost_scope import BASIS_WORDS, AskedScope, asked_scope, row_filters, why_address
 from apps.web.exports import Cell, table_response
 from apps.web.pages import PageRequest, page_or_part, wants_part
 from apps.web.parts import Chip, Choice, Column, Kpi
 from apps.web.period import PeriodChoice, period_of
+from apps.web.queries import page_number, read_page
 
 PAGE: Final = 25
 GROUP_WORDS: Final = {
@@ -114,7 +116,7 @@ def overview(request: PageRequest) -> HttpResponseBase:
     if request.GET.get("format"):
         return _download(asked, request.GET["format"])
     totals = selectors.cost_totals(actor=asked.actor, scope=asked.scope, before=asked.before)
-    page = _page(asked, totals, request.GET.get("page", "1"))
+    page = _page(asked, totals, page_number(request))
     context = {
         "asked": asked,
         "totals": totals,
@@ -122,7 +124,7 @@ def overview(request: PageRequest) -> HttpResponseBase:
         "columns": _columns(asked),
         "sort": asked.sort,
         "counted": _counted(asked, totals, page.paginator.count),
-        "total_change": change(totals.now.cost, totals.before),
+        "total_change": change_of(totals.now.cost, totals.before),
         "total_why": asked.why(),
         "chips": _chips(asked),
         "groups": _group_choices(asked),
@@ -140,11 +142,6 @@ def costs_address(period: PeriodChoice, **values: str | None) -> str:
     """The cost page with filters, a grouping or a sort."""
     given = urlencode({name: value for name, value in values.items() if value})
     return f"{reverse('costs:overview')}?{period.query}{'&' if given else ''}{given}"
-
-
-def change(now: Decimal | None, before: Decimal | None) -> Decimal | None:
-    """As a ratio; None where one of both is unknown or there was nothing before."""
-    return now / before - 1 if now is not None and before else None
 
 
 def component_chart(over_time: CostOverTime, buckets: Sequence[date], *, finding: str, **more: Any) -> Chart:
@@ -235,6 +232,31 @@ def _sort(text: str, default: str) -> str:
     return text if text.lstrip("-") in list(Order) and not text.startswith("--") else default
 
 
+# --- Bills ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BillRow:
+    """A bill beside what was computed, with the address of the proof."""
+
+    bill: BilledMonth
+    why: str
+
+
+def bill_rows(period: PeriodChoice, filters: Mapping[str, str], bills: Sequence[BilledMonth]) -> list[BillRow]:
+    return [BillRow(bill, _bill_why(period, filters, bill)) for bill in bills]
+
+
+def residual_of(bills: Sequence[BilledMonth]) -> Decimal:
+    """Bill less computed of one; of several how far they are apart in all, so that none hides another."""
+    return bills[0].residual if len(bills) == 1 else selectors.apart(bills)
+
+
+def _bill_why(period: PeriodChoice, filters: Mapping[str, str], bill: BilledMonth) -> str:
+    month = PeriodChoice(bill.month, periods.next_month(bill.month), period.today)
+    return why_address("residual", month, **{**filters, "provider": bill.provider})
+
+
 # --- The table --------------------------------------------------------------------------------------------------------
 
 
@@ -261,15 +283,10 @@ def _counted(asked: Asked, totals: CostTotals, rows: int) -> str:
     return f"{named} and unallocated" if is_there else named
 
 
-def _page(asked: Asked, totals: CostTotals, number: str) -> Page[ShownRow]:
-    """A page of rows that were paged in SQL, dressed as Django's page for the template."""
-    at = int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else 1
-    table = _table(asked, limit=PAGE, offset=(max(at, 1) - 1) * PAGE)
-    if not table.rows and at > 1:
-        at, table = 1, _table(asked, limit=PAGE, offset=0)
-    # The paginator only counts: the rows of the page are here already.
-    paginator: Paginator[Any] = Paginator(range(table.count), PAGE)
-    return Page(_shown(asked, totals, table.rows), max(at, 1), paginator)
+def _page(asked: Asked, totals: CostTotals, number: int) -> Page[ShownRow]:
+    table, page = read_page(lambda offset: _table(asked, limit=PAGE, offset=offset), number, PAGE)
+    page.object_list = _shown(asked, totals, table.rows)
+    return page
 
 
 def _table(asked: Asked, *, limit: int | None, offset: int = 0) -> selectors.CostTable:
@@ -302,7 +319,7 @@ def _shown_row(
         now=row.now,
         share=_ratio(cost, totals.now.cost),
         ratio=_ratio(cost, largest),
-        change=change(cost, row.before),
+        change=change_of(cost, row.before),
         marks=marks_of(row.now, may_see_prices),
     )
 
@@ -353,8 +370,9 @@ def _download(asked: Asked, kind: str) -> HttpResponseBase:
     currency, table = organisation.get().currency, _table(asked, limit=None)
     totals = selectors.cost_totals(actor=asked.actor, scope=asked.scope)
     columns = [
-        GROUP_WORDS[asked.grouping], "Belongs to", f"Full cost, {currency}", "Share of the total",
-        f"{asked.period.before.label}, {currency}", "Change", "Calls", "Tokens", "Tokens without a price", "Marks",
+        GROUP_WORDS[asked.grouping], "Belongs to", f"{BASIS_WORDS[asked.scope.basis]}, {currency}",
+        "Share of the total", f"{asked.period.before.label}, {currency}", "Change", "Calls", "Tokens",
+        "Tokens without a price", "Marks",
     ]  # fmt: skip
     name = f"costs-by-{asked.grouping.value}-{asked.period.start}-to-{asked.period.last_day}"
     return table_response(columns, (_cells(asked, row, totals) for row in table.rows), name=name, kind=kind)
@@ -363,7 +381,7 @@ def _download(asked: Asked, kind: str) -> HttpResponseBase:
 def _cells(asked: Asked, row: CostRow, totals: CostTotals) -> list[Cell]:
     marks = ", ".join(mark.label for mark in marks_of(row.now, may_see_prices=False))
     name = row.key if asked.grouping in (Grouping.DAY, Grouping.MONTH) else _name(asked.grouping, row)
-    share, moved, now = _ratio(row.now.cost, totals.now.cost), change(row.now.cost, row.before), row.now
+    share, moved, now = _ratio(row.now.cost, totals.now.cost), change_of(row.now.cost, row.before), row.now
     return [name, row.meta, now.cost, share, row.before, moved, now.requests, now.tokens, now.unpriced_tokens, marks]
 
 
@@ -375,8 +393,8 @@ def _around_the_table(asked: Asked, totals: CostTotals) -> dict[str, Any]:
     return {
         "kpis": _kpis(asked, totals, bills),
         "chart": _chart(asked),
-        "chart_title": "Full cost by month" if asked.period.days > selectors.LONGEST_BY_DAY else "Full cost by day",
-        "bills": bills,
+        "chart_title": f"{BASIS_WORDS[asked.scope.basis]} by {_bucket_word(asked)}",
+        "bills": bill_rows(asked.period, asked.about.filters, bills),
         "marks": marks_of(totals.now, rights.rights_of(asked.actor).may(Right.SEE_RATES)),
         "is_filtered": bool(asked.about.filters),
         "unfiltered": costs_address(asked.period),
@@ -389,21 +407,21 @@ def _kpis(asked: Asked, totals: CostTotals, bills: Sequence[selectors.BilledMont
     kpis = [_full_cost(asked, totals, currency)]
     if asked.scope.allocated is None and asked.about.workload is None and selectors.may_see_unallocated(asked.actor):
         kpis += [_workloads(asked, totals, currency), _unallocated(asked, totals, company)]
-    return [*kpis, _unpriced(totals), _bill(asked, bills, currency)]
+    return [*kpis, _unpriced(asked, totals), _bill(asked, bills, currency)]
 
 
 def _full_cost(asked: Asked, totals: CostTotals, currency: str) -> Kpi:
-    moved = change(totals.now.cost, totals.before)
+    moved = change_of(totals.now.cost, totals.before)
     since = f"from {asked.period.compare_label}" if moved is not None else f"nothing in {asked.period.compare_label}"
-    label = "Full cost" if asked.scope.basis is selectors.BasisChoice.FULL else asked.about.words["basis"]
+    label = BASIS_WORDS[asked.scope.basis]
     strong = figures.delta(moved) if moved is not None else ""
-    return Kpi(label, _money(totals.now, currency), context=since, strong=strong, why=asked.why())
+    return Kpi(label, _money(totals, totals.now, currency), context=since, strong=strong, why=asked.why())
 
 
 def _workloads(asked: Asked, totals: CostTotals, currency: str) -> Kpi:
     share = _ratio(totals.workloads.cost, totals.now.cost)
     context = f"{figures.percent(share)} of full cost" if share is not None else "none bound yet"
-    return Kpi("Workloads", _money(totals.workloads, currency), context=context, why=asked.why(allocated="yes"))
+    return Kpi("Workloads", _money(totals, totals.workloads, currency), context=context, why=asked.why(allocated="yes"))
 
 
 def _unallocated(asked: Asked, totals: CostTotals, company: Organisation) -> Kpi:
@@ -412,7 +430,7 @@ def _unallocated(asked: Asked, totals: CostTotals, company: Organisation) -> Kpi
     is_over = share is not None and share > limit
     return Kpi(
         "Unallocated",
-        _money(totals.unallocated, company.currency),
+        _money(totals, totals.unallocated, company.currency),
         context=f"of full cost, limit {figures.percent_short(limit)}",
         strong=figures.percent(share),
         tone="warn" if is_over else "",
@@ -420,32 +438,42 @@ def _unallocated(asked: Asked, totals: CostTotals, company: Organisation) -> Kpi
     )
 
 
-def _unpriced(totals: CostTotals) -> Kpi:
+def _unpriced(asked: Asked, totals: CostTotals) -> Kpi:
     tokens = totals.now.unpriced_tokens
     context = "have no price, cost unknown" if tokens else "every token has a price"
-    return Kpi("Unpriced tokens", figures.tokens(tokens), context=context, tone="warn" if tokens else "")
+    shown, tone = figures.tokens(tokens), "warn" if tokens else ""
+    return Kpi("Unpriced tokens", shown, context=context, tone=tone, why=asked.why("unpriced"))  # type: ignore[arg-type]
 
 
-def _bill(asked: Asked, bills: Sequence[selectors.BilledMonth], currency: str) -> Kpi:
+def _bill(asked: Asked, bills: Sequence[BilledMonth], currency: str) -> Kpi:
     if not bills:
         return Kpi(
             "Bill",
             "No bill",
             context="none covers these calls" if _has_whole_month(asked) else "compared by whole months",
         )
-    bill, residual = sum((b.effective for b in bills), Decimal(0)), sum((b.residual for b in bills), Decimal(0))
-    context = f"residual, {figures.percent(_ratio(abs(residual), bill))} of the bill"
+    bill, residual = sum((each.effective for each in bills), Decimal(0)), residual_of(bills)
     return Kpi(
-        "Bill for these calls", figures.money(bill, currency), context=context, strong=figures.money(residual, currency)
+        "Bill for these calls",
+        figures.money(bill, currency),
+        context=f"residual, {figures.percent(_ratio(abs(residual), bill))} of the bill",
+        strong=figures.money(residual, currency),
+        tone="bad" if any(each.is_over_tolerance for each in bills) else "",
+        why=asked.why("residual"),
     )
+
+
+def _bucket_word(asked: Asked) -> str:
+    return "month" if asked.period.days > selectors.LONGEST_BY_DAY else "day"
 
 
 def _has_whole_month(asked: Asked) -> bool:
     return bool(selectors.whole_months(asked.scope.first, asked.scope.end))
 
 
-def _money(measures: Measures, currency: str) -> str:
-    return figures.money(measures.cost if measures.lines else Decimal(0), currency)
+def _money(totals: CostTotals, part: Measures, currency: str) -> str:
+    """A part of which there is no line costs nothing; where there is no line at all, nothing is known."""
+    return figures.money(part.cost if part.lines or totals.now.lines else None, currency)
 
 
 def _chart(asked: Asked) -> Chart:

@@ -1,10 +1,26 @@
 """A page's own query string with some of it changed: links of filters, orders and pages are made from it."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
+from django.core.paginator import Page, Paginator
 from django.http import HttpRequest
 
 LAST_PAGE = 100_000
+
+
+class Cut(Protocol):
+    """Rows of one page, cut in SQL, and how many there are in all."""
+
+    @property
+    def rows(self) -> Sequence[Any]: ...
+
+    @property
+    def count(self) -> int: ...
+
+
+Found = TypeVar("Found", bound=Cut)
 
 
 def query_with(request: HttpRequest, **changes: str | None) -> str:
@@ -17,3 +33,13 @@ def page_number(request: HttpRequest) -> int:
     """`?page=`, 1 for whatever is no page."""
     text = request.GET.get("page", "1")
     return min(max(int(text), 1), LAST_PAGE) if text.isascii() and text.isdigit() and len(text) < 8 else 1
+
+
+def read_page(read: Callable[[int], Found], number: int, size: int) -> tuple[Found, Page[Any]]:
+    """What `read` finds from the page's offset on, as Django's page; beyond the last page, the first one."""
+    found = read((number - 1) * size)
+    if not found.rows and number > 1:
+        number, found = 1, read(0)
+    # The paginator only counts: the rows of the page are here already.
+    paginator: Paginator[Any] = Paginator(range(found.count), size)
+    return found, Page(found.rows, number, paginator)

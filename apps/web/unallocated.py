@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
@@ -45,7 +44,7 @@ from apps.web.forms import errors_into
 from apps.web.pages import PageRequest, page_or_part, wants_part
 from apps.web.parts import Chip, Choice, Column, Crumb
 from apps.web.period import PeriodChoice, period_of
-from apps.web.queries import page_number, query_with
+from apps.web.queries import page_number, query_with, read_page
 from apps.workloads.models import Workload
 from workers import imports as worker
 from workers.app import ring
@@ -111,8 +110,9 @@ def key_list(request: PageRequest) -> HttpResponseBase:
 
 def _list_context(request: PageRequest, chosen: Identity | None = None) -> dict[str, Any]:
     period, filters = period_of(request), _filters(request)
-    number = page_number(request)
-    found = _keys(request, period, filters, limit=PAGE, offset=(number - 1) * PAGE)
+    found, page = read_page(
+        lambda offset: _keys(request, period, filters, limit=PAGE, offset=offset), page_number(request), PAGE
+    )
     company = organisation.get()
     months = months_before(period.end)
     shares = shares_by_month(actor=request.actor, months=months)
@@ -120,8 +120,8 @@ def _list_context(request: PageRequest, chosen: Identity | None = None) -> dict[
     may_bind = rights.rights_of(request.actor).may(Right.ALLOCATE)
     return {
         "found": found,
-        "page": _KeyPaginator(found).get_page(number),
-        "rows": [_Row(key, _bind_href(key, period), chosen == key.identity) for key in found.keys],
+        "page": page,
+        "rows": [_Row(key, _bind_href(key, period), chosen == key.identity) for key in found.rows],
         "columns": COLUMNS,
         "sort": _sort(request),
         "chips": _chips(request, period, filters),
@@ -141,21 +141,6 @@ def _list_context(request: PageRequest, chosen: Identity | None = None) -> dict[
     }
 
 
-class _KeyPaginator(Paginator[UnallocatedKey]):
-    """Pages over rows that SQL has counted and cut already."""
-
-    def __init__(self, found: UnallocatedPage) -> None:
-        super().__init__(found.keys, PAGE)
-        self._found = found
-
-    @property
-    def count(self) -> int:
-        return self._found.count
-
-    def page(self, number: int | str) -> Page[UnallocatedKey]:
-        return Page(self._found.keys, self.validate_number(number), self)
-
-
 def _keys(
     request: PageRequest, period: PeriodChoice, filters: KeyFilters, *, limit: int, offset: int = 0
 ) -> UnallocatedPage:
@@ -173,7 +158,7 @@ def _file(request: PageRequest) -> HttpResponseBase:
     period = period_of(request)
     found = _keys(request, period, _filters(request), limit=LONGEST_FILE)
     heads = [head.format(organisation.get().currency) for head in FILE_HEADS]
-    rows = [_file_row(key) for key in found.keys]
+    rows = [_file_row(key) for key in found.rows]
     sums: tuple[Cell, ...] = (found.total.cost, None, found.total.unpriced_tokens)
     total: list[Cell] = [f"All {found.count} keys", "", "", None, *sums, "", "", ""]
     kind = "xlsx" if request.GET["format"] == "xlsx" else "csv"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.decorators import login_required
@@ -26,13 +27,14 @@ from apps.costs.why import PricePart, Why
 from apps.usage.selectors import KEPT_SHARE, Latency, UsageMonth, bucket_names, usage_by_month
 from apps.web import figures
 from apps.web.cost_scope import AskedScope, asked_scope, row_filters, why_address
-from apps.web.costs import costs_address
+from apps.web.costs import costs_address, residual_of
 from apps.web.exports import table_response
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.period import PeriodChoice, period_of
 
 MILLION: Final = 1_000_000
 MOST_PARTS: Final = 12
+PARTS: Final = 50
 KINDS: Final = {
     "input": "input",
     "cached": "cached input",
@@ -136,7 +138,7 @@ def figure(request: PageRequest, name: str) -> HttpResponseBase:
         "proof": proof,
         "explained": explain(asked, proof),
         "address": request.get_full_path(),
-        "file": f"{request.get_full_path()}&format=csv",
+        "file": f"{request.path}?{urlencode({**request.GET.dict(), 'format': 'csv'})}",
         "back": _back(asked),
         "rows": _rows_in_words(proof),
     }
@@ -184,7 +186,7 @@ def _cost(asked: Asked, proof: Why) -> Explained:
 
 def _cost_per_call(asked: Asked, proof: Why) -> Explained:
     totals = _totals(asked)
-    calls = totals.requests - totals.failed
+    calls = totals.calls
     each = proof.amount / calls if proof.amount is not None and calls else None
     formula = [Term(_exact(asked, proof.amount), "full cost"), Term(figures.count(calls), "delivered calls", "÷")]
     return Explained("Cost per call", _exact(asked, each), formula, _money_tables(asked, proof))
@@ -195,6 +197,12 @@ def _residual(asked: Asked, proof: Why) -> Explained:
     bill = sum((month.effective for month in bills), Decimal(0))
     computed = sum((month.computed for month in bills), Decimal(0))
     formula = [Term(_exact(asked, bill), "bill"), Term(_exact(asked, computed), "computed", figures.MINUS)]
+    sentence = ""
+    if len(bills) > 1:
+        over = sum((max(month.residual, Decimal(0)) for month in bills), Decimal(0))
+        under = over - (bill - computed)
+        formula = [Term(_exact(asked, over), "more billed"), Term(_exact(asked, under), "more computed", "+")]
+        sentence = "How far bills and computed cost are apart in all: what one has too much makes up for no other."
     lines = [
         Line(
             f"{month.provider or 'not told'}, {figures.month_name(month.month)}",
@@ -204,18 +212,19 @@ def _residual(asked: Asked, proof: Why) -> Explained:
     ]
     total: list[str | Amount] = ["Sum", _own(asked, bill), _own(asked, computed), _own(asked, bill - computed)]
     table = Table("By provider and month", "", ("Provider", "Bill", "Computed", "Residual"), lines, total)
-    known = _exact(asked, bill - computed) if bills else "No bill"
-    return Explained("Residual", known, formula if bills else [], [table] if bills else _money_tables(asked, proof))
+    if not bills:
+        return Explained("Residual", "No bill", [], _money_tables(asked, proof))
+    return Explained("Residual", _exact(asked, residual_of(bills)), formula, [table], sentence)
 
 
 def _money_tables(asked: Asked, proof: Why) -> list[Table]:
     if not proof.is_apart:
-        return [_parts_table(asked)]
+        return [_parts_table(asked, proof)]
     tables = [_components_table(asked, proof)]
     if proof.prices:
         tables.append(_prices_table(asked, proof))
     if proof.charges:
-        tables.append(_charges_table(proof))
+        tables.append(_charges_table(asked, proof))
     if any(part.currency != asked.currency for part in proof.currencies):
         tables.append(_currencies_table(asked, proof))
     if proof.corrections:
@@ -278,20 +287,22 @@ def _price_note(part: PricePart) -> str:
     return ", ".join(word for word in (kind, tier, band, origin) if word)
 
 
-def _charges_table(proof: Why) -> Table:
+def _charges_table(asked: Asked, proof: Why) -> Table:
     lines = [
         Line(
             f"{charge.source}: {charge.meter or charge.category}",
             [
                 figures.count(charge.rows),
-                _amount(charge.billed, charge.currency),
-                _amount(charge.effective, charge.currency),
+                _amount(charge.amount, charge.currency),
+                _own(asked, charge.amount_org),
             ],
             note=_charge_note(charge),
         )
         for charge in proof.charges
     ]
-    return Table("Rows of the bill", "at their own charge period", ("Meter", "Rows", "Billed", "Effective"), lines)
+    known = [charge.amount_org for charge in proof.charges if charge.amount_org is not None]
+    total: list[str | Amount] = ["Sum", "", "", _own(asked, sum(known, Decimal(0)) if known else None)]
+    return Table("Rows of the bill", "as far as they fall into it", ("Meter", "Rows", "Amount", "Cost"), lines, total)
 
 
 def _charge_note(charge: why.ChargePart) -> str:
@@ -325,14 +336,19 @@ def _corrections_table(asked: Asked, proof: Why) -> Table:
     return Table("Signed and restated", "", ("Month and cause", "Cost"), lines, ["Restated", _own(asked, proof.amount)])
 
 
-def _parts_table(asked: Asked) -> Table:
+def _parts_table(asked: Asked, proof: Why) -> Table:
     """Too much to take apart at once: its largest parts, each with a proof of its own."""
     by = Grouping.WORKLOAD if asked.about.workload is None else Grouping.DAY
     if asked.about.workload and asked.about.scope.days > selectors.LONGEST_BY_DAY:
         by = Grouping.MONTH
-    table = selectors.cost_table(actor=asked.actor, scope=asked.about.scope, grouping=by, limit=50)
+    table = selectors.cost_table(actor=asked.actor, scope=asked.about.scope, grouping=by, limit=PARTS)
     lines = [Line(row.name, [_own(asked, row.now.cost)], href=_part_why(asked, by, row)) for row in table.rows]
-    return Table("Its parts", f"{figures.count(table.count)} in all, the largest first", ("Part", "Cost"), lines)
+    rest = table.count - len(table.rows)
+    if rest and proof.amount is not None:
+        shown = sum((row.now.cost for row in table.rows if row.now.cost is not None), Decimal(0))
+        lines.append(Line(f"The other {figures.count(rest)}", [_own(asked, proof.amount - shown)]))
+    meta = f"{figures.count(table.count)} in all, the largest first"
+    return Table("Its parts", meta, ("Part", "Cost"), lines, ["Sum", _own(asked, proof.amount)])
 
 
 def _part_why(asked: Asked, by: Grouping, row: selectors.CostRow) -> str:
@@ -350,12 +366,11 @@ def _part_why(asked: Asked, by: Grouping, row: selectors.CostRow) -> str:
 
 def _calls(asked: Asked, _proof: Why) -> Explained:
     totals = _totals(asked)
-    delivered = totals.requests - totals.failed
     formula = [
         Term(figures.count(totals.requests), "attempts"),
         Term(figures.count(totals.failed), "failed", figures.MINUS),
     ]
-    return Explained("Delivered calls", figures.count(delivered), formula, [_models_table(asked)])
+    return Explained("Delivered calls", figures.count(totals.calls), formula, [_models_table(asked)])
 
 
 def _failed_share(asked: Asked, _proof: Why) -> Explained:
@@ -366,6 +381,16 @@ def _failed_share(asked: Asked, _proof: Why) -> Explained:
         Term(figures.count(totals.requests), "attempts", "÷"),
     ]
     return Explained("Failed share", figures.percent(share), formula, [_models_table(asked)])
+
+
+def _unpriced(asked: Asked, _proof: Why) -> Explained:
+    table = selectors.cost_table(actor=asked.actor, scope=asked.about.scope, grouping=Grouping.MODEL)
+    rows = sorted((row for row in table.rows if row.now.unpriced_tokens), key=lambda row: -row.now.unpriced_tokens)
+    lines = [Line(row.name, [figures.count(row.now.unpriced_tokens)], note=row.meta) for row in rows]
+    total = figures.count(sum(row.now.unpriced_tokens for row in rows))
+    formula = [Term(total, "tokens whose cost is unknown")]
+    tables = [Table("By model", "", ("Model", "Tokens"), lines, ["Sum", total])]
+    return Explained("Unpriced tokens", total, formula, tables)
 
 
 def _tokens(asked: Asked, proof: Why) -> Explained:
@@ -500,6 +525,7 @@ _FIGURES: Final[dict[str, Explain]] = {
     "calls": _calls,
     "failed-share": _failed_share,
     "tokens": _tokens,
+    "unpriced": _unpriced,
     "cache-share": _cache_share,
     "latency": _latency,
 }

@@ -26,11 +26,12 @@ from apps.core.actor import Actor
 from apps.core.models import Organisation
 from apps.costs import selectors
 from apps.costs.selectors import CostOverTime, CostRow, CostScope, CostTotals, Grouping
+from apps.costs.selectors.portfolio import change_of
 from apps.usage.selectors import KEPT_SHARE, TOKEN_TYPES, UsageMonth, sources_of, usage_by_month
 from apps.web import budgets, figures, workload_worth
 from apps.web.charts import COMPONENTS, Chart, Limit, Series
 from apps.web.cost_scope import why_address
-from apps.web.costs import bucket_labels, change, component_chart, costs_address, marks_of
+from apps.web.costs import bill_rows, bucket_labels, component_chart, costs_address, marks_of
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb, Kpi, Tab
 from apps.web.period import PeriodChoice, period_of
@@ -154,7 +155,11 @@ def _money(subject: Subject, band: LatencyBand | None) -> dict[str, Any]:
         "tokens_why": subject.why("tokens"),
         "latency_chart": _latency_chart(by_month, band),
         "sources": sources_of(workload_id=subject.workload.pk, now=timezone.now()),
-        "bills": selectors.billed_months(actor=subject.actor, scope=subject.scope),
+        "bills": bill_rows(
+            subject.period,
+            {"workload": subject.workload.slug},
+            selectors.billed_months(actor=subject.actor, scope=subject.scope),
+        ),
         "budget": budgets.block_of(subject.workload, today=subject.period.today, currency=subject.company.currency),
         "has_whole_month": bool(selectors.whole_months(subject.period.start, subject.period.end)),
         **history,
@@ -215,7 +220,7 @@ def _spent(subject: Subject, totals: CostTotals, usage: UsageMonth | None, band:
 
 
 def _compared(subject: Subject, totals: CostTotals) -> str:
-    moved = change(totals.now.cost, totals.before)
+    moved = change_of(totals.now.cost, totals.before)
     if moved is None:
         return ""
     more = "more" if moved > 0 else "less"
@@ -237,25 +242,25 @@ def _kpis(
 
 
 def _cost_kpi(subject: Subject, totals: CostTotals) -> Kpi:
-    moved = change(totals.now.cost, totals.before)
+    moved = change_of(totals.now.cost, totals.before)
     shown = figures.money(totals.now.cost if totals.now.lines else None, subject.company.currency)
     return Kpi("Full cost", shown, _since(subject, moved), _delta(moved), why=subject.why("cost"))
 
 
 def _per_call_kpi(subject: Subject, totals: CostTotals) -> Kpi:
-    calls = totals.now.requests - totals.now.failed
+    calls = totals.now.calls
     each = totals.now.cost / calls if totals.now.cost is not None and calls else None
     shown = figures.unit_price(each, subject.company.currency)
     return Kpi("Cost per call", shown, "full cost over delivered calls", why=subject.why("cost-per-call"))
 
 
 def _calls_kpi(subject: Subject, totals: CostTotals, earlier: UsageMonth | None) -> Kpi:
-    calls = totals.now.requests - totals.now.failed
+    calls = totals.now.calls
     before = earlier.requests - earlier.failed if earlier and earlier.requests else None
-    moved = Decimal(calls) / before - 1 if before else None
+    moved = Decimal(calls) / before - 1 if calls is not None and before else None
     return Kpi(
         "Calls",
-        figures.count(calls if totals.now.lines else None),
+        figures.count(calls),
         _since(subject, moved),
         _delta(moved),
         why=subject.why("calls"),
@@ -446,7 +451,7 @@ def _models(subject: Subject, totals: CostTotals) -> list[ModelRow]:
         ModelRow(
             row,
             row.now.cost / totals.now.cost if row.now.cost is not None and totals.now.cost else None,
-            change(row.now.cost, row.before),
+            change_of(row.now.cost, row.before),
             subject.why("cost", model=row.key),
         )
         for row in table.rows

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from apps.core import organisation
-from apps.costs import roles
+from apps.costs import roles, why
 from apps.costs.models import Line
 from apps.costs.selectors import (
     CostScope,
+    Figures,
     Grouping,
     apart,
     billed_months,
@@ -173,3 +175,56 @@ def test_a_month_is_signed_on_what_is_booked_in_it(copilot: Workload, gateway: S
     assert said(bills_booked(actor=MACHINE, month=OCTOBER)) == [(OCTOBER, 10, 10)]
     assert said(bills_booked(actor=MACHINE, month=NOVEMBER)) == [(NOVEMBER, 64, 60)]
     assert said(billed_months(actor=MACHINE, scope=MONTH)) == [(OCTOBER, 14, 10)]
+
+
+# --- Why --------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_the_bill_add_up_to_the_figure_and_each_is_named(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    """The bill's tokens only check, a row of another key is somebody else's, and a year's charge gives its days."""
+    load(gateway, tokens(10, at(5)), tmp_path)
+    yearly = charge(1, "365", "year", meter="Seats", unit="Seats") | {"charge_end": at(1).replace(year=2027)}
+    other = charge(5, "9", "other", meter="Vector store", unit="GB", identity='[["key","B"]]')
+    bill([*BILL, yearly, other], tmp_path)
+    rate_all()
+    scope = CostScope(OCTOBER, NOVEMBER, workload_id=copilot.pk)
+    found = why.why_cost(actor=MACHINE, scope=scope)
+    assert (found.amount, found.is_exact) == (85, True)  # 10 of tokens, 44 of the bill's other rows, 31 days of 1.00
+    assert {(part.meter, part.category): (part.rows, part.amount_org) for part in found.charges} == {
+        ("p5 instance", "Usage"): (1, 40), ("Seats", "Usage"): (1, 31), ("Tokens", "Tax"): (1, 5),
+        ("Data transfer out", "Usage"): (1, 3), ("Vector store", "Usage"): (1, 2), ("Tokens", "Credit"): (1, -6),
+    }  # fmt: skip
+    assert (found.charge_rows, found.hours) == (6, 1)
+    rows = [dict(zip(why.EXPORT_COLUMNS, row, strict=True)) for row in why.proof_rows(actor=MACHINE, scope=scope)]
+    assert sum(row["Amount in the organisation's currency"] for row in rows) == 85
+    of_bill = {(row["File or part"], row["Row of the bill (SHA-256)"]) for row in rows if row["What"] != "input"}
+    assert of_bill == {("bill", digest) for digest in ("gpu", "transfer", "storage", "tax", "credit", "year")}
+    credit = CostScope(OCTOBER, NOVEMBER, workload_id=copilot.pk, component="data_transfer")
+    assert [part.amount_org for part in why.why_cost(actor=MACHINE, scope=credit).charges] == [3]
+
+
+def test_a_line_that_nothing_proves_is_said_to_differ(copilot: Workload, gateway: Source, tmp_path: Path) -> None:
+    load(gateway, tokens(10, at(5)), tmp_path)
+    bill([charge(5, "5", "tax", category="Tax")], tmp_path)
+    rate_all()
+    assert why.why_cost(actor=MACHINE, scope=MONTH).is_exact
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM usage_hour")
+    assert not why.why_cost(actor=MACHINE, scope=MONTH).is_exact
+
+
+def test_what_was_signed_is_proven_by_the_hours_that_were_there(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(10, at(5)), tmp_path)
+    tax = charge(5, "5", "tax", category="Tax")
+    bill([tax], tmp_path)
+    sign()
+    load(gateway, tokens(13, at(5)), tmp_path)
+    bill([tax, charge(6, "2", "more", category="Tax")], tmp_path)
+    rate()
+    for figures, amount in ((Figures.SIGNED, 15), (Figures.RESTATED, 20)):
+        found = why.why_cost(actor=MACHINE, scope=CostScope(OCTOBER, NOVEMBER, figures=figures))
+        assert (found.amount, found.is_exact) == (amount, True)

@@ -65,7 +65,7 @@ KIND_WORDS: Final = {"key": "usage key", "api_key": "API key", "k8s_namespace": 
 class UnallocatedPage:
     """A page of keys, most money first, and what all keys of the filter come to."""
 
-    keys: list[UnallocatedKey]
+    rows: list[UnallocatedKey]
     count: int
     new: int
     total: Measures
@@ -104,7 +104,7 @@ def unallocated_keys(
         _key(identities[pk], measures_of(values), offerings, total, guesses.get(pk), workloads)
         for pk, offerings, values in found
     ]
-    return UnallocatedPage(keys=keys, count=count, new=new, total=total)
+    return UnallocatedPage(rows=keys, count=count, new=new, total=total)
 
 
 def get_identity_for(*, actor: Actor, pk: int) -> Identity:
