@@ -5,6 +5,7 @@ from typing import Any
 from celery.schedules import crontab
 
 SCHEDULE: dict[str, dict[str, Any]] = {
+    "give a sign of life": {"task": "workers.health.beat", "schedule": 60.0, "options": {"expires": 60}},
     "take imports nobody rang for": {"task": "workers.imports.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "price days that changed": {"task": "workers.imports.rate", "schedule": 10.0, "options": {"expires": 10}},
     "say what it is worth": {"task": "workers.economics.sweep", "schedule": 10.0, "options": {"expires": 10}},

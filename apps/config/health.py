@@ -1,12 +1,18 @@
-"""Probes. /livez: the process answers. /readyz: the database, its migrations and the broker do too."""
+"""Probes. /livez: the process answers. /readyz: the database, its migrations and the broker do too.
+
+A clock or worker that stands still is told by /readyz and makes nothing unready: pages answer without them.
+"""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from apps.core import heartbeat
 from workers.app import app as celery
 
 BROKER_SECONDS = 2
@@ -35,7 +41,10 @@ def readiness() -> JsonResponse:
         "broker": broker_state(),
     }
     ready = all(state == "ok" for state in checks.values())
-    return JsonResponse({"status": "ok" if ready else "unavailable", "checks": checks}, status=200 if ready else 503)
+    told = {"status": "ok" if ready else "unavailable", "checks": checks}
+    if database == "ok":
+        told["clock"] = clock_state(timezone.now())
+    return JsonResponse(told, status=200 if ready else 503)
 
 
 def database_state() -> str:
@@ -45,6 +54,19 @@ def database_state() -> str:
     except DatabaseError as error:
         connection.close()
         return f"no answer from PostgreSQL ({type(error).__name__})"
+    return "ok"
+
+
+def clock_state(now: datetime) -> str:
+    """'ok', or since when nothing was priced, pulled or sealed any more."""
+    try:
+        heard = heartbeat.last()
+    except DatabaseError:
+        return "unknown: the table of the cache is not made yet"
+    if heard is None:
+        return "no worker was heard of yet; is one running, with the clock (beat)?"
+    if now - heard > heartbeat.STILL_AFTER:
+        return f"no worker was heard of since {heard:%Y-%m-%d %H:%M} UTC; is one running, with the clock (beat)?"
     return "ok"
 
 
