@@ -59,6 +59,19 @@ SELECT (SELECT sum(input) FROM usage_hour), (SELECT sum(amount) FROM costs_line)
 """
 
 
+# October 2026, attested, reviewed, decided and signed by the people of the tests.
+SIGN = """
+from apps.config import database
+with database.as_owner():
+    from tests.reviews.meeting import make_meeting
+    from tests.world import make_world
+    meeting = make_meeting(make_world())
+    cycle = meeting.open()
+    meeting.decide_all(cycle)
+    print(meeting.sign(cycle).sha256)
+"""
+
+
 def ingest(tollgate: Tollgate, folder: Path, rows: int, *, key: str = "A") -> None:
     log = folder / "log.csv"
     log.write_text(LOG + "".join(ROW.format(key=f"{key}{number % 7}", number=number) for number in range(1, rows + 1)))
@@ -70,6 +83,8 @@ def test_real_books_come_back_proved_and_what_is_no_good_changes_nothing(tollgat
     """One story over one set of servers, since starting them takes longer than all of it."""
     good = tmp_path / "good.backup"
     with tollgate.servers():
+        signed = tollgate.run("shell", "-c", SIGN)
+        assert signed.returncode == 0, signed.stderr
         ingest(tollgate, tmp_path, 5_000)
         tollgate.run("audit", "seal")
         before = tollgate.query(SUMS)
@@ -85,6 +100,8 @@ def test_real_books_come_back_proved_and_what_is_no_good_changes_nothing(tollgat
         assert "0 events sealed" not in chain
         assert restored == f"Restored {good}."
         assert tollgate.query(SUMS) == before
+        assert tollgate.query("SELECT sha256 FROM reviews_pack") == [(signed.stdout.splitlines()[-1],)]
+        assert tollgate.query("SELECT count(*) FROM approvals_decision WHERE verdict = 'confirm'") == [(2,)]
 
         for name, damage in DAMAGES.items():
             bad = tmp_path / f"{name}.backup"
@@ -95,7 +112,10 @@ def test_real_books_come_back_proved_and_what_is_no_good_changes_nothing(tollgat
         refused = {
             "from a newer version of Tollgate": "INSERT INTO django_migrations (app, name, applied)"
             " VALUES ('costs', '9999_from_the_future', now())",
-            "do not hold together": "DELETE FROM costs_line WHERE id = (SELECT min(id) FROM costs_line)",
+            "do not hold together": "DELETE FROM costs_line WHERE id = (SELECT max(id) FROM costs_line)",
+            "every signed month has the pack of its signature": "SET session_replication_role = replica;"
+            " UPDATE reviews_pack SET body = body || ' ',"
+            " sha256 = encode(sha256(convert_to(body || ' ', 'UTF8')), 'hex')",
         }
         for sentence, harm in refused.items():
             tollgate.query(harm)
