@@ -142,6 +142,12 @@ def require(actor: Actor, right: Right) -> None:
         raise NotAllowed(f"You may not {right}.", hint=who_can_give(right))
 
 
+def holds(actor: Actor, role: Role, cost_centre: CostCentre | None) -> bool:
+    """Whether the actor has a role in a cost centre or above it; None asks for the whole organisation."""
+    paths = _grants(actor).filter(role=role).values_list("cost_centre__path", flat=True)
+    return any(path is None or (cost_centre is not None and cost_centre.path.startswith(path)) for path in paths)
+
+
 def who_can_give(right: Right) -> str:
     """'The roles Auditor and Administrator may; Ada Moss can give one to you.'"""
     roles = [role.label for role, rights in BY_ROLE.items() if right in rights]

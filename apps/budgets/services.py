@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from apps.accounts import rights
-from apps.accounts.models import CostCentre
+from apps.accounts.models import CostCentre, Role
 from apps.accounts.rights import Right
 from apps.budgets import mails
 from apps.budgets.models import HARD, MOST_SHARE, SOFT, Budget, Notice
@@ -22,6 +22,7 @@ from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.models import Period
 from apps.core.money import DECIMAL_PLACES, TOO_LARGE, UNIT, plain
 from apps.workloads.models import Workload
+from apps.workloads.services import why_not_tighten
 
 SWEEP_LOCK: Final = 7_306_001
 LONGEST_REASON: Final = 300
@@ -52,9 +53,11 @@ def require_may_set(actor: Actor, owner: Owner) -> None:
 
 def may_tighten(actor: Actor, owner: Owner) -> bool:
     """Who decides the monthly review may lower and suspend budgets there: a disposition keeps or tightens."""
-    held = rights.rights_of(actor)
-    centre = owner if isinstance(owner, CostCentre) else owner.cost_centre
-    return may_set(actor, owner) or (held.may(Right.REVIEW) and held.sees_money_of(centre))
+    if may_set(actor, owner):
+        return True
+    if isinstance(owner, Workload):
+        return not why_not_tighten(actor, owner)
+    return rights.rights_of(actor).may(Right.REVIEW) and rights.holds(actor, Role.REVIEWER, owner)
 
 
 @transaction.atomic
@@ -74,16 +77,34 @@ def set_budget(
 
     `expected_id` is the row that the page showed (0: none); Conflict where another one holds by now. The same values
     again change nothing. BadInput for an amount or thresholds that are none, and where a signed month would change.
-    Thresholds that are not given stay what they are. A reviewer may only lower it.
+    Thresholds that are not given stay what they are.
     """
     owner, month = _locked(actor, owner), _month(month)
+    require_may_set(actor, owner)
     standing = row_at(owner, month)
     kept = _Values.of(standing) if standing else _Values(Decimal(0), SOFT, HARD, Budget.OnHard.TELL, "")
     shares = _thresholds(kept.soft if soft is None else soft, kept.hard if hard is None else hard)
     wanted = _Values(_amount(amount), *shares, Budget.OnHard(on_hard or kept.on_hard), Budget.State.ACTIVE)
-    if not may_set(actor, owner):
-        _require_tighter(kept, wanted)
     return _write(actor, owner, month, wanted, reason=_reason(reason), expected_id=expected_id)
+
+
+@transaction.atomic
+def lower(*, actor: Actor, owner: Owner, month: date, amount: Decimal, reason: str = "") -> Budget:
+    """What a monthly review does: less a month, or a first limit where none holds. A suspended budget stays suspended.
+
+    NotAllowed for more than what holds, also for whoever could raise it elsewhere.
+    """
+    owner, month = _locked(actor, owner), _month(month)
+    standing = row_at(owner, month)
+    if standing is None or standing.state == Budget.State.ENDED:
+        wanted = _Values(_amount(amount), SOFT, HARD, Budget.OnHard.TELL, Budget.State.ACTIVE)
+    elif amount > standing.amount:
+        raise NotAllowed(
+            "A review may only lower a budget.", hint="Its budget owner and the FinOps analysts may raise it."
+        )
+    else:
+        wanted = replace(_Values.of(standing), amount=_amount(amount))
+    return _write(actor, owner, month, wanted, reason=_reason(reason))
 
 
 @transaction.atomic
@@ -275,16 +296,6 @@ def _locked(actor: Actor, owner: Owner) -> Owner:
 def _not_allowed(owner: Owner) -> NotAllowed:
     who = "Its budget owner and the FinOps analysts may." if isinstance(owner, Workload) else "The FinOps analysts may."
     return NotAllowed(f"You may not set the budget of {owner}.", hint=who)
-
-
-def _require_tighter(kept: _Values, wanted: _Values) -> None:
-    """A reviewer lowers an amount, or sets one where none was; a suspended budget stays suspended for them."""
-    was_limited = kept.state in (Budget.State.ACTIVE, Budget.State.SUSPENDED)
-    is_looser = was_limited and (wanted.amount > kept.amount or kept.state == Budget.State.SUSPENDED)
-    if is_looser or wanted.soft > kept.soft or wanted.hard > kept.hard:
-        raise NotAllowed(
-            "A review may only lower a budget.", hint="Its budget owner and the FinOps analysts may raise it."
-        )
 
 
 def _owner_field(owner: Owner) -> dict[str, Owner]:

@@ -5,11 +5,12 @@ from datetime import date
 from django.db.models import Q
 
 from apps.accounts import rights
-from apps.accounts.models import Role, RoleGrant
+from apps.accounts.models import Role
 from apps.accounts.rights import Right
 from apps.core.actor import Actor
 from apps.core.errors import NotAllowed, NotFound
 from apps.reviews.models import Action, Cycle, Item
+from apps.workloads.services import why_not_tighten
 
 
 def get_cycle_for(*, actor: Actor, month: date) -> Cycle:
@@ -28,8 +29,10 @@ def get_item_for(*, actor: Actor, cycle: Cycle, pk: int) -> Item:
 
 
 def get_action_for(*, actor: Actor, pk: int) -> Action:
-    actions = Action.objects.visible_to(actor).filter(item__cycle__in=Cycle.objects.visible_to(actor))
-    found = actions.select_related("workload", "owner", "item__cycle").filter(pk=pk).first()
+    """Whoever is to do it sees it, also where they see nothing else of the review."""
+    in_sight = Q(item__cycle__in=Cycle.objects.visible_to(actor)) | Q(owner_id=actor.person_id or 0)
+    actions = Action.objects.visible_to(actor).filter(in_sight)
+    found = actions.select_related("owner", "item__cycle", "item__workload__cost_centre").filter(pk=pk).first()
     if found is None:
         raise NotFound("This action does not exist.")
     return found
@@ -41,6 +44,22 @@ def may_prepare(actor: Actor) -> bool:
     return held.may(Right.PREPARE_REVIEWS) or held.may(Right.REVIEW)
 
 
+def why_not_decide(actor: Actor, item: Item) -> str:
+    """Why this person does not decide an item, in a sentence; empty when they do."""
+    if item.workload is not None:
+        return why_not_tighten(actor, item.workload)
+    if not rights.rights_of(actor).may(Right.REVIEW):
+        return f"You may not {Right.REVIEW}."
+    return "" if signs_for_all(actor) else "This is about no single cost centre; you review a part of the organisation."
+
+
+def require_decides(actor: Actor, item: Item) -> None:
+    """Raises NotAllowed for whoever does not decide the item."""
+    refusal = why_not_decide(actor, item)
+    if refusal:
+        raise NotAllowed(refusal)
+
+
 def require_person_at_page(actor: Actor) -> int:
     """The person behind a decision. Programs, tokens and commands prepare; they never decide."""
     if actor.person_id is None or actor.channel != "web":
@@ -50,5 +69,4 @@ def require_person_at_page(actor: Actor) -> int:
 
 def signs_for_all(actor: Actor) -> bool:
     """Whether the actor reviews the whole organisation: a month is signed as a whole."""
-    held = RoleGrant.objects.in_force().filter(person_id=actor.person_id or 0, role=Role.REVIEWER)
-    return held.filter(Q(cost_centre__isnull=True)).exists()
+    return rights.holds(actor, Role.REVIEWER, None)

@@ -9,15 +9,24 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
-CONTINUE, OPTIMISE, DOWNGRADE, MOVE_TO_BATCH, CAP, SUSPEND, SUNSET = (
-    *("continue", "optimise", "downgrade", "move_to_batch", "cap", "suspend", "sunset"),
-)
-# These ask somebody to do something: without owner and date it would not be done.
-NEED_AN_ACTION: Final = frozenset({OPTIMISE, DOWNGRADE, MOVE_TO_BATCH})
-# What is about no single workload can be noted, or given to somebody.
-WITHOUT_WORKLOAD: Final = (CONTINUE, OPTIMISE)
-ALL: Final = (CONTINUE, OPTIMISE, DOWNGRADE, MOVE_TO_BATCH, CAP, SUSPEND, SUNSET)
 LONGEST_REASON: Final = 500
+ACTIVE, SUSPENDED, ENDING = "active", "suspended", "sunset"
+
+
+class Kind(StrEnum):
+    """What may be decided, in the order of the keys 1 to 7."""
+
+    CONTINUE = "continue"
+    OPTIMISE = "optimise"
+    DOWNGRADE = "downgrade"
+    MOVE_TO_BATCH = "move_to_batch"
+    CAP = "cap"
+    SUSPEND = "suspend"
+    SUNSET = "sunset"
+
+
+# These ask somebody to do something: without owner and date it would not be done.
+NEED_AN_ACTION: Final = frozenset({Kind.OPTIMISE, Kind.DOWNGRADE, Kind.MOVE_TO_BATCH})
 
 
 class Field(StrEnum):
@@ -39,11 +48,23 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A budget as it holds from `month` on; `amount` None: there is none any more, so nothing limits the spending.
+
+    A suspended one keeps its amount, which holds again once it is resumed: it is no budget of 0.
+    """
+
+    month: date
+    amount: Decimal | None
+    is_suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The workload as it stands. Money a month; `band_limit_ms` None has no limit (scheduled).
 
-    `budget` holds from `next_month` on, None is no budget: then a cap is the first one. `cost` is of the
-    reviewed month, `later` are budgets that begin after `next_month`.
+    `budget` holds in the running month, from which a decision holds too; without an amount a cap is the first one.
+    `later` are budgets that begin after it. `cost` is of the reviewed month.
     """
 
     state: str
@@ -52,48 +73,52 @@ class Facts:
     band_limit_ms: int | None
     batch: str
     batch_limit_ms: int | None
-    budget: Decimal | None
-    next_month: date
+    budget: Limit
     cost: Decimal | None = None
-    later: tuple[tuple[date, Decimal], ...] = ()
+    later: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What somebody wants to record. `owner` is the name of who acts."""
+    """What somebody wants to record. `owner` is the key of who acts: what is decided stays, and names can be erased."""
 
     what: str
     reason: str = ""
     amount: Decimal | None = None
-    owner: str = ""
+    owner: int | None = None
     due: date | None = None
     promised_saving: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One thing that changes, from `starts` on (None: at once)."""
+    """One thing that changes, from `starts` on (None: at once). Of an action `after` is the key of who acts until then.
+
+    `saving` is what was promised with an action; `is_suspended` marks a budget that is lowered and stays suspended.
+    """
 
     field: Field
     before: str | None
     after: str
     starts: date | None = None
+    saving: str | None = None
+    is_suspended: bool = False
 
     def as_json(self) -> dict[str, Any]:
         starts = self.starts.isoformat() if self.starts else None
-        return {"field": self.field.value, "before": self.before, "after": self.after, "starts": starts}
+        told = {"field": self.field.value, "before": self.before, "after": self.after, "starts": starts}
+        more = {"saving": self.saving, "is_suspended": self.is_suspended}
+        return {**told, **{name: value for name, value in more.items() if value}}
 
 
-def allowed(facts: Facts | None) -> tuple[str, ...]:
-    """The dispositions that an item offers, in the order of their keys; `facts` None: no workload behind it."""
-    if facts is None:
-        return WITHOUT_WORKLOAD
-    return ALL
+def allowed(*, is_about_one: bool) -> tuple[Kind, ...]:
+    """What an item offers, in the order of the keys; what is about no single workload is noted or given to somebody."""
+    return tuple(Kind) if is_about_one else (Kind.CONTINUE, Kind.OPTIMISE)
 
 
 def plan(facts: Facts | None, wish: Wish, *, today: date) -> tuple[Effect, ...]:
     """Everything that recording the wish will do; raises Refused for what is incomplete or would loosen."""
-    if wish.what not in allowed(facts):
+    if wish.what not in allowed(is_about_one=facts is not None):
         raise Refused("This is not about one workload, so there is nothing to change.", "what")
     _check_action(wish, today)
     if facts and facts.cost is not None and wish.promised_saving is not None and wish.promised_saving > facts.cost:
@@ -125,17 +150,17 @@ def _check_action(wish: Wish, today: date) -> None:
 def _action(wish: Wish) -> tuple[Effect, ...]:
     if not wish.owner or wish.due is None:
         return ()
-    return (Effect(Field.ACTION, None, wish.owner, working_day(wish.due)),)
+    return (Effect(Field.ACTION, None, str(wish.owner), working_day(wish.due), _or_none(wish.promised_saving)),)
 
 
 def _on_workload(facts: Facts, wish: Wish) -> tuple[Effect, ...]:
-    if wish.what == MOVE_TO_BATCH:
+    if wish.what == Kind.MOVE_TO_BATCH:
         return _slower(facts)
-    if wish.what == CAP:
+    if wish.what == Kind.CAP:
         return _capped(facts, wish.amount)
-    if wish.what == SUSPEND:
+    if wish.what == Kind.SUSPEND:
         return _suspended(facts)
-    if wish.what == SUNSET:
+    if wish.what == Kind.SUNSET:
         return (*_ending(facts), *_budget(facts, Decimal(0)))
     return ()
 
@@ -155,28 +180,34 @@ def _capped(facts: Facts, amount: Decimal | None) -> tuple[Effect, ...]:
         raise Refused("Say at which amount a month.", "amount")
     if not amount.is_finite() or amount < 0:
         raise Refused("A cap is an amount of money, zero or more.", "amount")
-    if facts.budget is not None and amount > facts.budget:
+    standing = facts.budget.amount
+    if standing is not None and amount > standing:
         raise Refused(
-            f"A review cannot raise a budget: {_plain(facts.budget)} a month is what it has. Ask for more instead.",
+            f"A review cannot raise a budget: {_plain(standing)} a month is what it has. Ask for more instead.",
             "amount",
         )
     return _budget(facts, amount)
 
 
 def _suspended(facts: Facts) -> tuple[Effect, ...]:
-    return () if facts.state == "suspended" else (Effect(Field.STATE, facts.state, "suspended"),)
+    """Only what runs can be stopped."""
+    return (Effect(Field.STATE, facts.state, SUSPENDED),) if facts.state == ACTIVE else ()
 
 
 def _ending(facts: Facts) -> tuple[Effect, ...]:
-    return () if facts.stage == "sunset" else (Effect(Field.STAGE, facts.stage, "sunset"),)
+    return () if facts.stage == ENDING else (Effect(Field.STAGE, facts.stage, ENDING),)
 
 
 def _budget(facts: Facts, amount: Decimal) -> tuple[Effect, ...]:
-    """From next month on, and wherever a later budget would let more be spent again."""
-    next_one = Effect(Field.BUDGET, _or_none(facts.budget), _plain(amount), facts.next_month)
-    found = [] if facts.budget == amount else [next_one]
-    above = ((month, later) for month, later in facts.later if later > amount)
-    return (*found, *(Effect(Field.BUDGET, _plain(later), _plain(amount), month) for month, later in above))
+    """From the running month on, and wherever a later budget, or the end of one, would let more be spent again.
+
+    Also at the amount that holds already: from then on it takes somebody else's decision to raise it.
+    """
+    changed = [facts.budget, *(limit for limit in facts.later if limit.amount is None or limit.amount > amount)]
+    return tuple(
+        Effect(Field.BUDGET, _or_none(limit.amount), _plain(amount), limit.month, is_suspended=limit.is_suspended)
+        for limit in changed
+    )
 
 
 def _or_none(amount: Decimal | None) -> str | None:

@@ -1,6 +1,6 @@
 """How the review speaks: an item's title, sentence and figures, what a decision does, what stands in the way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -39,7 +39,7 @@ WHAT_MEANS: Final = {
     What.MOVE_TO_BATCH: "band of batch, by a date",
     What.CAP: "at an amount a month",
     What.SUSPEND: "stopped at once",
-    What.SUNSET: "budget ends next month",
+    What.SUNSET: "budget 0 from this month",
 }
 FIGURE_NAMES: Final = {
     "cost": "Full cost",
@@ -182,18 +182,29 @@ def _unit_kpis(item: Item, currency: str) -> list[Kpi]:
     ]
 
 
-def effect_words(effect: dict[str, Any], currency: str) -> str:
-    """'budget $20,000 to $0 from 1 Dec 2026'"""
+def effect_words(effect: Mapping[str, Any], currency: str, names: Mapping[int, str]) -> str:
+    """'budget $20,000 to $0 from 1 Nov 2026'; `names` are of those whom `who_acts` finds."""
     field, before, after = effect["field"], effect["before"], effect["after"]
     starts = f" from {figures.day(_date(effect['starts']))}" if effect["starts"] else ""
     if field == "budget":
         shown = figures.money(Decimal(after), currency)
-        return f"budget {figures.money(Decimal(before), currency) if before else 'none'} to {shown}{starts}"
+        stays = ", and stays suspended" if effect.get("is_suspended") else ""
+        if before == after:
+            return f"budget stays at {shown}{stays}"
+        return f"budget {figures.money(Decimal(before), currency) if before else 'none'} to {shown}{starts}{stays}"
     if field == "action":
-        return f"{after} acts by {figures.day(_date(effect['starts']))}"
+        who = names.get(int(after), f"person {after}") if after.isdigit() else after
+        saving = effect.get("saving")
+        promise = f" and saves {figures.money(Decimal(saving), currency)} a month" if saving else ""
+        return f"{who} acts by {figures.day(_date(effect['starts']))}{promise}"
     if field == "band":
         return f"latency band {before or 'none'} to {after}, at once"
     return f"{field} {before} to {after}, at once"
+
+
+def who_acts(effects: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Keys of the persons in what was decided. Older decisions hold a name instead."""
+    return {int(each["after"]) for each in effects if each["field"] == "action" and each["after"].isdigit()}
 
 
 def blocker_words(blocker: Blocker) -> str:

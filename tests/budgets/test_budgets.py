@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from apps.accounts.models import Role
 from apps.budgets import selectors, services
 from apps.budgets.models import Budget
 from apps.budgets.selectors import Standing
@@ -14,7 +15,7 @@ from apps.core.models import AuditEvent, Period
 from apps.workloads.models import Workload
 from tests.books import at, make_workload, rate_all
 from tests.web.company import make_company
-from tests.world import MACHINE, World, actor
+from tests.world import MACHINE, World, actor, give
 
 pytestmark = pytest.mark.django_db
 INSERT = "INSERT INTO budgets_budget (workload_id, month, version, amount, soft, hard, on_hard, state, reason) "
@@ -297,16 +298,38 @@ def test_a_reviewer_lowers_and_suspends_and_does_nothing_else(world: World, summ
     hana = actor(world.hana)
     set_for(summaries, OCTOBER, 100, soft=Decimal("0.5"))
 
-    lowered = services.set_budget(actor=hana, owner=summaries, month=NOVEMBER, amount=Decimal(60))
+    lowered = services.lower(actor=hana, owner=summaries, month=NOVEMBER, amount=Decimal(60))
     assert (lowered.amount, lowered.soft) == (60, Decimal("0.5"))
     with pytest.raises(NotAllowed, match="A review may only lower a budget"):
-        services.set_budget(actor=hana, owner=summaries, month=NOVEMBER, amount=Decimal(61))
+        services.lower(actor=hana, owner=summaries, month=NOVEMBER, amount=Decimal(61))
     assert services.suspend(actor=hana, owner=summaries, month=NOVEMBER).is_suspended
     for deed in (services.resume, services.end):
         with pytest.raises(NotAllowed):
             deed(actor=hana, owner=summaries, month=NOVEMBER)
-    with pytest.raises(NotAllowed, match="A review may only lower a budget"):
+    with pytest.raises(NotAllowed):
         services.set_budget(actor=hana, owner=summaries, month=NOVEMBER, amount=Decimal(10))
+
+
+def test_what_a_review_lowers_stays_suspended_also_for_whoever_may_resume_it(world: World, summaries: Workload) -> None:
+    set_for(summaries, OCTOBER, 100)
+    services.suspend(actor=MACHINE, owner=summaries, month=NOVEMBER)
+
+    lowered = services.lower(actor=MACHINE, owner=summaries, month=NOVEMBER, amount=Decimal(10))
+
+    assert (lowered.amount, lowered.is_suspended) == (10, True)
+
+
+def test_to_see_money_is_not_to_review_it_and_nobody_lowers_as_reviewer_what_they_own(
+    world: World, summaries: Workload
+) -> None:
+    set_for(summaries, OCTOBER, 100)
+    give(world.gus, Role.REVIEWER, world.legal, by=world.ada)
+    give(world.gus, Role.PLATFORM_ENGINEER, world.operations, by=world.ada)
+    Workload.objects.filter(pk=summaries.pk).update(technical_owner=world.hana)
+
+    for person in (world.gus, world.hana):
+        with pytest.raises(NotAllowed):
+            services.lower(actor=actor(person), owner=summaries, month=NOVEMBER, amount=Decimal(60))
 
 
 def test_whoever_sees_no_money_sees_no_burn(world: World, summaries: Workload) -> None:

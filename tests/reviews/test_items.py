@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from apps.accounts.models import Person, Role
 from apps.budgets import services as budgets
 from apps.budgets.models import Budget
 from apps.core.actor import Actor
@@ -18,9 +19,9 @@ from apps.workloads.models import Workload
 from tests.books import at
 from tests.economics.ledger import came_out, settle, spend
 from tests.reviews.meeting import LAST_OF_NOVEMBER, NOVEMBER, NOW, OCTOBER, Meeting
-from tests.world import MACHINE, actor
+from tests.world import MACHINE, actor, give, make_member
 
-DECEMBER = date(2026, 12, 1)
+DECEMBER, JANUARY = date(2026, 12, 1), date(2027, 1, 1)
 
 
 def test_suspending_stops_the_workload_at_once(meeting: Meeting) -> None:
@@ -49,13 +50,13 @@ def test_the_preview_is_what_happens(meeting: Meeting) -> None:
     assert done.effect == [effect.as_json() for effect in seen]
     assert [effect.field.value for effect in seen] == ["stage", "budget", "action"]
     assert Workload.objects.get(pk=meeting.labels.workload.pk).stage == Workload.Stage.SUNSET
-    assert Budget.objects.current().get(workload=meeting.labels.workload, month=DECEMBER).amount == 0
+    assert Budget.objects.current().get(workload=meeting.labels.workload, month=NOVEMBER).amount == 0
     action = Action.objects.get()
     assert (action.owner, action.due, action.promised_saving) == (meeting.world.ben, LAST_OF_NOVEMBER, 300)
     assert (action.baseline_month, action.baseline_cost) == (OCTOBER, 800)
 
 
-def test_a_cap_lowers_the_budget_from_next_month_and_raises_none(meeting: Meeting) -> None:
+def test_a_cap_lowers_the_budget_from_the_running_month_on_and_raises_none(meeting: Meeting) -> None:
     item = meeting.item(meeting.open(), "stop")
     budgets.set_budget(actor=MACHINE, owner=meeting.labels.workload, month=OCTOBER, amount=Decimal(1000))
 
@@ -64,7 +65,37 @@ def test_a_cap_lowers_the_budget_from_next_month_and_raises_none(meeting: Meetin
     meeting.decide(item, "cap", amount=Decimal(400))
 
     rows = Budget.objects.current().filter(workload=meeting.labels.workload).order_by("month")
-    assert [(row.month, row.amount) for row in rows] == [(OCTOBER, 1000), (DECEMBER, 400)]
+    assert [(row.month, row.amount) for row in rows] == [(OCTOBER, 1000), (NOVEMBER, 400)]
+
+
+def test_sunset_leaves_no_money_to_a_suspended_budget_nor_after_one_that_ends(meeting: Meeting) -> None:
+    labels = meeting.labels.workload
+    item = meeting.item(meeting.open(), "stop")
+    budgets.set_budget(actor=MACHINE, owner=labels, month=OCTOBER, amount=Decimal(1000))
+    budgets.end(actor=MACHINE, owner=labels, month=JANUARY)
+    budgets.suspend(actor=MACHINE, owner=labels, month=NOVEMBER)
+
+    meeting.decide(item, "sunset")
+
+    rows = Budget.objects.current().filter(workload=labels, month__gte=NOVEMBER).order_by("month")
+    assert [(row.month, row.amount, row.state) for row in rows] == [
+        (NOVEMBER, 0, "suspended"),
+        (JANUARY, 0, "active"),
+    ]
+
+
+def test_a_promise_stands_in_the_trail_with_its_owner_and_its_saving(meeting: Meeting) -> None:
+    promised(meeting)
+
+    (effect,) = AuditEvent.objects.get(verb="decided in review").data["effect"]
+    assert (effect["after"], effect["saving"]) == (f"{meeting.world.ben.pk}", "200")
+
+
+def test_nothing_is_said_to_stop_what_is_closed(meeting: Meeting) -> None:
+    item = meeting.item(meeting.open(), "stop")
+    Workload.objects.filter(pk=meeting.labels.workload.pk).update(state=Workload.State.CLOSED)
+
+    assert meeting.decide(item, "suspend").effect == []
 
 
 def test_move_to_batch_gives_a_slower_band_and_keeps_the_rest(meeting: Meeting) -> None:
@@ -130,10 +161,25 @@ def test_who_does_not_review_decides_nothing_nor_beyond_the_own_cost_centre(meet
     for person in (meeting.world.ben, meeting.world.cleo, meeting.world.ada, meeting.world.finn):
         with pytest.raises(NotAllowed):
             meeting.decide(item, "continue", by=person)
-    with pytest.raises(NotAllowed, match="cost centre"):
+    with pytest.raises(NotAllowed, match="a part of the organisation"):
         meeting.decide(meeting.item(item.cycle, "unallocated"), "continue", by=meeting.world.hana)
 
     meeting.decide(item, "continue", by=meeting.world.hana)  # Operations is hers
+
+
+def test_nobody_decides_about_what_they_own_nor_where_they_only_see_the_money(meeting: Meeting) -> None:
+    item = meeting.item(meeting.open(), "stop")
+    gus, hana = meeting.world.gus, meeting.world.hana
+    give(gus, Role.REVIEWER, meeting.world.legal, by=meeting.world.ada)
+    give(gus, Role.PLATFORM_ENGINEER, meeting.world.operations, by=meeting.world.ada)
+    Workload.objects.filter(pk=meeting.labels.workload.pk).update(technical_owner=hana)
+    item.refresh_from_db()
+
+    with pytest.raises(NotAllowed, match="Labels belongs to a cost centre that you do not review"):
+        meeting.decide(item, "continue", by=gus)
+    for what in ("continue", "suspend"):
+        with pytest.raises(NotAllowed, match="You own Labels; another reviewer decides about it"):
+            meeting.decide(item, what, by=hana)
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
@@ -211,3 +257,22 @@ def test_its_owner_says_that_it_is_done_and_the_review_gives_it_up(meeting: Meet
     assert (action.state, action.closed_by) == (Action.State.DONE, meeting.world.ben)
     with pytest.raises(Conflict):
         reviews.close_action(actor=actor(meeting.nora), action=action, is_done=False, note="Too late")
+
+
+def test_an_action_is_handed_to_somebody_who_is_here_by_a_day_to_come(meeting: Meeting) -> None:
+    action, nora, today = promised(meeting), actor(meeting.nora), NOW.date()
+    leaver = make_member("Lou Gone")
+    Person.objects.filter(pk=leaver.pk).update(active=False)
+    leaver.refresh_from_db()
+
+    for owner, due in ((leaver, LAST_OF_NOVEMBER), (meeting.world.eve, date(2026, 11, 11))):
+        with pytest.raises(BadInput):
+            reviews.hand_over_action(actor=nora, action=action, owner=owner, due=due, today=today)
+    with pytest.raises(NotAllowed):
+        reviews.hand_over_action(
+            actor=actor(meeting.world.ben), action=action, owner=meeting.world.eve, due=LAST_OF_NOVEMBER, today=today
+        )
+    reviews.hand_over_action(actor=nora, action=action, owner=meeting.world.eve, due=LAST_OF_NOVEMBER, today=today)
+
+    action.refresh_from_db()
+    assert (action.owner, action.promised_saving) == (meeting.world.eve, 200)

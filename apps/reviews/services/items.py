@@ -9,19 +9,17 @@ from typing import Final
 from django.db import transaction
 from django.db.models.functions import Now
 
-from apps.accounts import rights
 from apps.accounts.models import Person
-from apps.accounts.rights import Right
 from apps.budgets import services as budgets
 from apps.budgets.models import Budget
 from apps.catalog.models import LatencyBand
-from apps.core import audit, organisation, periods
+from apps.core import audit, organisation
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.money import TOO_LARGE
 from apps.reviews import effects
-from apps.reviews.access import require_person_at_page
-from apps.reviews.effects import Effect, Facts, Field, Refused, Wish
+from apps.reviews.access import require_decides, require_person_at_page, why_not_decide
+from apps.reviews.effects import Effect, Facts, Field, Limit, Refused, Wish
 from apps.reviews.models import Action, Cycle, Disposition, Figure, Item, What
 from apps.workloads import services as workloads
 
@@ -54,8 +52,8 @@ class Told:
 
     @property
     def wish(self) -> Wish:
-        name = self.owner.name if self.owner else ""
-        return Wish(self.what, self.reason, self.amount, name, self.due, self.promised_saving)
+        owner = self.owner.pk if self.owner else None
+        return Wish(self.what, self.reason, self.amount, owner, self.due, self.promised_saving)
 
 
 def facts_of(item: Item, *, today: date) -> Facts | None:
@@ -66,7 +64,8 @@ def facts_of(item: Item, *, today: date) -> Facts | None:
     latest = workload.revisions.select_related("latency_band").order_by("-version").first()
     band = latest.latency_band if latest else None
     batch = LatencyBand.objects.get(code=BATCH)
-    next_month = periods.next_month(today.replace(day=1))
+    # From the running month on, which is never signed: a decision takes effect when it is recorded.
+    first = today.replace(day=1)
     rows = list(Budget.objects.current().filter(workload=workload).order_by("month"))
     figure = Figure.objects.filter(cycle_id=item.cycle_id, workload=workload).first()
     return Facts(
@@ -76,16 +75,15 @@ def facts_of(item: Item, *, today: date) -> Facts | None:
         band_limit_ms=band.limit_ms if band else None,
         batch=batch.name,
         batch_limit_ms=batch.limit_ms,
-        budget=_standing(rows, next_month),
-        next_month=next_month,
+        budget=_limit(first, next((row for row in reversed(rows) if row.month <= first), None)),
         cost=figure.cost if figure else None,
-        later=tuple((row.month, row.amount) for row in rows if row.month > next_month and _counts(row)),
+        later=tuple(_limit(row.month, row) for row in rows if row.month > first),
     )
 
 
 def preview(*, actor: Actor, item: Item, told: Told, now: datetime) -> tuple[Effect, ...]:
     """What recording it would do; BadInput says what is missing or would loosen. Writes nothing."""
-    rights.require(actor, Right.REVIEW)
+    require_decides(actor, item)
     today = now.astimezone(organisation.zone()).date()
     try:
         return effects.plan(facts_of(item, today=today), told.wish, today=today)
@@ -100,7 +98,6 @@ def record_disposition(*, actor: Actor, item: Item, version: int, told: Told, ke
     Raises StaleItem where the item is not as it was read, NotAllowed for anything but a person at a page.
     """
     person = require_person_at_page(actor)
-    rights.require(actor, Right.REVIEW)
     # The cycle first, as signing does: either this decision is in the pack, or it is refused.
     cycle = Cycle.objects.select_for_update().get(pk=item.cycle_id)
     again = Disposition.objects.filter(key=key).first()
@@ -109,8 +106,8 @@ def record_disposition(*, actor: Actor, item: Item, version: int, told: Told, ke
     if again is not None:
         raise BadInput("This form was sent already, about something else.", hint="Load the page again.")
     current = Item.objects.select_for_update(of=("self",)).select_related("workload__cost_centre").get(pk=item.pk)
+    require_decides(actor, current)
     _check_open(cycle, current, version)
-    _check_scope(actor, current)
     _check_told(told, key)
     planned = preview(actor=actor, item=current, told=told, now=now)
     disposition = Disposition.objects.create(
@@ -133,9 +130,8 @@ def record_disposition(*, actor: Actor, item: Item, version: int, told: Told, ke
 def close_action(*, actor: Actor, action: Action, is_done: bool, note: str) -> Action:
     """Say that an action is done (its owner or the review), or given up (the review); a note says how or why."""
     person = require_person_at_page(actor)
-    current = Action.objects.select_for_update().get(pk=action.pk)
-    may_review = rights.rights_of(actor).may(Right.REVIEW)
-    if not may_review and (current.owner_id != person or not is_done):
+    current = _locked_action(action)
+    if why_not_decide(actor, current.item) and (current.owner_id != person or not is_done):
         raise NotAllowed("Only the review gives an action up; its owner can say that it is done.")
     note = " ".join(note.split())
     if not note or len(note) > effects.LONGEST_REASON:
@@ -151,11 +147,15 @@ def close_action(*, actor: Actor, action: Action, is_done: bool, note: str) -> A
 
 
 @transaction.atomic
-def hand_over_action(*, actor: Actor, action: Action, owner: Person, due: date) -> Action:
+def hand_over_action(*, actor: Actor, action: Action, owner: Person, due: date, today: date) -> Action:
     """Give an open action to somebody else, or another date; what was promised stays."""
     require_person_at_page(actor)
-    rights.require(actor, Right.REVIEW)
-    current = Action.objects.select_for_update().get(pk=action.pk)
+    current = _locked_action(action)
+    require_decides(actor, current.item)
+    if not owner.active:
+        raise BadInput(f"{owner.name} is no longer here; choose somebody else.")
+    if due < today:
+        raise BadInput("The date has passed already.")
     if current.state != Action.State.OPEN:
         raise Conflict(f"This action is {current.get_state_display()} already.")
     before = {"owner": current.owner_id, "due": current.due}
@@ -166,6 +166,11 @@ def hand_over_action(*, actor: Actor, action: Action, owner: Person, due: date) 
     return current
 
 
+def _locked_action(action: Action) -> Action:
+    rows = Action.objects.select_for_update(of=("self",)).select_related("item__workload__cost_centre")
+    return rows.get(pk=action.pk)
+
+
 # --- Guards -----------------------------------------------------------------------------------------------------------
 
 
@@ -174,11 +179,6 @@ def _check_open(cycle: Cycle, item: Item, version: int) -> None:
         raise Conflict(f"The review of {cycle} is signed off.", hint="Two people can open it again.")
     if item.version != version or item.state == Item.State.CLEARED:
         raise StaleItem(item, item.dispositions.select_related("by").last())
-
-
-def _check_scope(actor: Actor, item: Item) -> None:
-    if not Item.objects.visible_to(actor).filter(pk=item.pk).exists():
-        raise NotAllowed("This item belongs to a cost centre that you do not review.")
 
 
 def _check_told(told: Told, key: str) -> None:
@@ -212,7 +212,7 @@ def _apply(actor: Actor, item: Item, disposition: Disposition, planned: Sequence
         )
     for effect in planned:
         if effect.field == Field.BUDGET and item.workload is not None and effect.starts:
-            budgets.set_budget(
+            budgets.lower(
                 actor=actor,
                 owner=item.workload,
                 month=effect.starts,
@@ -239,13 +239,7 @@ def _promise(item: Item, disposition: Disposition, told: Told, owner: Person, du
     )
 
 
-def _standing(rows: Sequence[Budget], month: date) -> Decimal | None:
-    """What holds in `month`; None where there is no budget. A suspended one lets nothing be spent."""
-    row = next((row for row in reversed(rows) if row.month <= month), None)
+def _limit(month: date, row: Budget | None) -> Limit:
     if row is None or row.state == Budget.State.ENDED:
-        return None
-    return Decimal(0) if row.is_suspended else row.amount
-
-
-def _counts(row: Budget) -> bool:
-    return row.state == Budget.State.ACTIVE
+        return Limit(month, None)
+    return Limit(month, row.amount, row.is_suspended)

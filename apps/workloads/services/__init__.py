@@ -16,7 +16,7 @@ from apps.workloads.services.register import (
     save_draft,
     start_draft,
 )
-from apps.workloads.services.tighten import tighten
+from apps.workloads.services.tighten import tighten, why_not_tighten
 
 __all__ = (
     "StaleEdit",
@@ -36,4 +36,5 @@ __all__ = (
     "start_draft",
     "supersede",
     "tighten",
+    "why_not_tighten",
 )

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.accounts import rights
+from apps.accounts.models import Role
 from apps.accounts.rights import Right
 from apps.catalog.models import LatencyBand
 from apps.core import audit
@@ -12,6 +13,20 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.workloads.fields import REVISED
 from apps.workloads.models import Workload, WorkloadRevision
+
+
+def why_not_tighten(actor: Actor, workload: Workload) -> str:
+    """Why the review of this workload is not this person's to decide, in a sentence; empty when it is.
+
+    To see its money is not enough: a role of reviewer must cover its cost centre. Nobody decides about their own.
+    """
+    if not rights.rights_of(actor).may(Right.REVIEW):
+        return f"You may not {Right.REVIEW}."
+    if actor.person_id in (workload.business_owner_id, workload.technical_owner_id, workload.budget_owner_id):
+        return f"You own {workload.name}; another reviewer decides about it."
+    if not rights.holds(actor, Role.REVIEWER, workload.cost_centre):
+        return f"{workload.name} belongs to a cost centre that you do not review."
+    return ""
 
 
 @transaction.atomic
@@ -25,10 +40,10 @@ def tighten(
     latency_band: LatencyBand | None = None,
 ) -> Workload:
     """Suspend it, send it into its sunset, or give it more time for an answer; for reviewers within their scope."""
-    rights.require(actor, Right.REVIEW)
     current = Workload.objects.select_for_update(of=("self",)).select_related("cost_centre").get(pk=workload.pk)
-    if not rights.rights_of(actor).sees_money_of(current.cost_centre):
-        raise NotAllowed(f"{current.name} belongs to a cost centre that you do not review.")
+    refusal = why_not_tighten(actor, current)
+    if refusal:
+        raise NotAllowed(refusal)
     if current.state == Workload.State.DRAFT:
         raise Conflict(f"{current.name} is a draft; there is nothing to review yet.")
     changes = _card_changes(current, suspend=suspend, sunset=sunset)
