@@ -144,8 +144,9 @@ def require(actor: Actor, right: Right) -> None:
 
 def holds(actor: Actor, role: Role, cost_centre: CostCentre | None) -> bool:
     """Whether the actor has a role in a cost centre or above it; None asks for the whole organisation."""
-    paths = _grants(actor).filter(role=role).values_list("cost_centre__path", flat=True)
-    return any(path is None or (cost_centre is not None and cost_centre.path.startswith(path)) for path in paths)
+    at = models.Value(cost_centre.path if cost_centre else "", output_field=models.CharField())
+    above = models.Q(cost_centre__isnull=True) | models.Q(at__startswith=models.F("cost_centre__path"))
+    return _grants(actor).filter(role=role).alias(at=at).filter(above).exists()
 
 
 def who_can_give(right: Right) -> str:

@@ -79,12 +79,11 @@ def _figures(looker: Looker, cycle: Cycle) -> Iterator[Task]:
 def _promises(looker: Looker) -> Iterator[Task]:
     """What the person has promised in a review, until they say what came of it."""
     own = Action.objects.unfinished().filter(owner_id=looker.actor.person_id or 0).select_related("item__cycle")
-    newest = Cycle.objects.visible_to(looker.actor).order_by("-month").first()
     for action in own.order_by("due", "pk")[:MOST_OF_A_KIND]:
-        yield _promise(looker, action, newest or action.item.cycle)
+        yield _promise(looker, action)
 
 
-def _promise(looker: Looker, action: Action, at: Cycle) -> Task:
+def _promise(looker: Looker, action: Action) -> Task:
     left = action.due - looker.period.today
     is_late = left < timedelta(0)
     saving = action.promised_saving
@@ -93,8 +92,8 @@ def _promise(looker: Looker, action: Action, at: Cycle) -> Task:
         "checklist",
         f"Action: {action.title}",
         f"You promised this in the {action.item.cycle.month:%B} review.",
-        reverse("reviews:show", args=[f"{at.month:%Y-%m}"]),
-        "See the review",
+        reverse("reviews:action", args=[action.pk]),
+        "Say what came of it",
         money=figures.money(saving, looker.currency),
         money_note="promised a month" if saving is not None else "no saving promised",
         due=f"was due {figures.day_short(action.due)}" if is_late else figures.day_short(action.due),

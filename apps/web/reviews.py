@@ -1,7 +1,7 @@
 """The monthly review: one screen an item, by money at stake, until the month is signed off."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,24 +18,25 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts import rights
+from apps.accounts.models import Person
 from apps.accounts.rights import Right
 from apps.approvals import services as approvals
 from apps.approvals.services import SessionTooOld
 from apps.core import organisation, periods
 from apps.core.actor import Actor
-from apps.core.errors import BadInput, NotAllowed, NotFound, TollgateError
+from apps.core.errors import BadInput, Conflict, NotAllowed, NotFound, TollgateError
 from apps.economics.models import EconomicsMonth
 from apps.reviews import access, effects, selectors
 from apps.reviews import services as reviews
 from apps.reviews.blockers import Blocker, blockers_of, not_waived
-from apps.reviews.models import Action, Cycle, Disposition, Item
+from apps.reviews.models import Cycle, Disposition, Item, What
 from apps.reviews.selectors import Promise
 from apps.web import figures, hooks, reviews_words
 from apps.web.charts import Chart, Series
 from apps.web.forms import errors_said
-from apps.web.pages import PageRequest, page_or_part
+from apps.web.pages import PageRequest, page_or_part, wants_part
 from apps.web.parts import Crumb, Kpi
-from apps.web.reviews_forms import CloseActionForm, DispositionForm, NoteForm, ReasonForm
+from apps.web.reviews_forms import DispositionForm, NoteForm, ReasonForm
 from apps.web.sessions import proved_at
 from apps.workloads import selectors as workloads
 from apps.workloads.models import Workload
@@ -72,8 +73,9 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class MergeView:
-    """What stands and what was about to be recorded, side by side."""
+    """Why nothing was recorded, what stands, and what was about to be recorded, side by side."""
 
+    said: str
     standing: Disposition | None
     effects: Sequence[str]
     mine: str
@@ -82,7 +84,7 @@ class MergeView:
 
 @hooks.counts("reviews")
 def waiting(actor: Actor) -> int:
-    """Undecided items of the newest open review, for whoever decides them."""
+    """Undecided items of the open reviews, as far as a reviewer sees them."""
     if not rights.rights_of(actor).may(Right.REVIEW):
         return 0
     items = Item.objects.visible_to(actor).filter(state=Item.State.OPEN, cycle__state=Cycle.State.OPEN)
@@ -107,6 +109,7 @@ def cycle_list(request: PageRequest) -> HttpResponse:
         "to_open": reviews.months_to_open(now=timezone.now())[::-1] if may_prepare else [],
         "centres": list(rights.cost_centres_visible(request.actor).order_by("path")),
         "last": last,
+        "sees_whole": selectors.sees_whole(request.actor),
     }
     return render(request, "reviews/list.html", context)
 
@@ -122,8 +125,6 @@ def _tallies(actor: Actor) -> dict[int, str]:
 @login_required
 @require_POST
 def open_review(request: PageRequest) -> HttpResponse:
-    if not access.may_prepare(request.actor):
-        raise NotAllowed("You may not open a review.", hint=rights.who_can_give(Right.PREPARE_REVIEWS))
     month = read_month(request.POST.get("month", ""))
     with errors_said(request, f"The review of {month:%B %Y} is up to date."):
         reviews.open_cycle(actor=request.actor, month=month, now=timezone.now())
@@ -150,10 +151,30 @@ def item(request: PageRequest, month: str, pk: int) -> HttpResponse:
     cycle = cycle_of(request, month)
     chosen = access.get_item_for(actor=request.actor, cycle=cycle, pk=pk)
     if request.method == "POST":
-        rights.require(request.actor, Right.REVIEW)
+        access.require_decides(request.actor, chosen)
         return _decide(request, cycle, chosen)
-    items = selectors.agenda_for(actor=request.actor, cycle=cycle)
-    return _meeting(request, cycle, items, next((each for each in items if each.pk == pk), chosen))
+    return _meeting(request, cycle, selectors.agenda_for(actor=request.actor, cycle=cycle), chosen)
+
+
+@login_required
+@require_GET
+def news(request: PageRequest, month: str) -> HttpResponse:
+    """What others decided since the page was read; it asks for it while it is open, and keeps its form."""
+    cycle = cycle_of(request, month)
+    if not wants_part(request):
+        return redirect("reviews:show", month=month)
+    since, seen = (_number(request.GET.get(name, "")) for name in ("since", "seen"))
+    found = selectors.decided_since(actor=request.actor, cycle=cycle, after=since)
+    if not found or found[-1].pk <= seen:
+        return HttpResponse(status=204)
+    context = {
+        "cycle": cycle,
+        "month": month,
+        "news": [(each, reviews_words.title(each.item), _href(cycle, each.item_id)) for each in found],
+        "since": since,
+        "seen": found[-1].pk,
+    }
+    return page_or_part(request, "reviews/meeting.html", "news", context)
 
 
 def _decide(request: PageRequest, cycle: Cycle, chosen: Item) -> HttpResponse:
@@ -174,6 +195,8 @@ def _decide(request: PageRequest, cycle: Cycle, chosen: Item) -> HttpResponse:
             return redirect(_next(request, cycle, chosen))
         except reviews.StaleItem as stale:
             return _stale(request, cycle, stale, form)
+        except Conflict as conflict:
+            return _not_recorded(request, cycle, chosen, form, str(conflict))
         except BadInput as error:
             form.add_error(None, str(error))
     return _meeting(request, cycle, selectors.agenda_for(actor=request.actor, cycle=cycle), chosen, form, status=422)
@@ -182,7 +205,7 @@ def _decide(request: PageRequest, cycle: Cycle, chosen: Item) -> HttpResponse:
 def _previewed(request: PageRequest, cycle: Cycle, chosen: Item, form: DispositionForm) -> HttpResponse:
     """What recording it would do, in words; a form that is not complete yet says what is missing."""
     said = _preview(request, chosen, form)
-    if request.htmx:
+    if wants_part(request):
         return page_or_part(request, "reviews/meeting.html", "preview", said)
     items = selectors.agenda_for(actor=request.actor, cycle=cycle)
     return _meeting(request, cycle, items, chosen, form, more=said)
@@ -191,34 +214,44 @@ def _previewed(request: PageRequest, cycle: Cycle, chosen: Item, form: Dispositi
 def _preview(request: PageRequest, chosen: Item, form: DispositionForm) -> dict[str, Any]:
     form.fields["reason"].required = False
     if not form.is_valid():
-        return {"preview": [], "preview_lacks": "Choose what is to be done."}
+        return {"preview": [], "preview_lacks": form.lacks()}
     try:
         planned = reviews.preview(actor=request.actor, item=chosen, told=form.told(), now=timezone.now())
     except TollgateError as error:
         return {"preview": [], "preview_lacks": str(error)}
-    currency = organisation.get().currency
-    words = [reviews_words.effect_words(effect.as_json(), currency) for effect in planned]
-    return {"preview": words or ["nothing changes"], "preview_lacks": ""}
+    return {"preview": _in_words([effect.as_json() for effect in planned]) or ["nothing changes"], "preview_lacks": ""}
 
 
 def _stale(request: PageRequest, cycle: Cycle, stale: reviews.StaleItem, form: DispositionForm) -> HttpResponse:
     """409: both versions side by side; sending again records against what was now seen."""
-    currency = organisation.get().currency
-    told = form.told()
-    merge = MergeView(
-        standing=stale.standing,
-        effects=[
-            reviews_words.effect_words(each, currency) for each in (stale.standing.effect if stale.standing else [])
-        ],
-        mine=str(dict(form.fields["what"].choices)[told.what]),  # type: ignore[attr-defined]
-        reason=told.reason,
-    )
     data = request.POST.copy()
     data["version"] = str(stale.item.version)
     again = DispositionForm(data, offered=_offered(stale.item), version=stale.item.version)
+    return _not_recorded(request, cycle, stale.item, form, str(stale), standing=stale.standing, again=again)
+
+
+def _not_recorded(
+    request: PageRequest,
+    cycle: Cycle,
+    chosen: Item,
+    form: DispositionForm,
+    said: str,
+    *,
+    standing: Disposition | None = None,
+    again: DispositionForm | None = None,
+) -> HttpResponse:
+    """Why, and what somebody had typed: also where there is no form any more to hold it."""
+    told = form.told()
+    merge = MergeView(
+        said=said,
+        standing=standing,
+        effects=_in_words(standing.effect if standing else []),
+        mine=What(told.what).label,
+        reason=told.reason,
+    )
+    cycle.refresh_from_db()
     items = selectors.agenda_for(actor=request.actor, cycle=cycle)
-    chosen = next((each for each in items if each.pk == stale.item.pk), stale.item)
-    return _meeting(request, cycle, items, chosen, again, status=409, more={"merge": merge})
+    return _meeting(request, cycle, items, chosen, again or form, status=409, more={"merge": merge})
 
 
 def _next(request: PageRequest, cycle: Cycle, chosen: Item) -> str:
@@ -239,31 +272,34 @@ def _meeting(
     status: int = 200,
     more: dict[str, Any] | None = None,
 ) -> HttpResponse:
+    """The page about one item: as the agenda lists it, with what was decided, or as it left the agenda."""
     currency, is_presented = organisation.get().currency, "present" in request.GET
+    chosen = next((each for each in items if chosen and each.pk == chosen.pk), chosen)
     rows = [_row(cycle, each, number, chosen, currency, is_presented) for number, each in enumerate(items, 1)]
-    at = next((number for number, row in enumerate(rows) if row.is_current), 0)
+    at = next((number for number, row in enumerate(rows) if row.is_current), None)
+    after = 0 if at is None else at + 1
     context = {
         "cycle": cycle,
-        "month": f"{cycle.month:%Y-%m}",
+        "month": month_text(cycle),
         "rows": rows,
-        "row": rows[at] if rows and chosen else None,
-        "previous": rows[at - 1] if at > 0 else None,
-        "following": rows[at + 1] if at + 1 < len(rows) else None,
+        "row": _row(cycle, chosen, after, chosen, currency, is_presented) if chosen else None,
+        "previous": rows[at - 1] if at else None,
+        "following": rows[after] if after < len(rows) else None,
         "decided_count": sum(each.state == Item.State.DECIDED for each in items),
         "is_presented": is_presented,
-        "crumbs": [Crumb("Monthly review", reverse("reviews:list")), Crumb(f"{cycle}")],
+        "is_of_one_month": True,
+        "since": max((each.pk for one in items for each in _decided(one)), default=0),
         **_people(request, cycle),
         **_about(cycle, chosen, currency),
-        **_foot(request, cycle),
-        **_promised(request, cycle, currency),
+        **_deciding(request, cycle, chosen, form),
     }
-    if chosen and context["may_decide"]:
-        context["form"] = form or _form(chosen, None)
+    if not wants_part(request):
+        context |= {**_foot(request, cycle), **({} if is_presented else _promised(request, cycle, currency))}
     return page_or_part(request, "reviews/meeting.html", "item", {**context, **(more or {})}, status=status)
 
 
 def _row(cycle: Cycle, each: Item, number: int, chosen: Item | None, currency: str, is_presented: bool) -> AgendaRow:
-    decided: list[Disposition] = getattr(each, "decided", [])
+    decided = _decided(each)
     return AgendaRow(
         item=each,
         number=number,
@@ -276,6 +312,12 @@ def _row(cycle: Cycle, each: Item, number: int, chosen: Item | None, currency: s
         is_current=chosen is not None and each.pk == chosen.pk,
         decided=decided[-1] if decided else None,
     )
+
+
+def _decided(each: Item) -> list[Disposition]:
+    """What was decided about an item of the agenda, in its order; nothing of one that left it."""
+    found: list[Disposition] = getattr(each, "decided", [])
+    return found
 
 
 def _people(request: PageRequest, cycle: Cycle) -> dict[str, Any]:
@@ -295,7 +337,6 @@ def _about(cycle: Cycle, chosen: Item | None, currency: str) -> dict[str, Any]:
     if chosen is None:
         return {}
     chart = _chart(cycle, chosen, currency) if chosen.workload_id else None
-    decided: list[Disposition] = getattr(chosen, "decided", [])
     kpis: list[Kpi] = reviews_words.kpis(chosen, currency)
     return {
         "item": chosen,
@@ -303,13 +344,28 @@ def _about(cycle: Cycle, chosen: Item | None, currency: str) -> dict[str, Any]:
         "kpis": kpis,
         "chart": chart,
         "ways": [str(way) for way in chosen.facts.get("would_change") or []],
-        "decided": [(each, _said(each, currency)) for each in decided],
+        "decided": [(each, _in_words(each.effect)) for each in _decided(chosen)],
     }
 
 
-def _said(disposition: Disposition | None, currency: str) -> list[str]:
-    """What a decision changed, in words."""
-    return [reviews_words.effect_words(each, currency) for each in (disposition.effect if disposition else [])]
+def _deciding(
+    request: PageRequest, cycle: Cycle, chosen: Item | None, form: DispositionForm | None
+) -> dict[str, DispositionForm | str]:
+    """The form of an item, or why this person has none."""
+    if chosen is None or not cycle.is_open or chosen.state == Item.State.CLEARED:
+        return {}
+    if not rights.rights_of(request.actor).may(Right.REVIEW):
+        return {}
+    refusal = access.why_not_decide(request.actor, chosen)
+    return {"refusal": refusal} if refusal else {"form": form or _form(chosen, None)}
+
+
+def _in_words(effect: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a decision changes. It holds keys of persons; their names stand where they can be erased."""
+    who = reviews_words.who_acts(effect)
+    names = dict(Person.objects.filter(pk__in=who).values_list("pk", "name")) if who else {}
+    currency = organisation.get().currency
+    return [reviews_words.effect_words(each, currency, names) for each in effect]
 
 
 def _chart(cycle: Cycle, chosen: Item, currency: str) -> Chart | None:
@@ -356,8 +412,10 @@ def _foot(request: PageRequest, cycle: Cycle) -> dict[str, Any]:
     if not rights.rights_of(request.actor).may(Right.SEE_REVIEWS):
         return {"obstacles": [], "pack": None}
     pack = cycle.packs.order_by("-revision").first()
+    sees_whole = selectors.sees_whole(request.actor)
     if not cycle.is_open:
-        return {"obstacles": [], "pack": pack, "may_reopen": access.may_prepare(request.actor)}
+        may_reopen = access.may_prepare(request.actor)
+        return {"obstacles": [], "pack": pack, "sees_whole": sees_whole, "may_reopen": may_reopen}
     found = blockers_of(cycle, now=timezone.now())
     standing = {blocker.key for blocker in not_waived(cycle, found)}
     obstacles = [_obstacle(blocker, cycle, is_waived=blocker.key not in standing) for blocker in found]
@@ -365,6 +423,7 @@ def _foot(request: PageRequest, cycle: Cycle) -> dict[str, Any]:
         "obstacles": obstacles,
         "blocking": [each for each in obstacles if not each.is_waived],
         "pack": pack,
+        "sees_whole": sees_whole,
         "sign_refusal": reviews.why_not_sign(request.actor, cycle),
     }
 
@@ -375,16 +434,18 @@ def _obstacle(blocker: Blocker, cycle: Cycle, *, is_waived: bool) -> Obstacle:
 
 
 def _promised(request: PageRequest, cycle: Cycle, currency: str) -> dict[str, Any]:
-    """Promised against arrived, as bars; what could not be measured says why."""
+    """Promised against arrived, as bars; what could not be measured says why, and is in neither sum."""
     promises = selectors.promises_for(actor=request.actor, cycle=cycle)
     counted = [each for each in promises if each.action.promised_saving is not None]
-    saved = sum((each.saved for each in counted if each.saved is not None), Decimal(0))
-    promised = sum((each.action.promised_saving or Decimal(0) for each in counted), Decimal(0))
+    measured = [each for each in counted if each.saved is not None]
+    saved = sum((each.saved or Decimal(0) for each in measured), Decimal(0))
+    promised = sum((each.action.promised_saving or Decimal(0) for each in measured), Decimal(0))
     return {
         "promises": [(each, _ratio(each)) for each in promises],
         "saved_total": figures.money(saved, currency),
         "promised_total": figures.money(promised, currency),
-        "promise_count": len(counted),
+        "measured_count": len(measured),
+        "unmeasured_count": len(counted) - len(measured),
     }
 
 
@@ -402,12 +463,12 @@ def _form(chosen: Item, request: PageRequest | None) -> DispositionForm:
     return DispositionForm(data, offered=_offered(chosen), version=chosen.version, initial=initial)
 
 
-def _offered(chosen: Item) -> tuple[str, ...]:
-    return effects.WITHOUT_WORKLOAD if chosen.workload_id is None else effects.ALL
+def _offered(chosen: Item) -> tuple[effects.Kind, ...]:
+    return effects.allowed(is_about_one=chosen.workload_id is not None)
 
 
-def _href(cycle: Cycle, pk: int, *, is_presented: bool) -> str:
-    address = reverse("reviews:item", args=[f"{cycle.month:%Y-%m}", pk])
+def _href(cycle: Cycle, pk: int, *, is_presented: bool = False) -> str:
+    address = reverse("reviews:item", args=[month_text(cycle), pk])
     return f"{address}?present=1" if is_presented else address
 
 
@@ -427,7 +488,6 @@ def attend(request: PageRequest, month: str) -> HttpResponse:
 @require_POST
 def lead(request: PageRequest, month: str) -> HttpResponse:
     cycle = cycle_of(request, month)
-    rights.require(request.actor, Right.REVIEW)
     with errors_said(request, "You lead the review now."):
         reviews.take_facilitation(actor=request.actor, cycle=cycle, version=_version(request))
     return redirect("reviews:show", month=month)
@@ -485,21 +545,6 @@ def sign(request: PageRequest, month: str) -> HttpResponse:
     return leads_to
 
 
-@login_required
-@require_POST
-def close_action(request: PageRequest, pk: int) -> HttpResponse:
-    action: Action = access.get_action_for(actor=request.actor, pk=pk)
-    form = CloseActionForm(request.POST)
-    back = redirect("reviews:show", month=request.POST.get("month") or f"{action.item.cycle.month:%Y-%m}")
-    if not form.is_valid():
-        messages.error(request, "Say in 1 to 500 characters what came of it.")
-        return back
-    with errors_said(request, "Noted."):
-        given = form.cleaned_data
-        reviews.close_action(actor=request.actor, action=action, is_done=given["end"] == "done", note=given["note"])
-    return back
-
-
 # --- Figures that owners attest ---------------------------------------------------------------------------------------
 
 
@@ -513,6 +558,7 @@ def own_figures(request: PageRequest, month: str) -> HttpResponse:
         "month": month,
         "rows": selectors.figures_for(actor=request.actor, cycle=cycle, only_own=only_own),
         "person_id": request.actor.person_id,
+        "is_of_one_month": True,
         "crumbs": crumbs_of(cycle, "Figures"),
     }
     return render(request, "reviews/figures.html", context)
@@ -564,5 +610,9 @@ def month_text(cycle: Cycle) -> str:
 
 
 def _version(request: PageRequest) -> int:
-    text = request.POST.get("version", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    return _number(request.POST.get("version", ""))
+
+
+def _number(text: str) -> int:
+    """A key or a version as a page sends it; 0, which none has, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0

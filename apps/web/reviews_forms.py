@@ -1,6 +1,7 @@
 """Forms of the review: what is decided about an item, and the small ones beside it."""
 
 import secrets
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -33,7 +34,7 @@ class DispositionForm(forms.Form):
     key = forms.CharField(widget=forms.HiddenInput, min_length=8, max_length=32)
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
 
-    def __init__(self, *args: Any, offered: tuple[str, ...], version: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, offered: Sequence[str], version: int, **kwargs: Any) -> None:
         kwargs["initial"] = {"key": secrets.token_hex(12), "version": version, **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
         what, owner = self.fields["what"], self.fields["owner"]
@@ -42,6 +43,13 @@ class DispositionForm(forms.Form):
         if isinstance(owner, forms.ModelChoiceField):
             owner.queryset = Person.objects.filter(active=True)
         self.descriptions = {str(key): text for key, text in WHAT_MEANS.items()}
+
+    def lacks(self) -> str:
+        """What is missing or wrong, in a sentence; first of all what is to be done."""
+        if "what" in self.errors:
+            return "Choose what is to be done."
+        said = ((self.fields[name].label, error) for name, errors in self.errors.items() for error in errors)
+        return " ".join(f"{label}: {error}" for label, error in said)
 
     def told(self) -> Told:
         """The suggested owner alone promises nothing: without a date or a saving there is no action to take."""
@@ -66,6 +74,19 @@ class CloseActionForm(forms.Form):
 
     note = forms.CharField(label="What came of it", max_length=LONGEST_REASON)
     end = forms.ChoiceField(label="It is", choices=[("done", "done"), ("given_up", "given up")])
+
+
+class HandOverForm(forms.Form):
+    """Somebody else does it, or by another day."""
+
+    owner = forms.ModelChoiceField(label="Owner", queryset=Person.objects.none())
+    due = DayField(label="By")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        owner = self.fields["owner"]
+        if isinstance(owner, forms.ModelChoiceField):
+            owner.queryset = Person.objects.filter(active=True)
 
 
 class NoteForm(forms.Form):

@@ -2,16 +2,19 @@
 
 from django.urls import path
 
-from apps.web import reviews, reviews_minutes
+from apps.web import reviews, reviews_actions, reviews_minutes
 
 app_name = "reviews"
 urlpatterns = [
     path("", reviews.cycle_list, name="list"),
     path("open/", reviews.open_review, name="open"),
     path("statements/<int:pk>/", reviews_minutes.statement, name="statement"),
-    path("actions/<int:pk>/close/", reviews.close_action, name="close-action"),
+    path("actions/<int:pk>/", reviews_actions.show, name="action"),
+    path("actions/<int:pk>/close/", reviews_actions.close, name="close-action"),
+    path("actions/<int:pk>/hand-over/", reviews_actions.hand_over, name="hand-over"),
     path("<str:month>/", reviews.show, name="show"),
     path("<str:month>/items/<int:pk>/", reviews.item, name="item"),
+    path("<str:month>/news/", reviews.news, name="news"),
     path("<str:month>/attend/", reviews.attend, name="attend"),
     path("<str:month>/lead/", reviews.lead, name="lead"),
     path("<str:month>/waive/", reviews.waive, name="waive"),

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from apps.reviews.models import Disposition
 from tests.reviews.meeting import Meeting, make_meeting
@@ -29,12 +30,26 @@ def meeting(transactional_db: None, world: World) -> Meeting:
 @pytest.fixture
 def room(meeting: Meeting, page: Page) -> Iterator[Page]:
     """Nora's browser, logged in a moment ago."""
+    enter(page, "nora")
+    return page
+
+
+@pytest.fixture
+def beside(meeting: Meeting, live_server: Any, browser: Browser) -> Iterator[Page]:
+    """Olaf's, at the same time."""
+    context = browser.new_context(base_url=live_server.url)
+    page = context.new_page()
+    enter(page, "olaf")
+    yield page
+    context.close()
+
+
+def enter(page: Page, name: str) -> None:
     page.goto("/accounts/login/")
-    page.get_by_label("E-mail").fill("nora@example.com")
+    page.get_by_label("E-mail").fill(f"{name}@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    return page
 
 
 def serious(page: Page) -> list[str]:
@@ -94,3 +109,39 @@ def test_the_projector_shows_the_item_alone_and_large(room: Page) -> None:
     expect(room.locator(".tg-side")).to_be_hidden()
     picture(room, "present")
     assert not serious(room)
+
+
+@pytest.mark.slow
+def test_two_who_decide_the_same_item_lose_no_word_of_it(room: Page, beside: Page) -> None:
+    for page in (room, beside):
+        page.goto("/reviews/2026-10/")
+    record(room, "6", "Loses money in every case")
+    expect(room.get_by_role("heading", level=2, name="Unallocated")).to_be_visible()
+    room.get_by_label("Reason").fill("Half a sentence")
+
+    record(beside, "1", "Wait a month")
+
+    expect(beside.get_by_text("This item was decided in the meantime; nothing of yours was recorded.")).to_be_visible()
+    expect(beside.get_by_text("Nora Quist recorded “Suspend: Loses money in every case”")).to_be_visible()
+    expect(beside.get_by_label("Reason")).to_have_value("Wait a month")
+    expect(beside.get_by_role("radio", name="Continue")).to_be_checked()
+    assert not serious(beside)
+    picture(beside, "review-merge")
+    beside.get_by_role("button", name="Record").click()
+    expect(beside.get_by_role("heading", level=2, name="Unallocated")).to_be_visible()
+
+    # Without a reload, Nora is told, and what she was writing stays.
+    news = room.get_by_text("Olaf Rank decided: Labels, continue.")
+    expect(news).to_be_visible(timeout=30_000)
+    expect(room.get_by_label("Reason")).to_have_value("Half a sentence")
+    assert not serious(room)
+    picture(room, "review-news")
+    room.get_by_role("link", name="Show", exact=True).click()
+    expect(room.get_by_text("Wait a month")).to_be_visible()
+    assert [each.what for each in Disposition.objects.order_by("id")] == ["suspend", "continue"]
+
+
+def record(page: Page, key: str, reason: str) -> None:
+    page.keyboard.press(key)
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name="Record").click()

@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -12,9 +13,9 @@ from openpyxl import load_workbook
 
 from apps.accounts.models import Person
 from apps.core.models import Period
-from apps.reviews.models import Attestation, Cycle, Disposition, Figure, Pack
+from apps.reviews.models import Action, Attestation, Cycle, Disposition, Figure, Item, Measurement, Pack
 from apps.workloads.models import Workload
-from tests.reviews.meeting import OCTOBER, Meeting
+from tests.reviews.meeting import LAST_OF_NOVEMBER, OCTOBER, Meeting
 from tests.world import log_in
 
 REVIEW = "/reviews/2026-10/"
@@ -73,7 +74,7 @@ def test_the_preview_says_what_would_happen_and_does_nothing(meeting: Meeting, c
     page = sent(client, item, what="sunset", reason="", preview="1").content.decode()
 
     assert "stage production to sunset, at once" in page
-    assert "budget none to $0" in page
+    assert "budget none to $0 from 1 " in page
     assert not Disposition.objects.exists()
 
 
@@ -95,6 +96,128 @@ def test_a_stale_tab_shows_both_versions(meeting: Meeting, cycle: Cycle) -> None
     assert "Olaf Rank recorded “Continue: Wait a month”" in page
     assert "You were about to record “Suspend: Stop it”" in page
     assert 'name="version" value="2"' in page
+
+
+def test_what_left_the_agenda_says_so_and_takes_no_decision_for_another_item(meeting: Meeting, cycle: Cycle) -> None:
+    """Its form once led to the first item of the agenda."""
+    client, gone = browser(meeting.nora), meeting.item(cycle, "stop")
+    Item.objects.filter(pk=gone.pk).update(state=Item.State.CLEARED)
+
+    page = client.get(f"{REVIEW}items/{gone.pk}/").content.decode()
+    answer = sent(client, gone, what="suspend", reason="Stop it")
+
+    assert "This left the agenda." in page
+    assert ">Labels</h2>" in page
+    assert 'id="decide"' not in page
+    assert answer.status_code == 409
+    assert "You were about to record “Suspend: Stop it”" in answer.content.decode()
+    assert not Disposition.objects.exists()
+
+
+def test_what_was_typed_is_shown_when_the_month_was_signed_meanwhile(meeting: Meeting, signed: Pack) -> None:
+    item = meeting.item(signed.cycle, "stop")
+
+    answer = sent(browser(meeting.nora), item, what="suspend", reason="Stop it")
+
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "The review of October 2026 is signed off." in page
+    assert "You were about to record “Suspend: Stop it”" in page
+
+
+def test_the_preview_says_what_is_wrong_in_which_field(meeting: Meeting, cycle: Cycle) -> None:
+    client, item = browser(meeting.nora), meeting.item(cycle, "stop")
+
+    wrong = sent(client, item, what="cap", amount="a lot", preview="1").content.decode()
+    missing = sent(client, item, what="", preview="1").content.decode()
+
+    assert "Cap: Enter a number." in wrong
+    assert "Choose what is to be done." in missing
+
+
+def test_a_reviewer_sees_why_an_own_workload_is_not_theirs_to_decide(meeting: Meeting, cycle: Cycle) -> None:
+    Workload.objects.filter(pk=meeting.labels.workload.pk).update(technical_owner=meeting.nora)
+
+    page = browser(meeting.nora).get(f"{REVIEW}items/{meeting.item(cycle, 'stop').pk}/").content.decode()
+
+    assert "You own Labels; another reviewer decides about it." in page
+    assert 'id="decide"' not in page
+
+
+def test_the_page_asks_what_others_decided_since_and_is_told_once(meeting: Meeting, cycle: Cycle) -> None:
+    client, item = browser(meeting.nora), meeting.item(cycle, "stop")
+    ask = lambda **asked: client.get(f"{REVIEW}news/", asked, HTTP_HX_REQUEST="true")  # noqa: E731
+    assert ask(since=0, seen=0).status_code == 204
+    meeting.decide(item, "continue", by=meeting.olaf)
+
+    told = ask(since=0, seen=0)
+    newest = Disposition.objects.latest("pk").pk
+
+    assert "Olaf Rank decided: Labels, continue." in told.content.decode()
+    assert f"{REVIEW}items/{item.pk}/" in told.content.decode()
+    assert f"since=0&amp;seen={newest}" in told.content.decode()
+    assert ask(since=0, seen=newest).status_code == 204
+    assert client.get(f"{REVIEW}news/").status_code == 302
+    meeting.decide(meeting.item(cycle, "unallocated"), "continue", by=meeting.nora)
+    assert ask(since=newest, seen=newest).status_code == 204  # one's own is no news
+
+
+def test_minutes_and_pack_are_linked_for_those_who_may_open_them(meeting: Meeting, signed: Pack) -> None:
+    for person, sees in ((meeting.nora, True), (meeting.world.hana, False)):
+        client = browser(person)
+        pages = [client.get(address).content.decode() for address in (REVIEW, "/reviews/")]
+        assert [f'href="{REVIEW}minutes/"' in page for page in pages] == [sees, sees]
+        assert client.get(f"{REVIEW}minutes/").status_code == (200 if sees else 404)
+
+
+def test_promises_that_could_not_be_measured_are_in_no_sum(meeting: Meeting, cycle: Cycle) -> None:
+    due, saving = LAST_OF_NOVEMBER, Decimal(200)
+    meeting.decide(meeting.item(cycle, "stop"), "optimise", owner=meeting.world.ben, due=due, promised_saving=saving)
+    item = meeting.item(cycle, "stop")
+    meeting.decide(item, "optimise", owner=meeting.world.ben, due=due, promised_saving=Decimal(300))
+    first, second = Action.objects.order_by("pk")
+    Measurement.objects.create(cycle=cycle, action=first, cost=650, saved=150)
+    Measurement.objects.create(cycle=cycle, action=second, why="its cost is not known to the end")
+
+    page = " ".join(browser(meeting.nora).get(REVIEW).content.decode().split())
+
+    assert "<b>1 measured</b><span><b>$150</b> of $200</span>" in page
+    assert "1 promise could not be measured, and is in no sum." in page
+
+
+def test_who_promised_closes_it_though_they_see_nothing_else_of_the_review(meeting: Meeting, cycle: Cycle) -> None:
+    item, eve = meeting.item(cycle, "stop"), meeting.world.eve
+    meeting.decide(item, "optimise", owner=eve, due=LAST_OF_NOVEMBER, promised_saving=Decimal(200))
+    action, client = Action.objects.get(), browser(eve)
+    address = f"/reviews/actions/{action.pk}/"
+    assert address in client.get("/").content.decode()
+    page = client.get(address).content.decode()
+    assert "$200 a month" in page
+    assert "Give it up" not in page
+    assert "Hand over" not in page
+
+    refused = client.post(f"{address}close/", {"end": "given_up", "note": "No time", "month": "a/b"})
+    answer = client.post(f"{address}close/", {"end": "done", "note": "The cache is on.", "month": "a/b"})
+
+    assert refused.status_code == 422
+    assert "No time" in refused.content.decode()
+    assert answer.url == address
+    assert "The cache is on." in client.get(address).content.decode()
+    assert client.get(REVIEW).status_code == 404
+    assert browser(meeting.world.gus).get(address).status_code == 404
+
+
+def test_a_reviewer_hands_an_action_over(meeting: Meeting, cycle: Cycle) -> None:
+    meeting.decide(meeting.item(cycle, "stop"), "optimise", owner=meeting.world.ben, due=LAST_OF_NOVEMBER)
+    address, client = f"/reviews/actions/{Action.objects.get().pk}/", browser(meeting.nora)
+
+    past = client.post(f"{address}hand-over/", {"owner": meeting.world.eve.pk, "due": "2026-01-05"})
+    answer = client.post(f"{address}hand-over/", {"owner": meeting.world.eve.pk, "due": "2090-01-02"})
+
+    assert past.status_code == 422
+    assert "The date has passed already." in past.content.decode()
+    assert answer.url == address
+    assert (Action.objects.get().owner, Action.objects.get().due) == (meeting.world.eve, date(2090, 1, 2))
 
 
 def test_a_double_click_is_one_decision(meeting: Meeting, cycle: Cycle) -> None:

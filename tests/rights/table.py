@@ -310,7 +310,13 @@ TABLE: dict[str, Address] = {
     "reviews:reopen": Address(
         post=deed(PREPARES, 302, {"reason": "A test"}, also=dict.fromkeys(TAKES_PART, 403)), arguments=REVIEW
     ),
-    "reviews:close-action": Address(post=deed(SEES_ITEM, 302), arguments={"pk": "action"}),
+    "reviews:news": Address(get=of(TAKES_PART, 302), arguments=REVIEW),
+    "reviews:action": Address(get=of(SEES_ITEM), arguments={"pk": "action"}),
+    "reviews:close-action": Address(post=deed(SEES_ITEM, 422), arguments={"pk": "action"}),
+    "reviews:hand-over": Address(
+        post=deed(frozenset({Who.REVIEWER}), 422, also=dict.fromkeys(SEES_ITEM - {Who.REVIEWER}, 403)),
+        arguments={"pk": "action"},
+    ),
     "reviews:figures": Address(get=of(TAKES_PART), arguments=REVIEW),
     "reviews:attest": Address(
         post=deed(OWNER, 302, also=dict.fromkeys(TAKES_PART, 403)), arguments={**REVIEW, "slug": "workload"}
