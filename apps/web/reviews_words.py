@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 from django.urls import NoReverseMatch, reverse
 
-from apps.reviews.blockers import Blocker, Key
+from apps.reviews.blockers import LABELS, Blocker, Key
 from apps.reviews.models import Item, ItemKind, What
-from apps.reviews.packs import Difference
+from apps.reviews.packs import About, Difference
 from apps.web import figures
 from apps.web.parts import Kpi
 
@@ -21,6 +21,7 @@ ICONS: Final = {
     ItemKind.OVER_BUDGET: "wallet",
     ItemKind.EXPIRING: "calendar-due",
     ItemKind.PROMISE: "flag",
+    ItemKind.ORPHAN: "user-off",
     ItemKind.CARRIED: "arrow-forward-up",
 }
 WHAT_ICONS: Final = {
@@ -50,7 +51,14 @@ FIGURE_NAMES: Final = {
     "net_high": "Net value, high",
     "useful": "Useful outputs",
     "verdict": "Verdict",
+    "unallocated": "Unallocated",
+    "unpriced": "Lines without a price",
+    "unconverted": "Lines without an exchange rate",
+    "money_at_stake": "At stake",
+    "decided": "Decided",
+    "reason": "Waived because",
 }
+NO_MONEY: Final = ("useful", "verdict", "unpriced", "unconverted", "decided", "reason")
 
 
 def amount(facts: dict[str, Any], name: str) -> Decimal | None:
@@ -73,6 +81,8 @@ def _title_of(kind: str, facts: dict[str, Any]) -> str:
         return f"No price for {facts['model']}"
     if kind == ItemKind.UNALLOCATED:
         return "Unallocated"
+    if kind == ItemKind.OVER_BUDGET and facts.get("centre"):
+        return str(facts["centre"])
     if kind == ItemKind.CARRIED:
         return _title_of(facts["kind"], facts["facts"])
     return str(ItemKind(kind).label)
@@ -91,7 +101,7 @@ def meta(item: Item, currency: str) -> str:
     """The second line in the agenda: why it stands there."""
     facts = item.facts
     if item.kind == ItemKind.RESTATEMENT:
-        return f"{_signed(amount(facts, 'amount'), currency)} booked since"
+        return ", ".join(_restated(facts, currency))
     if item.kind == ItemKind.UNPRICED:
         return f"{figures.tokens(Decimal(str(facts['tokens'])))} tokens"
     if item.kind == ItemKind.UNALLOCATED:
@@ -102,6 +112,8 @@ def meta(item: Item, currency: str) -> str:
         return f"value case ends {figures.day(_date(facts['expires']))}"
     if item.kind == ItemKind.PROMISE:
         return _arrived(facts, currency)
+    if item.kind == ItemKind.ORPHAN:
+        return "nobody answers for it"
     if item.kind == ItemKind.CARRIED:
         return f"undecided since {_month(facts['since'])}"
     return "costs more than it is worth" if item.kind == ItemKind.STOP else str(facts.get("rule") or "needs fixing")
@@ -113,8 +125,10 @@ def sentence(item: Item, currency: str) -> str:
     if item.kind in (ItemKind.STOP, ItemKind.FIX):
         return str(facts.get("sentence") or "")
     if item.kind == ItemKind.RESTATEMENT:
-        moved = _signed(amount(facts, "amount"), currency)
-        return f"{_month(facts['month'])} was signed off; since then {moved} became known, and is booked in this month."
+        moved = ", ".join(_restated(facts, currency))
+        causes = ", ".join(f"{cause} {_signed(Decimal(value), currency)}" for cause, value in _causes(facts))
+        because = f" It comes of {causes}." if causes else ""
+        return f"{_month(facts['month'])} was signed off; what became known since is booked here: {moved}.{because}"
     if item.kind == ItemKind.UNPRICED:
         count = figures.tokens(Decimal(str(facts["tokens"])))
         return f"{count} tokens of {facts['model']} have no price, so nobody knows what they cost."
@@ -123,6 +137,8 @@ def sentence(item: Item, currency: str) -> str:
         return f"{part} of {whole} belongs to nobody: no binding claims the keys that spent it."
     if item.kind == ItemKind.OVER_BUDGET:
         spent, budget = (figures.money(amount(facts, name), currency) for name in ("spent", "amount"))
+        if facts.get("state") == "suspended":
+            return f"It spent {spent} although its budget is suspended."
         return f"It spent {spent} of a budget of {budget}."
     if item.kind == ItemKind.EXPIRING:
         end = figures.day(_date(facts["expires"]))
@@ -131,6 +147,8 @@ def sentence(item: Item, currency: str) -> str:
         since = _month(facts["since"])
         promised, arrived = _promised(facts, currency), _arrived(facts, currency)
         return f"In the review of {since} somebody promised to save {promised}. {arrived}."
+    if item.kind == ItemKind.ORPHAN:
+        return "It costs money, and everybody who answered for it has left: give it an owner, or let it end."
     return f"It was left undecided in the review of {_month(facts['since'])}."
 
 
@@ -142,7 +160,7 @@ def kpis(item: Item, currency: str) -> list[Kpi]:
     if item.kind == ItemKind.RESTATEMENT:
         return [
             Kpi("Booked since sign-off", _signed(amount(facts, "amount"), currency), context="in this month"),
-            Kpi("Workloads", figures.count(facts["workloads"]), context="whose cost changed"),
+            Kpi("Workloads", figures.count(facts["workloads"]), context="whose figures changed"),
         ]
     if item.kind == ItemKind.UNALLOCATED:
         return [
@@ -241,20 +259,42 @@ def remedy(blocker: Blocker, month: date) -> tuple[str, str]:
         return "", ""
 
 
-def difference_words(found: Difference, currency: str) -> tuple[str, str, str]:
-    """The figure's name, and both values as they read."""
-    is_money = found.figure not in ("useful", "verdict")
-    before, after = (_shown(value, currency, is_money) for value in (found.before, found.after))
-    return FIGURE_NAMES[found.figure], before, after
+def difference_words(found: Difference, currency: str) -> tuple[str, str, str, str]:
+    """What it is about, the figure's name, and both values as they read."""
+    before, after = (_shown(value, currency, found.figure not in NO_MONEY) for value in (found.before, found.after))
+    return _about(found), FIGURE_NAMES[found.figure], before, after
 
 
-def restated_causes(rows: Sequence[Any], charge_month: date) -> list[tuple[str, Decimal]]:
-    """What moved a signed month, by cause, largest first."""
-    found: dict[str, Decimal] = {}
-    for row in rows:
-        if row.charge_month == charge_month and row.amount is not None:
-            found[row.cause] = found.get(row.cause, Decimal(0)) + row.amount
-    return sorted(found.items(), key=lambda pair: -abs(pair[1]))
+def _about(found: Difference) -> str:
+    if found.about == About.MONTH:
+        return "The month as a whole"
+    if found.about == About.WAIVER:
+        return LABELS[Key(found.name)]
+    return str(ItemKind(found.name).label) if found.name in ItemKind.values else found.name
+
+
+def _restated(facts: dict[str, Any], currency: str) -> list[str]:
+    """What became known of a signed month: cost, what has no price, what came out."""
+    told = []
+    moved = amount(facts, "amount")
+    if moved:
+        told.append(f"{_signed(moved, currency)} of cost")
+    for name, lacks in (("unpriced_lines", "price"), ("unconverted_lines", "exchange rate")):
+        if facts.get(name):
+            told.append(f"usage without {'a' if lacks == 'price' else 'an'} {lacks}")
+    outcomes = facts.get("outcomes") or {}
+    useful, value = (amount(outcomes, name) for name in ("useful", "value"))
+    if useful:
+        told.append(f"{'+' if useful > 0 else ''}{figures.count(useful)} useful outputs")
+    if value:
+        told.append(f"{_signed(value, currency)} of value")
+    return told or [f"{_signed(moved, currency)} of cost"]
+
+
+def _causes(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """What moved the cost of a signed month, the largest first."""
+    causes: dict[str, str] = facts.get("causes") or {}
+    return sorted(causes.items(), key=lambda pair: (-abs(Decimal(pair[1])), pair[0]))
 
 
 def _shown(value: str | None, currency: str, is_money: bool) -> str:

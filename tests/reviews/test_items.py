@@ -18,7 +18,7 @@ from apps.reviews.services import StaleItem, Told
 from apps.workloads.models import Workload
 from tests.books import at
 from tests.economics.ledger import came_out, settle, spend
-from tests.reviews.meeting import LAST_OF_NOVEMBER, NOVEMBER, NOW, OCTOBER, Meeting
+from tests.reviews.meeting import LAST_OF_NOVEMBER, NOVEMBER, NOW, OCTOBER, Meeting, spend_nobodys
 from tests.world import MACHINE, actor, give, make_member
 
 DECEMBER, JANUARY = date(2026, 12, 1), date(2027, 1, 1)
@@ -224,6 +224,25 @@ def test_the_next_review_measures_what_arrived_of_a_promise(meeting: Meeting) ->
     promised(meeting)
 
     assert november(meeting, 650).saved == 150
+
+
+def test_a_source_that_says_nothing_of_the_month_saves_nothing(meeting: Meeting) -> None:
+    action = promised(meeting)
+
+    cycle = meeting.open(month=NOVEMBER, now=NOW.replace(month=12))
+
+    measured = action.measurements.get(cycle=cycle)
+    assert (measured.saved, measured.why) == (None, "Gateway of Labels has not delivered all of November")
+
+
+def test_what_was_switched_off_saves_all_of_it_where_its_source_delivers(meeting: Meeting) -> None:
+    action = promised(meeting)
+    spend_nobodys(meeting.labels, 1, at(20, month=11))
+    settle(DECEMBER)
+
+    cycle = meeting.open(month=NOVEMBER, now=NOW.replace(month=12))
+
+    assert action.measurements.get(cycle=cycle).saved == 800
 
 
 def test_a_saving_that_did_not_come_is_on_the_agenda_and_carries_its_age(meeting: Meeting) -> None:

@@ -13,10 +13,12 @@ from openpyxl import load_workbook
 
 from apps.accounts.models import Person
 from apps.core.models import Period
+from apps.economics.services import declare_outcomes
 from apps.reviews.models import Action, Attestation, Cycle, Disposition, Figure, Item, Measurement, Pack
 from apps.workloads.models import Workload
+from tests.economics.ledger import TODAY, attested, came_out, make_ledger, settle, spend
 from tests.reviews.meeting import LAST_OF_NOVEMBER, OCTOBER, Meeting
-from tests.world import log_in
+from tests.world import actor, log_in
 
 REVIEW = "/reviews/2026-10/"
 
@@ -318,10 +320,50 @@ def test_asking_to_waive_leaves_it_to_a_second_person(meeting: Meeting, cycle: C
     assert "sign October 2026 in spite of undecided items" in browser(meeting.olaf).get("/inbox/").content.decode()
 
 
-def test_a_second_signature_is_compared_with_the_first(meeting: Meeting, signed: Pack) -> None:
-    answer = browser(meeting.nora).get(f"{REVIEW}difference/")
+def test_a_month_that_was_signed_once_is_compared_with_nothing(meeting: Meeting, signed: Pack) -> None:
+    assert browser(meeting.nora).get(f"{REVIEW}difference/").status_code == 404
 
-    assert answer.status_code == 404
+
+def test_a_second_signature_is_compared_with_the_first_which_stays(
+    meeting: Meeting, cycle: Cycle, signed: Pack
+) -> None:
+    client = browser(meeting.nora)
+    first = client.get(f"{REVIEW}minutes/?format=pdf").content
+    meeting.reopen(cycle)
+    came_out(meeting.labels, 1100, 1100, 0)
+    settle()
+    meeting.open()
+    meeting.decide(meeting.item(cycle, "stop"), "suspend", reason="Loses money again")
+    meeting.sign(cycle)
+
+    page = client.get(f"{REVIEW}difference/").content.decode()
+
+    for said in ("Labels", "Useful outputs", "1000", "1100", "continue: It was spoken about.; suspend: Loses money"):
+        assert said in page
+    assert client.get(f"{REVIEW}minutes/?format=pdf&revision=1").content == first
+    assert client.get(f"{REVIEW}minutes/?format=json&revision=1").content.decode() == signed.body
+    assert signed.sha256 in client.get(f"{REVIEW}minutes/?revision=1").content.decode()
+
+
+def test_minutes_mark_what_was_declared_and_name_what_has_no_figure(meeting: Meeting, cycle: Cycle) -> None:
+    """The drafts' useful share is declared; the quiet tool costs nothing, and stands there since its case expires."""
+    drafts = make_ledger(meeting.world, "Contract drafts")
+    spend(drafts, 10)
+    ben = actor(meeting.world.ben)
+    declare_outcomes(actor=ben, workload=drafts.workload, month=OCTOBER, share=Decimal("0.9"), today=TODAY)
+    attested(make_ledger(meeting.world, "Quiet tool"), expires=date(2026, 12, 1))
+    settle()
+    meeting.open()
+
+    answer = browser(meeting.nora).get(f"{REVIEW}minutes/?format=json")
+
+    assert answer["Content-Disposition"] == 'attachment; filename="draft-2026-10.json"'
+    contents = json.loads(answer.content)
+    assert {row["name"] for row in contents["workloads"] if row["is_declared"]} == {"Contract drafts"}
+    assert "Quiet tool" in {item["name"] for item in contents["items"]}
+    page = browser(meeting.nora).get(f"{REVIEW}minutes/").content.decode()
+    assert ", declared</td>" in page
+    assert "Quiet tool" in page
 
 
 def test_a_month_that_is_none_is_not_found(meeting: Meeting) -> None:
