@@ -58,7 +58,7 @@ class Blocker:
 
     key: Key
     count: int
-    facts: dict[str, list[Any]]
+    facts: dict[str, Any]
 
     @property
     def is_waivable(self) -> bool:

@@ -14,6 +14,7 @@ from apps.accounts.models import CostCentre
 from apps.core.actor import Actor
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import Period
+from apps.costs.sums import known_sum
 from apps.reviews.models import (
     Action,
     Attestation,
@@ -181,12 +182,8 @@ def statement(*, actor: Actor, cost_centre: CostCentre, month: date) -> Statemen
 
 def _line(row: Sequence[Any]) -> StatementLine:
     workload, name, slug, centre, charged, amount, unknown, lines, tokens = row
-    return StatementLine(workload, name, slug, centre, charged, _known(amount, unknown, lines), int(tokens))
-
-
-def _known(amount: Decimal, unknown: int, lines: int) -> Decimal | None:
-    """Lines without a price are not free: their sum is unknown."""
-    return None if lines > 0 and amount == 0 and unknown >= lines else amount
+    known = known_sum(amount, lines=lines, unknown=unknown)
+    return StatementLine(workload, name, slug, centre, charged, known, int(tokens))
 
 
 def _sum(lines: Sequence[StatementLine]) -> Decimal:

@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from apps.web import reviews, reviews_actions, reviews_minutes
+from apps.web import reviews, reviews_actions, reviews_minutes, reviews_statement
 
 app_name = "reviews"
 urlpatterns = [
     path("", reviews.cycle_list, name="list"),
     path("open/", reviews.open_review, name="open"),
-    path("statements/<int:pk>/", reviews_minutes.statement, name="statement"),
+    path("statements/<int:pk>/", reviews_statement.statement, name="statement"),
     path("actions/<int:pk>/", reviews_actions.show, name="action"),
     path("actions/<int:pk>/close/", reviews_actions.close, name="close-action"),
     path("actions/<int:pk>/hand-over/", reviews_actions.hand_over, name="hand-over"),
