@@ -3,15 +3,19 @@
 import csv
 import io
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 from openpyxl import load_workbook
 
-from tests.books import at, make_offering, rate_all
+from apps.costs import attribution
+from apps.workloads.models import WorkloadRevision
+from tests.books import at, make_offering, make_workload, prices, rate_all
+from tests.costs.test_signed import bill, charge
 from tests.web.company import Company, make_company
-from tests.world import World, log_in
+from tests.world import MACHINE, World, log_in
 
 pytestmark = pytest.mark.django_db
 COSTS = "/costs/?month=2026-10"
@@ -145,3 +149,66 @@ def test_what_is_uncertain_is_said_at_the_figure(company: Company, world: World)
     marks = {row.name: [mark.label for mark in row.marks] for row in answer.context["page"]}
     assert marks["unheard-of"] == ["unpriced"]
     assert next(row for row in answer.context["page"] if row.name == "unheard-of").now.cost is None
+
+
+def test_what_is_known_from_a_bill_alone_has_no_number_of_calls(company: Company, world: World, tmp_path: Path) -> None:
+    workload = make_workload("Billed", world)
+    WorkloadRevision.objects.create(workload=workload, version=1)
+    attribution.bind(actor=MACHINE, workload=workload, pairs=[["key", "A"]])
+    bill([charge(5, "9", "a", provider="Elsewhere")], tmp_path)
+    rate_all()
+    client = log_in(world.ada)
+    calls = {row.name: row.now.requests for row in shown(client, COSTS).context["page"]}
+    assert calls == {"Triage": 20, "Summaries": 20, "Billed": None, "Unallocated": 10}
+    only = f"{COSTS}&workload=billed"
+    file = list(csv.reader(io.StringIO(b"".join(client.get(f"{only}&format=csv").streaming_content).decode())))  # type: ignore[attr-defined]
+    assert [dict(zip(file[0], row, strict=True))["Calls"] for row in file[1:]] == [""]
+    strip = {kpi.label: kpi.figure for kpi in shown(client, "/workloads/billed/?month=2026-10").context["kpis"]}
+    assert (strip["Full cost"], strip["Calls"], strip["Cost per call"]) == ("$9.00", "–", "–")
+    listed = shown(client, "/workloads/?month=2026-10&q=Billed")
+    assert [(row.entry.row.cost, row.entry.row.calls) for row in listed.context["rows"]] == [(9, None)]
+
+
+def test_the_file_and_the_chart_say_by_which_record_they_count(company: Company, world: World) -> None:
+    client = log_in(world.ada)
+    assert shown(client, f"{COSTS}&basis=computed").context["chart_title"] == "Computed from usage by day"
+    file = b"".join(client.get(f"{COSTS}&basis=computed&format=csv").streaming_content).decode()  # type: ignore[attr-defined]
+    assert "Computed from usage, USD" in file
+    assert "Full cost, USD" not in file
+
+
+def test_nothing_known_is_no_zero_and_no_unallocated_cost_is_one(company: Company, world: World) -> None:
+    client = log_in(world.ada)
+    empty = {kpi.label: kpi.figure for kpi in shown(client, "/costs/?month=2026-03").context["kpis"]}
+    assert (empty["Full cost"], empty["Unallocated"]) == ("–", "–")
+    claimed = {kpi.label: kpi.figure for kpi in shown(client, "/costs/?month=2026-09").context["kpis"]}
+    assert (claimed["Full cost"], claimed["Unallocated"]) == ("$20.00", "$0")
+
+
+def test_a_page_beyond_the_last_shows_the_first(company: Company, world: World) -> None:
+    client = log_in(world.ada)
+    page = shown(client, f"{COSTS}&page=99").context["page"]
+    assert (page.number, [row.name for row in page]) == (1, ["Triage", "Summaries", "Unallocated"])
+    assert "No use case is registered yet" not in shown(client, "/workloads/?month=2026-10&page=99").content.decode()
+    assert "nobodys-key" in shown(client, "/unallocated/?month=2026-10&page=99").content.decode()
+
+
+def test_bills_apart_in_two_directions_do_not_cancel_and_each_leads_to_its_proof(
+    company: Company, world: World, tmp_path: Path
+) -> None:
+    """Calls of 87 and of 20 at two providers, of which the bill has 97 and 10: ten too much and ten too little."""
+    other = make_offering("openai", "euro")
+    prices(other, input="1.00", output="1.00")
+    company.spend(None, 20, at(8), offering=other)
+    bill([charge(5, "97", "a", provider="own"), charge(5, "10", "b", identity='[["key","B"]]')], tmp_path)
+    rate_all()
+    client = log_in(world.ada)
+    answer = shown(client, COSTS)
+    kpi = next(kpi for kpi in answer.context["kpis"] if kpi.label == "Bill for these calls")
+    assert (kpi.figure, kpi.strong, kpi.tone) == ("$107", "$20.00", "bad")
+    assert client.get(kpi.why).context["explained"].figure == "$20.00"
+    assert answer.content.decode().count("over tolerance") == 2
+    proofs = {row.bill.provider: client.get(row.why).context["explained"].figure for row in answer.context["bills"]}
+    assert proofs == {"own": "$10.00", "openai": "−$10.00"}
+    single = next(kpi for kpi in shown(client, f"{COSTS}&provider=own").context["kpis"] if kpi.label.startswith("Bill"))
+    assert (single.figure, single.strong) == ("$97.00", "$10.00")

@@ -9,12 +9,16 @@ import pytest
 from django.test import Client
 
 from apps.costs import why
+from apps.web import why as why_page
+from tests.books import at, make_offering, rate_all
 from tests.web.company import Company, make_company
 from tests.world import World, log_in
 
 pytestmark = pytest.mark.django_db
 OCTOBER = "?month=2026-10"
-FIGURES = ("cost", "cost-per-call", "residual", "calls", "failed-share", "tokens", "cache-share", "latency")
+FIGURES = (
+    "cost", "cost-per-call", "residual", "calls", "failed-share", "tokens", "unpriced", "cache-share", "latency",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -84,6 +88,34 @@ def test_a_figure_too_large_to_take_apart_names_its_parts(
         assert client.get(line.href).status_code == 200
     days = explained(client, f"/why/cost/{OCTOBER}&workload=summaries").tables[0]
     assert [client.get(line.href).context["explained"].figure for line in days.lines] == ["$20.00", "$10.00"]
+
+
+def test_the_parts_that_are_not_named_are_summed_so_that_all_add_up(
+    company: Company, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(why, "MOST_LINES", 1)
+    monkeypatch.setattr(why_page, "PARTS", 1)
+    table = explained(log_in(world.ada), f"/why/cost/{OCTOBER}").tables[0]
+    assert [(line.name, [str(cell) for cell in line.cells]) for line in table.lines] == [
+        ("Triage", ["$50.00"]), ("The other 2", ["$37.00"]),
+    ]  # fmt: skip
+    assert [str(cell) for cell in table.total] == ["Sum", "$87.00"]
+
+
+def test_the_file_of_a_figure_without_a_period_is_there(company: Company, world: World) -> None:
+    client = log_in(world.ada)
+    file = client.get("/why/cost/").context["file"]
+    assert file == "/why/cost/?format=csv"
+    assert client.get(file).status_code == 200
+
+
+def test_tokens_without_a_price_are_named_by_model(company: Company, world: World) -> None:
+    company.spend(None, 3, at(9), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+    found = explained(log_in(world.ada), f"/why/unpriced/{OCTOBER}")
+    assert (found.figure, [(line.name, *line.cells) for line in found.tables[0].lines]) == (
+        "3,000,000", [("unheard-of", "3,000,000")],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("figure", FIGURES)

@@ -70,7 +70,7 @@ def _compared(rows: Sql, of_lines: Sql, *, booked: date | None) -> list[BilledMo
     statement = _COMPARE.format(rows=rows.text, conditions=of_lines.text)
     with connection.cursor() as cursor:
         cursor.execute(statement, [*rows.values, company.zone, company.zone, *of_lines.values, booked, booked])
-        return [BilledMonth(*row, allowed=bill_tolerance(company)) for row in cursor.fetchall()]
+        return [BilledMonth(*row, bill_tolerance(company)) for row in cursor.fetchall()]
 
 
 _BOOKED = """
