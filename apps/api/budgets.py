@@ -51,6 +51,7 @@ class BudgetLine(serializers.Serializer[Any]):
     soft = _money("Share at which its owners are told first.")
     hard = _money("Share at which they are told again.")
     spent = _money("Direct cost by booked month.")
+    left_out = serializers.CharField(allow_blank=True, help_text="What `spent` leaves out, in words; empty: nothing.")
     restated = _money("Part of `spent` that was used in earlier months.")
     shared = _money("Shared and internal cost beside it; it burns nothing.")
     run_rate = _money("Mean of the month's full days.")
@@ -134,4 +135,11 @@ def _line(row: BudgetRow) -> dict[str, Any]:
         "expected_high": burn.high,
     }
     told = {name: plain(amount) for name, amount in amounts.items()}
-    return {"ref": row.slug, "name": row.name, "state": str(burn.standing), **told, "runs_out_on": burn.runs_out_on}
+    return {
+        "ref": row.slug,
+        "name": row.name,
+        "state": str(burn.standing),
+        "left_out": burn.mark,
+        **told,
+        "runs_out_on": burn.runs_out_on,
+    }

@@ -60,6 +60,8 @@ class Kind(ABC):
     # Any of these rights lets one decide; the second ones count where nobody has the first.
     deciders: ClassVar[tuple[Right, ...]]
     stand_ins: ClassVar[tuple[Right, ...]] = ()
+    # Whether only a role for the whole organisation decides it; the database reads it off the kind's name.
+    of_all: ClassVar[bool] = False
     # Who sees it beside asker and deciders; None: whoever sees the workload's money.
     seen_with: ClassVar[Right | None] = None
 
@@ -89,6 +91,12 @@ class Kind(ABC):
     @abstractmethod
     def standing(self, subject: Any, proposed: Values) -> Values:
         """What stands now, under the same names; compared again when it is decided."""
+
+    def stands(self, subject: Any, proposed: Values) -> Values:
+        """What stands, and where: the cost centre says whose roles reach it, so a moved one is another question."""
+        workload = self.workload_of(subject)
+        centre = workload.cost_centre if workload else None
+        return {**self.standing(subject, proposed), **({"placed_in": centre.path} if centre else {})}
 
     @abstractmethod
     def title(self, subject: Any, proposed: Values) -> str:

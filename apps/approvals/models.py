@@ -43,6 +43,10 @@ class ConfirmationQuerySet(models.QuerySet["Confirmation"]):
         """Those that can still be decided, by the database's clock."""
         return self.filter(state=Confirmation.State.WAITING, expires_at__gt=Now())
 
+    def expired(self) -> "ConfirmationQuerySet":
+        """Those that still stand as waiting, and cannot be decided any more."""
+        return self.filter(state=Confirmation.State.WAITING, expires_at__lte=Now())
+
     def decidable_by(self, person_id: int | None) -> "ConfirmationQuerySet":
         return self.waiting().alias(may=MayDecide(person_id)).filter(may=True)
 
@@ -60,6 +64,7 @@ class Confirmation(models.Model):
         REFUSED = "refused", "refused"
         WITHDRAWN = "withdrawn", "withdrawn"
         VOID = "void", "replaced"
+        EXPIRED = "expired", "expired"
 
     kind = models.CharField(max_length=20)
     subject_kind = models.CharField(max_length=60, help_text="Its model, such as workloads.workload.")
@@ -93,7 +98,7 @@ class Confirmation(models.Model):
             ),
             models.CheckConstraint(
                 name="approvals_state_known",
-                condition=models.Q(state__in=("waiting", "confirmed", "refused", "withdrawn", "void")),
+                condition=models.Q(state__in=("waiting", "confirmed", "refused", "withdrawn", "void", "expired")),
             ),
             models.CheckConstraint(
                 name="approvals_settled_when_not_waiting",
@@ -164,6 +169,7 @@ class Barred(models.Model):
         ASKED = "asked", "asked for it"
         RECEIVES = "receives", "would receive it"
         WROTE = "wrote", "wrote it"
+        NAMED = "named", "is named in it"
         OWNED = "owned", "owned it in the 90 days before, or since"
         EDITED = "edited", "edited it in the 90 days before, or since"
         ATTESTED = "attested", "attested it in the 90 days before, or since"
@@ -191,3 +197,34 @@ class Barred(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person_id} {self.why}"
+
+
+class LetterQuerySet(models.QuerySet["Letter"]):
+    def unsent(self) -> "LetterQuerySet":
+        return self.filter(sent_at__isnull=True)
+
+
+class Letter(models.Model):
+    """That a confirmation is told of by mail: written with its cause, marked by the transaction that sends it."""
+
+    class Occasion(models.TextChoices):
+        ASKED = "asked", "it was asked for"
+        HALF = "half", "half of its time is over"
+        EXPIRED = "expired", "it has waited too long"
+
+    confirmation = models.ForeignKey(Confirmation, on_delete=models.PROTECT, related_name="letters")
+    occasion = models.CharField(max_length=8, choices=Occasion.choices)
+    due_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True)
+
+    objects = LetterQuerySet.as_manager()
+
+    class Meta:
+        db_table = "approvals_letter"
+        constraints = (models.UniqueConstraint(name="approvals_letter_once", fields=("confirmation", "occasion")),)
+        indexes = (
+            models.Index(name="approvals_letter_unsent", fields=("due_at",), condition=models.Q(sent_at__isnull=True)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.confirmation_id}: {self.get_occasion_display()}"

@@ -1,11 +1,11 @@
-"""What the kinds about a workload's promise and mandate have in common: some fields of its revision."""
+"""What the kinds about a workload have in common: some fields of its revision, or of its card."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
-from apps.accounts.models import Person
+from apps.accounts.models import CostCentre, Person
 from apps.accounts.rights import Right
 from apps.approvals.kind import Applying, Kind, Row
 from apps.approvals.statement import Values
@@ -23,6 +23,9 @@ _READ: Final[dict[str, Callable[[str], Any]]] = {
     "mandated_reason": str,
     "mandated_by": lambda text: Person.objects.get(pk=int(text)),
     "mandated_until": date.fromisoformat,
+    "cost_centre": lambda text: CostCentre.objects.get(pk=int(text)),
+    "output_unit": str,
+    "stage": str,
 }
 
 
@@ -33,6 +36,9 @@ class OfPromise(Kind):
     model = Workload
     deciders = (Right.DECIDE,)
     stand_ins = (Right.REVIEW,)
+
+    def subjects(self, ids: list[int]) -> dict[int, Any]:
+        return Workload.objects.select_related("cost_centre").in_bulk(ids)
 
     def may_ask(self, actor: Actor, subject: Workload) -> bool:
         return actor.person_id is not None and services.may_edit(actor, subject)
@@ -62,6 +68,23 @@ class OfPromise(Kind):
     def apply(self, change: Applying) -> None:
         values: Any = {name: read(name, text) for name, text in change.proposed.items()}
         services.change_revision(
+            actor=change.asker,
+            workload=change.subject,
+            reason=change.reason,
+            decision_id=change.decision_id,
+            **values,
+        )
+
+
+class OfCard(OfPromise):
+    """A change of what the register says to everybody, and which its owner does not make alone."""
+
+    def standing(self, subject: Workload, proposed: Values) -> Values:  # noqa: ARG002
+        return {name: fields.as_text(getattr(subject, name)) for name in self.fields}
+
+    def apply(self, change: Applying) -> None:
+        values: Any = {name: read(name, change.proposed[name]) for name in self.fields}
+        services.change_confirmed(
             actor=change.asker,
             workload=change.subject,
             reason=change.reason,

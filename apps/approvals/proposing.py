@@ -1,4 +1,4 @@
-"""What a form or a table says about a promise, cut into the changes that are confirmed one by one."""
+"""What a form or a table says about a use case, cut into the changes that are confirmed one by one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +13,13 @@ from apps.core.actor import Actor
 from apps.economics import services as economics
 from apps.economics.models import ValueCase
 from apps.workloads import fields
+from apps.workloads import services as workloads
 from apps.workloads.models import Workload
 
 
 @transaction.atomic
-def propose_promise(*, actor: Actor, workload: Workload, reason: str, values: Mapping[str, Any]) -> list[Confirmation]:
-    """Ask for every change among `values` of tier, band, failure cost and mandate; empty when nothing would change."""
+def propose(*, actor: Actor, workload: Workload, reason: str, values: Mapping[str, Any]) -> list[Confirmation]:
+    """Ask for every change among `values` that somebody else confirms; empty when nothing would change."""
     about = [known for known in kinds.registry().values() if isinstance(known, OfPromise)]
     asked = []
     for known in about:
@@ -27,6 +28,20 @@ def propose_promise(*, actor: Actor, workload: Workload, reason: str, values: Ma
         if any(fields.as_text(value) != stands[name] for name, value in wanted.items()):
             asked.append(ask(actor=actor, kind=known.name, subject=workload, proposed=wanted, reason=reason))
     return asked
+
+
+@transaction.atomic
+def edit_card(
+    *, actor: Actor, workload: Workload, reason: str, values: Mapping[str, Any], version: int | None = None
+) -> list[Confirmation]:
+    """Change the card, and ask for what of it somebody else confirms; a draft needs nobody."""
+    if workload.state == Workload.State.DRAFT:
+        workloads.edit(actor=actor, workload=workload, version=version, **values)
+        return []
+    own: Any = {name: value for name, value in values.items() if name not in fields.CONFIRMED}
+    workloads.edit(actor=actor, workload=workload, version=version, **own)
+    others = {name: value for name, value in values.items() if name in fields.CONFIRMED}
+    return propose(actor=actor, workload=workload, reason=reason, values=others)
 
 
 @transaction.atomic

@@ -21,6 +21,7 @@ _BARRED: Final = {
     "asked": "asked for this",
     "receives": "would receive this",
     "wrote": "wrote a part of this",
+    "named": "are named in this",
     "owned": "own the use case, or did in the last 90 days",
     "edited": "edited the use case in the last 90 days",
     "attested": "attested the use case in the last 90 days",
@@ -125,7 +126,7 @@ def could_ever_decide(actor: Actor) -> bool:
 
 
 def waiting_elsewhere(actor: Actor) -> QuerySet[Confirmation]:
-    """What the actor sees waiting for somebody else; also what has expired, which whoever asked may ask again."""
+    """What the actor sees waiting for somebody else."""
     waiting = visible(actor).filter(state=Confirmation.State.WAITING)
     return waiting.exclude(pk__in=to_decide(actor).values("pk")) if could_ever_decide(actor) else waiting
 
@@ -174,7 +175,7 @@ def has_moved(proposal: Proposal) -> bool:
     if proposal.subject is None:
         return True
     stands: dict[str, Any] = row.standing
-    return kinds.get(row.kind).standing(proposal.subject, row.proposed) != stands
+    return kinds.get(row.kind).stands(proposal.subject, row.proposed) != stands
 
 
 def why_not(actor: Actor, confirmation: Confirmation) -> str:
@@ -193,7 +194,8 @@ def why_not(actor: Actor, confirmation: Confirmation) -> str:
     roles = set(kinds.roles_with((*known.deciders, *known.stand_ins)))
     if may and roles & rights.rights_of(actor).roles:
         return ""
-    return f"This is decided by the role {roles_in_words(confirmation)}, given before it was asked for."
+    reach = " for the whole organisation" if known.of_all else ""
+    return f"This is decided by the role {roles_in_words(confirmation)}{reach}, given before it was asked for."
 
 
 def may_decide(actor: Actor, confirmation: Confirmation) -> bool:

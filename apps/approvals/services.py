@@ -15,7 +15,7 @@ from apps.accounts.models import Person
 from apps.approvals import kind as kinds
 from apps.approvals import selectors
 from apps.approvals.kind import Applying, Kind
-from apps.approvals.models import Barred, Confirmation, Decision
+from apps.approvals.models import Barred, Confirmation, Decision, Letter
 from apps.approvals.statement import Values, digest_of, statement_of
 from apps.core import audit
 from apps.core.actor import Actor
@@ -54,10 +54,9 @@ def ask(*, actor: Actor, kind: str, subject: models.Model, proposed: Mapping[str
         raise NotAllowed(f"You may not change this: {known.label.lower()}.")
     reason = _clean_reason(reason)
     values = known.clean(actor, subject, proposed)
-    standing = known.standing(subject, values)
-    if standing == values:
+    if known.standing(subject, values) == values:
         raise BadInput("Nothing would change.")
-    drafted = _draft(actor, known, subject, values, standing, reason)
+    drafted = _draft(actor, known, subject, values, reason)
     earlier = _take_the_place(actor, drafted)
     if earlier is not None and earlier.is_waiting:
         return earlier
@@ -65,6 +64,7 @@ def ask(*, actor: Actor, kind: str, subject: models.Model, proposed: Mapping[str
     drafted.save(force_insert=True)
     also = known.barred(subject, values)
     Barred.objects.bulk_create(Barred(person_id=pk, confirmation=drafted, why=why) for pk, why in also.items())
+    Letter.objects.create(confirmation=drafted, occasion=Letter.Occasion.ASKED)
     drafted.refresh_from_db()
     audit.record(actor=actor, verb="asked for confirmation", subject=drafted, data=_evidence(drafted))
     return drafted
@@ -84,7 +84,7 @@ def _confirm(actor: Actor, confirmation: Confirmation, digest: str, session_fres
         return earlier
     known = kinds.get(waiting.kind)
     subject = _found(known, waiting.subject_id)
-    if known.standing(subject, waiting.proposed) != waiting.standing:
+    if known.stands(subject, waiting.proposed) != waiting.standing:
         raise Conflict(
             "What stands has changed since this was asked for.",
             hint="Whoever asked has to look at it and ask once more.",
@@ -135,13 +135,23 @@ def withdraw(*, actor: Actor, confirmation: Confirmation, reason: str = "") -> C
     return waiting
 
 
+@transaction.atomic
+def end_waiting(*, actor: Actor, pk: int) -> bool:
+    """Let a proposal end that has waited too long; whoever asked is told. False where it is settled by now."""
+    waiting = Confirmation.objects.expired().select_for_update(of=("self",)).filter(pk=pk).first()
+    if waiting is None:
+        return False
+    _settle(waiting, Confirmation.State.EXPIRED)
+    Letter.objects.create(confirmation=waiting, occasion=Letter.Occasion.EXPIRED)
+    audit.record(actor=actor, verb="let proposal expire", subject=waiting, data=_evidence(waiting))
+    return True
+
+
 # --- Asking -----------------------------------------------------------------------------------------------------------
 
 
-def _draft(
-    actor: Actor, known: Kind, subject: models.Model, proposed: Values, standing: Values, reason: str
-) -> Confirmation:
-    workload = known.workload_of(subject)
+def _draft(actor: Actor, known: Kind, subject: models.Model, proposed: Values, reason: str) -> Confirmation:
+    workload, standing = known.workload_of(subject), known.stands(subject, proposed)
     about: Any = {
         "kind": known.name,
         "subject_kind": subject._meta.label_lower,  # noqa: SLF001

@@ -1,12 +1,13 @@
 """What we write to those who answer for a budget when it passes a threshold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
 from django.core.mail import send_mail
 from django.db.models import F, Q, Value
 
+from apps.accounts import rights
 from apps.accounts.models import CostCentre, Person, Role, RoleGrant
 from apps.budgets.models import Budget, Notice
 from apps.core import organisation
@@ -28,22 +29,29 @@ Direct cost counts: tokens, failed retries, fallbacks and GPU time. Each thresho
 since, and when the money is expected to run out, stands in Tollgate under Money, Budgets.
 """
 _TOLD: Final = "Nothing is blocked. Look into what spends it, or set another budget with a reason."
+_ORPHAN: Final = (
+    "\nYou get this as administrator: nobody who answers for this budget has an address here any more. Name somebody."
+)
 _TO_BLOCK: Final = (
     "This budget is marked to be blocked at its hard threshold. No gateway enforces that yet: calls go on, and cost."
 )
 
 
 def send(notices: Sequence[Notice]) -> int:
-    """One message about the thresholds that one budget passed in one month; 0 where nobody has an address."""
-    recipients = _recipients(notices[0].budget)
+    """One message about the thresholds that one budget passed in one month; 0 where nobody at all has an address.
+
+    Where nobody who answers for it is here any more, the administrators get it: they can name somebody.
+    """
+    owners = _recipients(notices[0].budget)
+    recipients = owners or _addresses(rights.administrators())
     if not recipients:
         return 0
-    subject, body = message(notices)
+    subject, body = message(notices, is_orphan=not owners)
     send_mail(subject, body, from_email=None, recipient_list=recipients)
     return 1
 
 
-def message(notices: Sequence[Notice]) -> tuple[str, str]:
+def message(notices: Sequence[Notice], *, is_orphan: bool = False) -> tuple[str, str]:
     """Subject and text."""
     budget, last = notices[0].budget, max(notices, key=lambda notice: notice.limit_amount)
     currency = organisation.get().currency
@@ -58,7 +66,7 @@ def message(notices: Sequence[Notice]) -> tuple[str, str]:
         amount=_money(budget.amount, currency),
         month=month,
         lines=lines,
-        consequence=_TO_BLOCK if blocks else _TOLD,
+        consequence=(_TO_BLOCK if blocks else _TOLD) + (_ORPHAN if is_orphan else ""),
     )
     return f"Tollgate: {name} passed the {last.get_level_display()} for {month}", body
 
@@ -70,6 +78,10 @@ def _line(notice: Notice, currency: str) -> str:
 def _recipients(budget: Budget) -> list[str]:
     owner = budget.owner
     people = _analysts_of(owner) if isinstance(owner, CostCentre) else [owner.budget_owner, owner.business_owner]
+    return _addresses(people)
+
+
+def _addresses(people: Iterable[Person | None]) -> list[str]:
     return sorted({person.email for person in people if person and person.active and person.email})
 
 

@@ -76,8 +76,13 @@ class Budget(models.Model):
     on_hard = models.CharField(max_length=5, choices=OnHard.choices, default=OnHard.TELL)
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     reason = models.CharField(max_length=300, blank=True)
+    cap = MoneyField(
+        null=True, help_text="What a review capped it at, or somebody confirmed after that; the newest one binds."
+    )
     recorded_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     recorded_at = models.DateTimeField(db_default=Now())
+    # No foreign key: approvals know budgets and not the other way round; decisions are never deleted.
+    decision_id = models.BigIntegerField(null=True, help_text="By which it was confirmed.")
 
     objects = BudgetQuerySet.as_manager()
 
@@ -93,6 +98,10 @@ class Budget(models.Model):
             models.CheckConstraint(name="budgets_first_day", condition=models.Q(month__day=1)),
             models.CheckConstraint(
                 name="budgets_amount_not_negative", condition=is_a_number("amount") & models.Q(amount__gte=0)
+            ),
+            models.CheckConstraint(
+                name="budgets_cap_is_kept",
+                condition=is_a_number("cap") & (models.Q(cap__isnull=True) | models.Q(amount__lte=models.F("cap"))),
             ),
             models.CheckConstraint(
                 name="budgets_thresholds_in_order",
@@ -145,6 +154,11 @@ class Budget(models.Model):
         return self.state == Budget.State.SUSPENDED
 
     @property
+    def limit(self) -> Decimal:
+        """What may be spent: nothing while it is suspended."""
+        return Decimal(0) if self.is_suspended else self.amount
+
+    @property
     def soft_amount(self) -> Decimal:
         return Decimal(self.amount) * self.soft
 
@@ -159,10 +173,10 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 
 
 class Notice(models.Model):
-    """That a threshold was passed in a month: said once for each limit of it, however often the figures move.
+    """That a threshold was passed in a month: each level is said once, however often figures and budget move.
 
     A correction that takes the spending below the limit again is noted here; the next rise above it is not told anew.
-    `owner_key` names the workload or cost centre, so that a new version with the same limit does not say it again.
+    `owner_key` names the workload or cost centre, so that a new version does not say it again.
     """
 
     class Level(models.TextChoices):

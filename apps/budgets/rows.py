@@ -11,13 +11,15 @@ from apps.core.actor import Actor
 from apps.workloads.models import Workload
 
 ZERO: Final = Decimal(0)
-# What a filter of states takes in; "warned" is everything that somebody was told of.
-STATES: Final = {
-    "warned": frozenset({Standing.SOFT, Standing.HARD, Standing.OVER}),
-    "over": frozenset({Standing.OVER}),
-    "within": frozenset({Standing.WITHIN}),
-    "suspended": frozenset({Standing.SUSPENDED}),
-    "none": frozenset({Standing.NONE}),
+# What a filter of states takes in; "warned" is everything that somebody was told of. A suspended budget is over as soon
+# as anything is spent.
+STATES: Final[dict[str, Callable[[Burn], bool]]] = {
+    "warned": lambda burn: burn.is_warned,
+    "over": lambda burn: burn.is_over,
+    "within": lambda burn: burn.standing is Standing.WITHIN,
+    "unknown": lambda burn: burn.standing is Standing.UNKNOWN,
+    "suspended": lambda burn: burn.standing is Standing.SUSPENDED,
+    "none": lambda burn: burn.standing is Standing.NONE,
 }
 
 
@@ -55,7 +57,10 @@ class BudgetRow:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over rows. `granted` are budgets that hold; `ungoverned` is spent without one."""
+    """Sums over rows. `granted` are budgets that hold; `ungoverned` is spent without one.
+
+    `incomplete` workloads have cost that is known in part, or not at all: what is spent is more than the sums say.
+    """
 
     workloads: int
     with_budget: int
@@ -65,6 +70,7 @@ class Totals:
     ungoverned: Decimal
     over: int
     warned: int
+    incomplete: int
 
     @property
     def ratio(self) -> Decimal | None:
@@ -89,7 +95,6 @@ def with_forecasts(rows: Sequence[BudgetRow], *, month: date, today: date | None
 
 def totals_of(rows: Sequence[BudgetRow]) -> Totals:
     governed = [row.burn for row in rows if row.burn.budget is not None]
-    standings = [row.burn.standing for row in rows]
     spent = [row.burn.direct or ZERO for row in rows]
     of_granted = sum((burn.direct or ZERO for burn in governed), ZERO)
     return Totals(
@@ -99,8 +104,9 @@ def totals_of(rows: Sequence[BudgetRow]) -> Totals:
         spent=sum(spent, ZERO),
         spent_of_granted=of_granted,
         ungoverned=sum(spent, ZERO) - of_granted,
-        over=standings.count(Standing.OVER),
-        warned=sum(standing in STATES["warned"] for standing in standings),
+        over=sum(row.burn.is_over for row in rows),
+        warned=sum(row.burn.is_warned for row in rows),
+        incomplete=sum(bool(row.burn.mark) for row in rows),
     )
 
 
@@ -121,7 +127,7 @@ def _row(values: Sequence[Any], burn: Burn) -> BudgetRow:
 
 
 def _fits(row: BudgetRow, filters: Filters) -> bool:
-    if filters.state and row.burn.standing not in STATES[filters.state]:
+    if filters.state and not STATES[filters.state](row.burn):
         return False
     if filters.centre_path and not row.centre_path.startswith(filters.centre_path):
         return False

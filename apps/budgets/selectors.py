@@ -19,7 +19,16 @@ from apps.accounts.models import CostCentre
 from apps.accounts.selectors import cost_centre_tree
 from apps.budgets.forecast import Forecast, forecast, running_total, runs_out
 from apps.budgets.models import Budget, BudgetQuerySet, Notice, key_of_owner
-from apps.budgets.spending import Spending, added, added_days, daily, daily_by_centre, newest_day, spending
+from apps.budgets.spending import (
+    Spending,
+    added,
+    added_days,
+    daily,
+    daily_by_centre,
+    newest_days,
+    newest_days_of_centres,
+    spending,
+)
 from apps.core import periods
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
@@ -29,13 +38,18 @@ ZERO: Final = Decimal(0)
 NOTHING: Final = Spending()
 # Two months and a bit: enough for eight weeks of weekdays, whatever the day of the month.
 DAYS_LOOKED_BACK: Final = 56
+NOT_BY_THE_DAY: Final = "No forecast: none of this month's cost is counted day by day; a bill says it."
 
 
 class Standing(StrEnum):
-    """How a month's spending stands to its budget. A budget of 0 is none of the first two: it is kept or it is over."""
+    """How a month's spending stands to its budget. A budget of 0 is kept or it is over.
+
+    Unknown is what nothing has a price or an exchange rate of; a part that is known is measured, as the least it is.
+    """
 
     NONE = "none"
     SUSPENDED = "suspended"
+    UNKNOWN = "unknown"
     WITHIN = "within"
     SOFT = "soft"
     HARD = "hard"
@@ -45,6 +59,7 @@ class Standing(StrEnum):
 WORDS: Final = {
     Standing.NONE: "no budget",
     Standing.SUSPENDED: "suspended",
+    Standing.UNKNOWN: "unknown",
     Standing.WITHIN: "within",
     Standing.SOFT: "over the soft threshold",
     Standing.HARD: "over the hard threshold",
@@ -66,13 +81,28 @@ class Burn:
     shared: Decimal | None = None
     restated: Decimal = ZERO
     unpriced_tokens: int = 0
+    unpriced_lines: int = 0
+    unconverted_lines: int = 0
     forecast: Forecast | None = None
     runs_out_on: date | None = None
     days: tuple[tuple[date, Decimal], ...] = ()
 
     @property
     def standing(self) -> Standing:
+        if self.is_unknown and self.budget is not None and not self.budget.is_suspended:
+            return Standing.UNKNOWN
         return standing_of(self.budget, self.direct)
+
+    @property
+    def mark(self) -> str:
+        """What the direct cost leaves out, in words; empty where it is all of it."""
+        unpriced = ["usage without a price"] if self.unpriced_lines else []
+        return " and ".join([*unpriced, *(["amounts without an exchange rate"] if self.unconverted_lines else [])])
+
+    @property
+    def is_unknown(self) -> bool:
+        """Something was used, and nothing of it is known as money."""
+        return self.direct is None and bool(self.mark)
 
     @property
     def words(self) -> str:
@@ -86,13 +116,18 @@ class Burn:
         return self.budget.amount if self.budget else None
 
     @property
+    def limit(self) -> Decimal | None:
+        """What may be spent: the amount, and nothing while it is suspended; None without a budget."""
+        return self.budget.limit if self.budget else None
+
+    @property
     def ratio(self) -> Decimal | None:
         """Spent over budget; None where either is unknown or the budget is 0."""
         return self.direct / self.amount if self.amount and self.direct is not None else None
 
     @property
     def left(self) -> Decimal | None:
-        return self.amount - (self.direct or ZERO) if self.amount is not None else None
+        return self.amount - (self.direct or ZERO) if self.amount is not None and not self.is_unknown else None
 
     @property
     def run_rate(self) -> Decimal | None:
@@ -117,13 +152,18 @@ class Burn:
 
     @property
     def is_over(self) -> bool:
-        """More is spent than the budget says. A suspended one is over by its amount too."""
-        return self.amount is not None and self.direct is not None and self.direct > self.amount
+        """More is spent than may be; the one answer for lists, totals, Home and the portfolio."""
+        return self.limit is not None and self.direct is not None and self.direct > self.limit
+
+    @property
+    def is_warned(self) -> bool:
+        """A threshold is passed, or more is spent than may be."""
+        return self.is_over or self.standing in (Standing.SOFT, Standing.HARD)
 
     @property
     def will_pass(self) -> bool:
         """The month is expected to end over the budget."""
-        return self.amount is not None and self.expected is not None and self.expected > self.amount
+        return self.limit is not None and self.expected is not None and self.expected > self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +229,12 @@ def rows_after(owner: Workload | CostCentre, month: date) -> list[Budget]:
     return list(_rows_of(owner).filter(month__gt=month).order_by("month"))
 
 
+def cap_at(owner: Workload | CostCentre, month: date) -> Decimal | None:
+    """The most that may be set for the month without somebody else; None where no review has capped it."""
+    capped = _all_rows_of(owner).filter(month__lte=month, cap__isnull=False).order_by("-month", "-version")
+    return capped.values_list("cap", flat=True).first()
+
+
 def history_of(owner: Workload | CostCentre) -> list[Budget]:
     """Every version, the newest first, with who set it."""
     return list(_all_rows_of(owner).select_related("recorded_by").order_by("-month", "-version"))
@@ -236,47 +282,60 @@ def burn_for(*, actor: Actor, workload: Workload, month: date, today: date | Non
 
 
 def forecasted(found: Mapping[int, Burn], *, month: date, today: date | None = None) -> dict[int, Burn]:
-    """The same burns with burn line, forecast and the day on which they run out; three statements for all of them."""
+    """The same burns with burn line, forecast and the day on which they run out; two statements for all of them."""
     if not found:
         return {}
     clock = _Clock.at(month, today)
     days = daily(clock.looked_back_to, clock.end, list(found))
-    return {pk: clock.filled(burn, days.get(pk, {})) for pk, burn in found.items()}
+    newest = newest_days(month, clock.today, list(found))
+    return {pk: clock.filled(burn, days.get(pk, {}), newest.get(pk)) for pk, burn in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """A month as it is looked at: `arriving` is the day whose money is still coming in, the end once all is known."""
+    """A month as it is looked at; it runs until `end`."""
 
     month: date
     end: date
-    arriving: date
+    today: date
 
     @classmethod
     def at(cls, month: date, today: date | None) -> "_Clock":
-        today, end = today or timezone.localdate(), periods.next_month(month)
-        # Nothing is known yet of the days after the newest one in the books, so none of them counts as free.
-        newest = newest_day(today) or today
-        return cls(month, end, end if today >= end else min(today, newest))
+        return cls(month, periods.next_month(month), today or timezone.localdate())
 
     @property
     def looked_back_to(self) -> date:
-        return min(self.month, self.arriving - timedelta(days=DAYS_LOOKED_BACK))
+        return min(self.month, self.today - timedelta(days=DAYS_LOOKED_BACK))
 
-    def filled(self, burn: Burn, days: Mapping[date, Decimal]) -> Burn:
-        last = min(self.arriving, self.end - timedelta(days=1))
-        line = running_total(days, self.month, last, burn.restated)
-        is_running = self.arriving < self.end
-        seen = forecast(month=self.month, end=self.end, today=self.arriving, days=days, beside=burn.restated)
+    def filled(self, burn: Burn, days: Mapping[date, Decimal], newest: date | None) -> Burn:
+        """Nothing is known yet of the days after the newest one of all its sources, so none of them counts as free."""
+        is_running = self.today < self.end
+        arriving = min(self.today, newest or self.today) if is_running else self.end
+        line = running_total(days, self.month, min(arriving, self.end - timedelta(days=1)), burn.restated)
+        seen = self._forecast(burn, days, newest, arriving)
         expected = seen.path if is_running else ()
         out = None
-        if burn.amount is not None:
-            out = runs_out(amount=burn.amount, spent_by_day=line, path=expected)
+        if burn.limit is not None:
+            out = runs_out(amount=burn.limit, spent_by_day=line, path=expected)
         return replace(burn, days=tuple(line), forecast=seen if is_running else None, runs_out_on=out)
+
+    def _forecast(self, burn: Burn, days: Mapping[date, Decimal], newest: date | None, arriving: date) -> Forecast:
+        if newest is None and any(self.month <= day < self.end for day in days):
+            return Forecast(why_not=NOT_BY_THE_DAY)
+        return forecast(month=self.month, end=self.end, today=arriving, days=days, beside=burn.restated)
 
 
 def _burn(month: date, budget: Budget | None, spent: Spending) -> Burn:
-    return Burn(month, budget, spent.direct, spent.shared, spent.restated, spent.unpriced_tokens)
+    return Burn(
+        month,
+        budget,
+        spent.direct,
+        spent.shared,
+        spent.restated,
+        spent.unpriced_tokens,
+        spent.unpriced_lines,
+        spent.unconverted_lines,
+    )
 
 
 # --- Along the tree ---------------------------------------------------------------------------------------------------
@@ -353,9 +412,22 @@ def _with_forecasts(rows: Sequence[CentreRow], month: date, today: date | None) 
     Whoever sees a cost centre sees all below it, so the rows hold every centre that adds to another one.
     """
     clock = _Clock.at(month, today)
-    days = daily_by_centre(month, clock.end, [row.centre.pk for row in rows])
+    ids = [row.centre.pk for row in rows]
+    days, newest = daily_by_centre(month, clock.end, ids), newest_days_of_centres(month, clock.today, ids)
     paths = {row.centre.pk: row.centre.path for row in rows}
-    return [replace(row, burn=clock.filled(row.burn, _days_below(row.centre.path, paths, days))) for row in rows]
+    return [
+        replace(
+            row,
+            burn=clock.filled(
+                row.burn, _days_below(row.centre.path, paths, days), _newest_below(row.centre.path, paths, newest)
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _newest_below(path: str, paths: Mapping[int, str], newest: Mapping[int, date]) -> date | None:
+    return min((day for pk, day in newest.items() if paths[pk].startswith(path)), default=None)
 
 
 def _days_below(path: str, paths: Mapping[int, str], days: Mapping[int, Mapping[date, Decimal]]) -> dict[date, Decimal]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
@@ -15,7 +15,7 @@ from apps.accounts.models import CostCentre, Role
 from apps.accounts.rights import Right
 from apps.budgets import mails
 from apps.budgets.models import HARD, MOST_SHARE, SOFT, Budget, Notice
-from apps.budgets.selectors import burns, centre_rows_of, row_at, rows_after
+from apps.budgets.selectors import Burn, burns, cap_at, centre_rows_of, row_at, rows_after
 from apps.core import audit, organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
@@ -72,26 +72,49 @@ def set_budget(
     on_hard: str = "",
     reason: str = "",
     expected_id: int | None = None,
+    decision_id: int | None = None,
 ) -> Budget:
     """From `month` on, until a newer one begins, `owner` may spend `amount` a month. Less than is spent is allowed.
 
     `expected_id` is the row that the page showed (0: none); Conflict where another one holds by now. The same values
     again change nothing. BadInput for an amount or thresholds that are none, and where a signed month would change.
-    Thresholds that are not given stay what they are.
+    Thresholds that are not given stay what they are. More than a review capped it at takes the decision of somebody
+    else: `decision_id` names it.
     """
     owner, month = _locked(actor, owner), _month(month)
     require_may_set(actor, owner)
+    wanted = _wanted(owner, month, amount, soft, hard, on_hard)
+    confirmed = _Confirmed(decision_id, _new_cap(owner, month, wanted.amount, decision_id))
+    return _write(actor, owner, month, wanted, reason=_reason(reason), expected_id=expected_id, confirmed=confirmed)
+
+
+def checked(
+    *, owner: Owner, month: date, amount: Decimal, soft: Decimal | None, hard: Decimal | None, on_hard: str
+) -> dict[str, str | None]:
+    """What `set_budget` would set, as texts; BadInput where it would refuse."""
+    wanted = _wanted(owner, _month(month), amount, soft, hard, on_hard)
+    return {name: text for name, text in wanted.as_evidence().items() if name != "state"}
+
+
+def as_text(row: Budget) -> dict[str, str | None]:
+    """What a version says, under the names of `checked`, and its state."""
+    return _Values.of(row).as_evidence()
+
+
+def _wanted(
+    owner: Owner, month: date, amount: Decimal, soft: Decimal | None, hard: Decimal | None, on_hard: str
+) -> "_Values":
     standing = row_at(owner, month)
     kept = _Values.of(standing) if standing else _Values(Decimal(0), SOFT, HARD, Budget.OnHard.TELL, "")
     shares = _thresholds(kept.soft if soft is None else soft, kept.hard if hard is None else hard)
-    wanted = _Values(_amount(amount), *shares, Budget.OnHard(on_hard or kept.on_hard), Budget.State.ACTIVE)
-    return _write(actor, owner, month, wanted, reason=_reason(reason), expected_id=expected_id)
+    return _Values(_amount(amount), *shares, Budget.OnHard(on_hard or kept.on_hard), Budget.State.ACTIVE)
 
 
 @transaction.atomic
 def lower(*, actor: Actor, owner: Owner, month: date, amount: Decimal, reason: str = "") -> Budget:
     """What a monthly review does: less a month, or a first limit where none holds. A suspended budget stays suspended.
 
+    From then on it is a cap: its owner lowers it alone, and raises it with the decision of somebody else.
     NotAllowed for more than what holds, also for whoever could raise it elsewhere.
     """
     owner, month = _locked(actor, owner), _month(month)
@@ -104,7 +127,7 @@ def lower(*, actor: Actor, owner: Owner, month: date, amount: Decimal, reason: s
         )
     else:
         wanted = replace(_Values.of(standing), amount=_amount(amount))
-    return _write(actor, owner, month, wanted, reason=_reason(reason))
+    return _write(actor, owner, month, wanted, reason=_reason(reason), confirmed=_Confirmed(cap=wanted.amount))
 
 
 @transaction.atomic
@@ -127,12 +150,22 @@ def end(*, actor: Actor, owner: Owner, month: date, reason: str = "", expected_i
 
 @transaction.atomic
 def transfer(
-    *, actor: Actor, giver: Workload, taker: Workload, month: date, amount: Decimal, reason: str = ""
+    *,
+    actor: Actor,
+    giver: Workload,
+    taker: Workload,
+    month: date,
+    amount: Decimal,
+    reason: str = "",
+    decision_id: int | None = None,
 ) -> tuple[Budget, Budget]:
     """Move a part of one workload's budget to another's, from the month on: both change, or none.
 
-    Whoever does it may set both budgets, so nobody takes from another's alone. BadInput where the giver has less.
+    Whoever asks for it may set both budgets, so nobody takes from another's; and somebody else has confirmed it.
+    BadInput where the giver has less.
     """
+    if decision_id is None and not actor.is_machine:
+        raise NotAllowed("A transfer between budgets is confirmed by somebody else.", hint="Propose it.")
     if giver.pk == taker.pk:
         raise BadInput("Choose another workload to move it to.")
     # In one order, whoever gives: two transfers in opposite directions do not wait for each other for ever.
@@ -145,10 +178,17 @@ def transfer(
         raise BadInput(f"{giver} has {plain(rows[0].amount)} a month.", hint="Move more than 0, and at most that.")
     changes = zip((giver, taker), rows, (-moved, moved), strict=True)
     first, second = (
-        _write(actor, owner, month, replace(_Values.of(row), amount=row.amount + change), reason=_reason(reason))
-        for owner, row, change in changes
+        _moved(actor, owner, row, month, change, _reason(reason), decision_id) for owner, row, change in changes
     )
     return first, second
+
+
+def _moved(
+    actor: Actor, owner: Owner, row: Budget, month: date, change: Decimal, reason: str, decision_id: int | None
+) -> Budget:
+    wanted = replace(_Values.of(row), amount=row.amount + change)
+    confirmed = _Confirmed(decision_id, _new_cap(owner, month, wanted.amount, decision_id))
+    return _write(actor, owner, month, wanted, reason=reason, confirmed=confirmed)
 
 
 @transaction.atomic
@@ -194,6 +234,27 @@ class _Values:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Confirmed:
+    """What makes a version more than its owner's word: the decision about it, and the cap that it sets."""
+
+    decision_id: int | None = None
+    cap: Decimal | None = None
+
+
+def _new_cap(owner: Owner, month: date, amount: Decimal, decision_id: int | None) -> Decimal | None:
+    """The cap that an amount sets: with a decision the amount itself, above the old one. NotAllowed without."""
+    cap = cap_at(owner, month)
+    if cap is None or amount <= cap:
+        return None
+    if decision_id is None:
+        raise NotAllowed(
+            f"A review capped the budget of {owner} at {plain(cap)} a month; more is confirmed by somebody else.",
+            hint="Propose it on the page of the budget.",
+        )
+    return amount
+
+
 def _turn(actor: Actor, owner: Owner, month: date, state: str, reason: str, expected_id: int | None) -> Budget:
     """The same amount in another state, and likewise for what was set for later months."""
     owner, month = _locked(actor, owner), _month(month)
@@ -203,6 +264,10 @@ def _turn(actor: Actor, owner: Owner, month: date, state: str, reason: str, expe
     if standing is None or standing.state == Budget.State.ENDED:
         raise Conflict(f"{owner} has no budget in {month:%B %Y}.", hint="Set one first.")
     text = _reason(reason)
+    if state == Budget.State.ENDED and cap_at(owner, month) is not None:
+        raise NotAllowed(
+            f"A review capped the budget of {owner}; it does not end.", hint="Propose a higher one, or set a lower one."
+        )
     for later in rows_after(owner, month):
         if later.state != Budget.State.ENDED:
             _write(actor, owner, later.month, _in_state(later, state), reason=text)
@@ -222,12 +287,19 @@ def _in_state(row: Budget, state: str) -> _Values:
 
 
 def _write(
-    actor: Actor, owner: Owner, month: date, wanted: _Values, *, reason: str = "", expected_id: int | None = None
+    actor: Actor,
+    owner: Owner,
+    month: date,
+    wanted: _Values,
+    *,
+    reason: str = "",
+    expected_id: int | None = None,
+    confirmed: _Confirmed = _Confirmed(),
 ) -> Budget:
     """The next version from the month on. The caller holds the owner's row, so versions are counted without a race."""
     standing = row_at(owner, month)
     _refuse_stale(standing, expected_id)
-    if standing is not None and _Values.of(standing) == wanted:
+    if standing is not None and _Values.of(standing) == wanted and confirmed.cap in (None, standing.cap):
         return standing
     _refuse_signed(owner, month)
     mine = _owner_field(owner)
@@ -245,9 +317,12 @@ def _write(
         state=wanted.state,
         reason=reason,
         recorded_by_id=actor.person_id,
+        decision_id=confirmed.decision_id,
+        cap=confirmed.cap,
     )
     before = _Values.of(standing).as_evidence() if standing else None
-    data = {"month": f"{month:%Y-%m}", "version": version, "reason": reason, "before": before}
+    data: dict[str, Any] = {"month": f"{month:%Y-%m}", "version": version, "reason": reason, "before": before}
+    data |= {"decision": confirmed.decision_id, "cap": plain(confirmed.cap)}
     audit.record(actor=actor, verb=_verb(wanted.state), subject=owner, data={**data, "after": wanted.as_evidence()})
     return row
 
@@ -348,9 +423,9 @@ def _first_month(workload: Workload, zone: ZoneInfo, signed: date | None) -> dat
 def limits_of(budget: Budget) -> list[tuple[Notice.Level, Decimal]]:
     """The amounts at which somebody is told, lowest first; thresholds at the same amount are one.
 
-    Of a budget of 0 only the whole is left: the first cent is over it.
+    Of a budget of 0, or one that is suspended, only the whole is left: the first cent is over it.
     """
-    if budget.amount == 0:
+    if budget.limit == 0:
         return [(Notice.Level.FULL, Decimal(0))]
     stated = [
         (Notice.Level.HARD, _exact(budget.amount, budget.hard)),
@@ -417,13 +492,12 @@ def _is_alone() -> bool:
 
 
 def _sweep_month(month: date, now: datetime) -> list[Notice]:
-    known: dict[tuple[str, str, Decimal], Notice] = {
-        (each.owner_key, each.level, each.limit_amount): each for each in Notice.objects.filter(month=month)
-    }
+    # Each level is told once a month, at whatever amount: the newest notice of a level is the one that is corrected.
+    known = {(each.owner_key, each.level): each for each in Notice.objects.filter(month=month).order_by("pk")}
     new: list[Notice] = []
     for budget, spent in _spent_of_budgets(month):
         for level, limit in limits_of(budget):
-            notice = known.get((budget.owner_key, level, limit))
+            notice = known.get((budget.owner_key, level))
             if notice is not None:
                 _note_correction(notice, spent, is_passed(limit, spent), now)
             elif is_passed(limit, spent):
@@ -432,13 +506,12 @@ def _sweep_month(month: date, now: datetime) -> list[Notice]:
 
 
 def _spent_of_budgets(month: date) -> Iterable[tuple[Budget, Decimal]]:
-    """Every budget of the month with what is burned of it. Unknown cost passes no threshold."""
-    for burn in burns(month=month).values():
-        if burn.budget is not None:
+    """Every budget of the month with what is burned of it, as far as that is known: nothing is noted of the others."""
+    centres = centre_rows_of(list(CostCentre.objects.all()), month=month, with_forecast=False)
+    every: list[Burn] = [*burns(month=month).values(), *(row.burn for row in centres)]
+    for burn in every:
+        if burn.budget is not None and not burn.is_unknown:
             yield burn.budget, burn.direct or Decimal(0)
-    for row in centre_rows_of(list(CostCentre.objects.all()), month=month, with_forecast=False):
-        if row.burn.budget is not None:
-            yield row.burn.budget, row.burn.direct or Decimal(0)
 
 
 def _passed(budget: Budget, month: date, level: Notice.Level, limit: Decimal, spent: Decimal, now: datetime) -> Notice:

@@ -13,21 +13,25 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.costs.models import DIRECT, components_of
+from apps.costs.sums import known_sum
 
 ZERO: Final = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """One workload's month in the organisation's currency. None is unknown: no usage, or nothing of it has a price.
+    """One workload's month in the organisation's currency. None is unknown: no usage, or no price for any.
 
-    `restated` was used in earlier months and booked in this one; it is part of `direct`.
+    `restated` was used in earlier months and booked in this one; it is part of `direct`. The lines without a price or
+    without an exchange rate are direct ones that no amount contains.
     """
 
     direct: Decimal | None = None
     shared: Decimal | None = None
     restated: Decimal = ZERO
     unpriced_tokens: int = 0
+    unpriced_lines: int = 0
+    unconverted_lines: int = 0
 
 
 def spending(month: date, workload_ids: Collection[int] | None = None) -> dict[int, Spending]:
@@ -58,12 +62,24 @@ def daily_by_centre(first: date, end: date, centre_ids: Collection[int]) -> dict
     return found
 
 
-def newest_day(today: date) -> date | None:
-    """The newest day that any source has told of: days after it are not yet known, rather than free."""
+def newest_days(month: date, today: date, workload_ids: Collection[int]) -> dict[int, date]:
+    """Up to which day all sources that count usage of a workload in the month have told of anything.
+
+    Days after it are not yet known, rather than free. Who is missing has no usage that is counted day by day: a bill
+    says in advance what days will cost, and is no such source.
+    """
+    return _newest("m.workload_id = ANY(%s)", "m.workload_id", month, today, workload_ids)
+
+
+def newest_days_of_centres(month: date, today: date, centre_ids: Collection[int]) -> dict[int, date]:
+    """The same for all workloads that belong to a cost centre itself."""
+    return _newest("w.cost_centre_id = ANY(%s)", "w.cost_centre_id", month, today, centre_ids)
+
+
+def _newest(only: str, key: str, month: date, today: date, ids: Collection[int]) -> dict[int, date]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT max(day) FROM costs_day WHERE day <= %s", [today])
-        found: date | None = cursor.fetchone()[0]
-    return found
+        cursor.execute(_NEWEST.format(only=only, key=key), [month, today, month, components_of(DIRECT), list(ids)])
+        return dict(cursor.fetchall())
 
 
 def added(parts: Sequence[Spending]) -> Spending:
@@ -73,6 +89,8 @@ def added(parts: Sequence[Spending]) -> Spending:
         _sum([part.shared for part in parts]),
         sum((part.restated for part in parts), ZERO),
         sum(part.unpriced_tokens for part in parts),
+        sum(part.unpriced_lines for part in parts),
+        sum(part.unconverted_lines for part in parts),
     )
 
 
@@ -85,9 +103,20 @@ def added_days(parts: Sequence[Mapping[date, Decimal]]) -> dict[date, Decimal]:
 
 
 def _spending(row: Sequence[Any]) -> Spending:
-    _, direct, lines, unknown, shared, restated, unpriced = row
-    is_known = bool(lines) and (direct != 0 or unknown < lines)
-    return Spending(direct if is_known else None, shared, restated, int(unpriced))
+    _, direct, lines, unpriced, unconverted, shared, shared_lines, shared_unknown, restated, tokens = row
+    return Spending(
+        _known(direct, lines, unpriced + unconverted),
+        _known(shared, shared_lines, shared_unknown),
+        restated,
+        int(tokens),
+        int(unpriced),
+        int(unconverted),
+    )
+
+
+def _known(amount: Decimal, lines: int, unknown: int) -> Decimal | None:
+    """A month of corrections alone has an amount and no lines; with neither, nothing is in the books."""
+    return None if not lines and not amount else known_sum(amount, lines=lines, unknown=unknown)
 
 
 def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
@@ -101,9 +130,10 @@ def _only(column: str, ids: Collection[int] | None) -> tuple[str, list[Any]]:
 
 _MONTH = """
 SELECT workload_id, coalesce(sum(amount_org) FILTER (WHERE direct), 0), coalesce(sum(lines) FILTER (WHERE direct), 0),
-    coalesce(sum(unpriced_lines + unconverted_lines) FILTER (WHERE direct), 0),
-    sum(amount_org) FILTER (WHERE NOT direct), coalesce(sum(amount_org) FILTER (WHERE direct AND charge_month < %s), 0),
-    coalesce(sum(unpriced_tokens), 0)
+    coalesce(sum(unpriced_lines) FILTER (WHERE direct), 0), coalesce(sum(unconverted_lines) FILTER (WHERE direct), 0),
+    coalesce(sum(amount_org) FILTER (WHERE NOT direct), 0), coalesce(sum(lines) FILTER (WHERE NOT direct), 0),
+    coalesce(sum(unpriced_lines + unconverted_lines) FILTER (WHERE NOT direct), 0),
+    coalesce(sum(amount_org) FILTER (WHERE direct AND charge_month < %s), 0), coalesce(sum(unpriced_tokens), 0)
 FROM (
     SELECT t.*, t.component = ANY(%s) AS direct FROM costs_month t
     WHERE (
@@ -111,6 +141,16 @@ FROM (
         OR (t.booked_month = %s AND t.booked_month <> t.charge_month)
     ) AND t.role = 'counts' AND t.basis <> 'billed' AND t.workload_id IS NOT NULL {only}
 ) x GROUP BY workload_id
+"""
+_NEWEST = """
+WITH told AS (
+    SELECT source_id, max(day) AS day FROM costs_day
+    WHERE day >= %s AND day <= %s AND basis = 'computed' AND role = 'counts' AND lines > 0 GROUP BY 1
+)
+SELECT {key}, min(told.day)
+FROM costs_month m JOIN told ON told.source_id = m.source_id JOIN workloads_workload w ON w.id = m.workload_id
+WHERE m.charge_month = %s AND m.basis = 'computed' AND m.role = 'counts' AND m.lines > 0 AND m.component = ANY(%s)
+AND {only} GROUP BY 1
 """
 _COUNTED = """
 t.day >= %s AND t.day < %s AND t.component = ANY(%s) AND t.role = 'counts' AND t.basis <> 'billed'

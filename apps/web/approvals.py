@@ -6,7 +6,7 @@ from typing import Any, Final
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.http import urlencode
@@ -109,6 +109,23 @@ def _prove_who_you_are(request: PageRequest, chosen: Confirmation) -> HttpRespon
     return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': address})}")
 
 
+def say_asked(request: HttpRequest, asked: Iterable[Confirmation]) -> None:
+    """That something waits; and where nobody can decide it, so that nobody waits in vain."""
+    for confirmation in asked:
+        messages.success(
+            request,
+            f"Proposed as {confirmation.ref}. It counts once somebody else has confirmed it; until then nothing "
+            "changes.",
+        )
+        table = selectors.table_of(confirmation)
+        if not table.may:
+            messages.warning(
+                request,
+                f"Nobody can confirm {confirmation.ref} now: it takes the role {table.roles}, held by somebody who had "
+                "no hand in it. The administrators are told.",
+            )
+
+
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +189,13 @@ def subject_address(proposal: Proposal) -> str:
     row = proposal.confirmation
     if row.workload:
         return reverse("workloads:detail", args=[row.workload.slug])
-    pages = {"accounts.person": "people:detail", "catalog.offering": "rates:offering"}
+    pages = {
+        "accounts.person": "people:detail",
+        "accounts.costcentre": "cost_centres:detail",
+        "catalog.offering": "rates:offering",
+    }
+    if row.subject_kind == "reviews.cycle" and proposal.subject is not None:
+        return reverse("reviews:show", args=[f"{proposal.subject.month:%Y-%m}"])
     return reverse(pages[row.subject_kind], args=[row.subject_id]) if row.subject_kind in pages else ""
 
 

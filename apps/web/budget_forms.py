@@ -128,9 +128,7 @@ class TransferForm(forms.Form):
         help_text="Its reference, such as WL-007, or its exact name.",
     )  # fmt: skip
     amount = AmountField(label="How much a month?")
-    reason = forms.CharField(
-        label="Why?", max_length=300, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
-    )
+    reason = forms.CharField(label="Why?", max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
     def __init__(self, data: Any = None) -> None:
         super().__init__(data, label_suffix="", auto_id="move_%s")
@@ -207,6 +205,8 @@ def _stands(saying: _Saying) -> Iterator[tuple[str, str]]:
     if not saying.is_now:
         return
     label = f"{saying.burn.month:%B}"
+    if saying.burn.mark:
+        yield "help-circle", f"What {label} cost is known in part only: it leaves out {saying.burn.mark}."
     if spent is None:
         yield "circle-dashed", f"In {label} no priced usage is known of so far."
     elif spent > amount:

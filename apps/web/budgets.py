@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
@@ -20,6 +21,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 from apps.accounts import rights
 from apps.accounts.models import CostCentre
 from apps.accounts.selectors import cost_centre_tree
+from apps.approvals import services as approvals
+from apps.approvals.selectors import Proposal, waiting_about
 from apps.budgets import selectors, services
 from apps.budgets.csv_import import workload_meant
 from apps.budgets.models import Budget
@@ -28,11 +31,12 @@ from apps.budgets.selectors import Burn, CentreRow, Standing, this_month
 from apps.core import organisation, periods
 from apps.core.errors import BadInput, NotFound
 from apps.web import figures
+from apps.web.approvals import say_asked
 from apps.web.budget_forms import BudgetForm, TransferForm, TurnForm, initial_of, said_of
 from apps.web.charts import Chart, Limit, Series
 from apps.web.cost_scope import require_money, why_address
 from apps.web.exports import Cell, table_response
-from apps.web.forms import errors_into, errors_said, posted
+from apps.web.forms import errors_into, posted
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice, Column, Crumb, Kpi, Tab
 from apps.web.period import PeriodChoice, period_of
@@ -46,6 +50,7 @@ STATE_WORDS: Final = {
     "warned": "over a threshold",
     "over": "over budget",
     "within": "within",
+    "unknown": "cost unknown",
     "suspended": "suspended",
     "none": "no budget",
 }
@@ -61,8 +66,9 @@ COLUMNS: Final = (
 )
 FILE_HEADS: Final = (
     "Workload", "Reference", "Cost centre", "Budget owner", "State", "Budget ({})", "Holds since", "Soft threshold",
-    "Hard threshold", "At the hard threshold", "Spent, direct ({})", "Of it booked for earlier months ({})",
-    "Shared, beside it ({})", "Used", "A day ({})", "Expected ({})", "Low ({})", "High ({})", "Runs out on",
+    "Hard threshold", "At the hard threshold", "Spent, direct ({})", "Left out of it",
+    "Of it booked for earlier months ({})", "Shared, beside it ({})", "Used", "A day ({})",
+    "Expected ({})", "Low ({})", "High ({})", "Runs out on",
 )  # fmt: skip
 
 
@@ -83,7 +89,7 @@ class _Row:
 
     @property
     def tone(self) -> str:
-        return tone_of(self.row.burn.standing)
+        return tone_of(self.row.burn)
 
     @property
     def meta(self) -> str:
@@ -126,10 +132,11 @@ def month_of(period: PeriodChoice) -> date:
     return period.last_day.replace(day=1)
 
 
-def tone_of(standing: Standing) -> str:
-    """Bad for what is over, amber for a threshold; a budget that is kept has no colour."""
-    tones = {Standing.OVER: "bad", Standing.HARD: "warn", Standing.SOFT: "warn", Standing.SUSPENDED: "warn"}
-    return tones.get(standing, "")
+def tone_of(burn: Burn) -> str:
+    """Bad for what is over, amber for a threshold and the unknown; a budget that is kept has no colour."""
+    if burn.is_over:
+        return "bad"
+    return "warn" if burn.is_warned or burn.standing in (Standing.SUSPENDED, Standing.UNKNOWN) else ""
 
 
 def _frame(request: PageRequest, period: PeriodChoice, month: date) -> dict[str, Any]:
@@ -243,7 +250,8 @@ def _cells(row: BudgetRow) -> list[Cell]:
     return [
         row.name, row.ref, row.centre, row.owner, burn.words, burn.amount, budget.month if budget else None,
         budget.soft if budget else None, budget.hard if budget else None,
-        budget.get_on_hard_display() if budget else None, burn.direct, burn.restated, burn.shared, burn.ratio,
+        budget.get_on_hard_display() if budget else None, burn.direct, burn.mark, burn.restated, burn.shared,
+        burn.ratio,
         burn.run_rate, burn.expected, burn.low, burn.high, burn.runs_out_on,
     ]  # fmt: skip
 
@@ -252,7 +260,8 @@ def _cells(row: BudgetRow) -> list[Cell]:
 
 
 CENTRE_HEADS: Final = (
-    "Cost centre", "Code", "Own budget ({})", "Granted below ({})", "Spent, direct ({})", "Used", "Expected ({})",
+    "Cost centre", "Code", "Own budget ({})", "Granted below ({})", "Spent, direct ({})", "Left out of it", "Used",
+    "Expected ({})",
     "Low ({})", "High ({})", "Runs out on", "Workloads", "Without a budget",
 )  # fmt: skip
 
@@ -270,7 +279,7 @@ class _CentreLine:
 
     @property
     def tone(self) -> str:
-        return tone_of(self.row.burn.standing)
+        return tone_of(self.row.burn)
 
     @property
     def indent(self) -> int:
@@ -305,8 +314,9 @@ def _centres_file(request: PageRequest, month: date, rows: Sequence[CentreRow]) 
     currency = organisation.get().currency
     cells: list[list[Cell]] = [
         [
-            row.centre.name, row.centre.code, row.burn.amount, row.granted, row.burn.direct, row.burn.ratio,
-            row.burn.expected, row.burn.low, row.burn.high, row.burn.runs_out_on, row.workloads, row.without_budget,
+            row.centre.name, row.centre.code, row.burn.amount, row.granted, row.burn.direct, row.burn.mark,
+            row.burn.ratio, row.burn.expected, row.burn.low, row.burn.high, row.burn.runs_out_on, row.workloads,
+            row.without_budget,
         ]
         for row in rows
     ]  # fmt: skip
@@ -351,16 +361,35 @@ def _budget(request: PageRequest, owner: Owner) -> HttpResponse:
     form = BudgetForm(posted(request), today=today, initial=initial_of(owner, today))
     is_preview = request.method == "GET" or "preview" in request.POST
     if not is_preview and form.is_valid() and _set(request, owner, form):
-        messages.success(request, f"The budget of {owner} is set.")
         return HttpResponseRedirect(_back(request, owner))
-    context = {**_shown(request, owner, today), "form": form, "said": _said(owner, form, today)}
-    status = 200 if is_preview else 422
+    return _page(request, owner, form, status=200 if is_preview else 422)
+
+
+def _page(request: PageRequest, owner: Owner, form: BudgetForm, *, status: int, **forms: Form) -> HttpResponse:
+    today = timezone.localdate()
+    context = {**_shown(request, owner, today), "form": form, "said": _said(owner, form, today), **forms}
     return page_or_part(request, "budgets/budget.html", "preview", context, status=status)
 
 
+def _refused(request: PageRequest, owner: Owner, **forms: Form) -> HttpResponse:
+    """The page with what was typed into another of its forms, and why that cannot be."""
+    today = timezone.localdate()
+    form = BudgetForm(today=today, initial=initial_of(owner, today))
+    return _page(request, owner, form, status=422, **forms)
+
+
 def _set(request: PageRequest, owner: Owner, form: BudgetForm) -> bool:
+    """Set it, or propose it where a review has capped it lower."""
+    values = form.values()
+    cap = selectors.cap_at(owner, values["month"])
     with errors_into(form):
-        services.set_budget(actor=request.actor, owner=owner, **form.values())
+        if isinstance(owner, Workload) and cap is not None and values["amount"] > cap:
+            proposed = {name: values[name] for name in ("month", "amount", "soft", "hard", "on_hard")}
+            told: dict[str, Any] = {"proposed": proposed, "reason": values["reason"]}
+            say_asked(request, [approvals.ask(actor=request.actor, kind="budget", subject=owner, **told)])
+        else:
+            services.set_budget(actor=request.actor, owner=owner, **values)
+            messages.success(request, f"The budget of {owner} is set.")
     return not form.errors
 
 
@@ -368,12 +397,11 @@ def _turn(request: PageRequest, owner: Owner) -> HttpResponse:
     """Suspend, resume or end it, from the month that runs on."""
     form = TurnForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Say in at most 300 characters why.")
-        return HttpResponseRedirect(_back(request, owner))
+        return _refused(request, owner, turn_form=form)
     deeds = {"suspend": services.suspend, "resume": services.resume, "end": services.end}
     done = {"suspend": "is suspended", "resume": "holds again", "end": "has ended"}
     turn = form.cleaned_data["turn"]
-    with errors_said(request, f"The budget of {owner} {done[turn]}."):
+    with errors_into(form):
         deeds[turn](
             actor=request.actor,
             owner=owner,
@@ -381,26 +409,22 @@ def _turn(request: PageRequest, owner: Owner) -> HttpResponse:
             reason=form.cleaned_data["reason"],
             expected_id=form.cleaned_data["expected_id"],
         )
-    return HttpResponseRedirect(_back(request, owner))
+        messages.success(request, f"The budget of {owner} {done[turn]}.")
+    return _refused(request, owner, turn_form=form) if form.errors else HttpResponseRedirect(_back(request, owner))
 
 
 def _transfer(request: PageRequest, giver: Workload) -> HttpResponse:
-    """Move a part of it to another workload whose budget the actor may set too, from the month that runs on."""
+    """Propose to move a part of it to another workload whose budget the actor may set too, from this month on."""
     form = TransferForm(request.POST)
     if not form.is_valid():
-        messages.error(request, " ".join(error for errors in form.errors.values() for error in map(str, errors)))
-        return HttpResponseRedirect(_back(request, giver))
-    moved = figures.money(form.cleaned_data["amount"], organisation.get().currency)
-    with errors_said(request, f"{moved} a month is moved to {form.cleaned_data['taker']}."):
-        services.transfer(
-            actor=request.actor,
-            giver=giver,
-            taker=workload_meant(request.actor, form.cleaned_data["taker"]),
-            month=this_month(),
-            amount=form.cleaned_data["amount"],
-            reason=form.cleaned_data["reason"],
-        )
-    return HttpResponseRedirect(_back(request, giver))
+        return _refused(request, giver, transfer=form)
+    wanted = form.cleaned_data
+    with errors_into(form):
+        taker = workload_meant(request.actor, wanted["taker"])
+        proposed = {"taker": taker, "month": this_month(), "amount": wanted["amount"]}
+        told: dict[str, Any] = {"proposed": proposed, "reason": wanted["reason"]}
+        say_asked(request, [approvals.ask(actor=request.actor, kind="budget_transfer", subject=giver, **told)])
+    return _refused(request, giver, transfer=form) if form.errors else HttpResponseRedirect(_back(request, giver))
 
 
 def _back(request: HttpRequest, owner: Owner) -> str:
@@ -426,16 +450,26 @@ def _shown(request: PageRequest, owner: Owner, today: date) -> dict[str, Any]:
         "ref": owner.ref if isinstance(owner, Workload) else owner.code,
         "month": month,
         "burn": burn,
-        "tone": tone_of(burn.standing),
+        "tone": tone_of(burn),
         "why": _why(month, *(owner.slug,) if isinstance(owner, Workload) else ("", owner.code)),
         "history": selectors.history_of(owner),
         "notices": selectors.notices_of(owner, month),
         "may_set": services.may_set(request.actor, owner),
         "transfer": TransferForm(),
+        "turn_form": TurnForm(),
+        "cap": selectors.cap_at(owner, month),
+        "waiting": _waiting(owner),
         "standing_id": (selectors.row_at(owner, month) or Budget(pk=0)).pk,
         "crumbs": [Crumb("Budgets", above), Crumb(owner.ref if isinstance(owner, Workload) else owner.code)],
         "here": _back(request, owner),
     }
+
+
+def _waiting(owner: Owner) -> list[Proposal]:
+    """Changes of this budget that wait for somebody else."""
+    if not isinstance(owner, Workload):
+        return []
+    return [each for each in waiting_about(owner) if each.confirmation.kind in ("budget", "budget_transfer")]
 
 
 def burn_of(owner: Owner, month: date, today: date) -> Burn:
@@ -485,7 +519,7 @@ def block_of(found: Workload, *, today: date, currency: str) -> Block:
         title=f"Budget, {month:%B} so far",
         meta=f"{today.day} of {(periods.next_month(month) - month).days} days",
         sentence=_burn_sentence(burn, currency, href),
-        tone=tone_of(burn.standing),
+        tone=tone_of(burn),
         href=href,
     )
 

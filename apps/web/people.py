@@ -28,16 +28,19 @@ from apps.accounts.selectors import (
 )
 from apps.accounts.services.invitations import SentInvitation
 from apps.approvals import services as approvals
+from apps.approvals.models import Confirmation
 from apps.approvals.selectors import waiting_about
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
 from apps.web import hooks
 from apps.web.accounts import address_of_invitation
+from apps.web.approvals import say_asked
 from apps.web.exports import table_response
 from apps.web.forms import DayField, end_of, errors_into, errors_said, midnight, posted
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice
+from apps.web.queries import query_with
 from apps.web.settings import settings_tabs
 
 PAGE_SIZE = 50
@@ -95,7 +98,7 @@ def list_people(request: PageRequest) -> HttpResponseBase:
         "is_filtered": any(request.GET.get(name) for name in ("q", "state", "role")),
         "may_manage": rights_of(request.actor).may(Right.MANAGE_PEOPLE),
         "tabs": settings_tabs(request.actor, "people:list"),
-        "csv": _with(request, format="csv", page=None),
+        "csv": query_with(request, format="csv", page=None),
     }
     return page_or_part(request, "people/list.html", "rows", context)
 
@@ -127,28 +130,18 @@ def _in_state(people: QuerySet[Person], state: str) -> QuerySet[Person]:
 def _chips(request: HttpRequest) -> list[Chip]:
     state, role = request.GET.get("state", ""), request.GET.get("role", "")
     chips = [
-        Chip(label, _with(request, state=None if state == key else key, page=None), is_on=state == key)
+        Chip(label, query_with(request, state=None if state == key else key, page=None), is_on=state == key)
         for key, label in STATES.items()
     ]
     if role in Role.values:
-        return [*chips, Chip(Role(role).label, _with(request, role=None, page=None), is_on=True)]
-    choices = [Choice(label, _with(request, role=value, page=None)) for value, label in Role.choices]
+        return [*chips, Chip(Role(role).label, query_with(request, role=None, page=None), is_on=True)]
+    choices = [Choice(label, query_with(request, role=value, page=None)) for value, label in Role.choices]
     return [*chips, Chip("Role", is_add=True, choices=choices)]
 
 
 def _cells(row: PersonRow) -> list[Any]:
     roles = "; ".join(f"{g.get_role_display()} ({g.cost_centre or 'whole organisation'})" for g in row.grants)
     return [row.person.name, ", ".join(row.emails) or row.person.email, row.state, roles, row.last_login]
-
-
-def _with(request: HttpRequest, **values: str | None) -> str:
-    """This page's own address with other values; None takes one out."""
-    query = request.GET.copy()
-    for name, value in values.items():
-        query.pop(name, None)
-        if value is not None:
-            query[name] = value
-    return f"?{query.urlencode()}" if query else request.path
 
 
 # --- Inviting ---------------------------------------------------------------------------------------------------------
@@ -328,6 +321,16 @@ class CostCentreForm(forms.Form):
     )
 
 
+class ChangeCentreForm(CostCentreForm):
+    reason = forms.CharField(
+        label="Why does it move?",
+        max_length=300,
+        required=False,
+        help_text="For the administrator who confirms a move.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
 @login_required
 @require_http_methods(["GET", "POST"])
 def cost_centres(request: PageRequest) -> HttpResponse:
@@ -366,24 +369,36 @@ def cost_centre(request: PageRequest, pk: int) -> HttpResponse:
     rights.require(request.actor, Right.SEE_PEOPLE)
     centre = get_cost_centre_for(actor=request.actor, pk=pk)
     initial = {"code": centre.code, "name": centre.name, "parent": centre.parent_id}
-    form = CostCentreForm(posted(request), initial=initial)
+    form = ChangeCentreForm(posted(request), initial=initial)
     if request.method == "POST":
         rights.require(request.actor, Right.MANAGE_PEOPLE)
         if form.is_valid():
             with errors_into(form):
-                _change_centre(form, request.actor, centre)
+                asked = _change_centre(form, request.actor, centre)
                 messages.success(request, "Saved.")
+                say_asked(request, asked)
                 return redirect("cost_centres:list")
-    context = {"form": form, "centre": centre, "may_manage": rights_of(request.actor).may(Right.MANAGE_PEOPLE)}
+    context = {
+        "form": form,
+        "centre": centre,
+        "waiting": waiting_about(centre),
+        "may_manage": rights_of(request.actor).may(Right.MANAGE_PEOPLE),
+    }
     return render(request, "people/cost_centre.html", context, status=400 if form.errors else 200)
 
 
-def _change_centre(form: CostCentreForm, actor: Actor, centre: CostCentre) -> None:
-    wanted = form.cleaned_data
-    if wanted["parent"] != centre.parent:
+@transaction.atomic
+def _change_centre(form: ChangeCentreForm, actor: Actor, centre: CostCentre) -> list[Confirmation]:
+    """Rename it at once; move it, or propose the move where somebody else can confirm it."""
+    wanted, asked = form.cleaned_data, []
+    if wanted["parent"] != centre.parent and accounts.is_founding():
         accounts.move_cost_centre(actor=actor, centre=centre, parent=wanted["parent"])
+    elif wanted["parent"] != centre.parent:
+        move = {"parent": wanted["parent"]}
+        asked = [approvals.ask(actor=actor, kind="centre_move", subject=centre, proposed=move, reason=wanted["reason"])]
     if (wanted["code"], wanted["name"]) != (centre.code, centre.name):
         accounts.rename_cost_centre(actor=actor, centre=centre, code=wanted["code"], name=wanted["name"])
+    return asked
 
 
 @login_required

@@ -175,6 +175,13 @@ class CardForm(PurposeForm, OwnersForm):
         *(name for name in OwnersForm.answers if name != "monthly_spend_expected"),
     )
 
+    reason = forms.CharField(
+        label="Why does it change?",
+        max_length=300,
+        required=False,
+        help_text="Asked where the cost centre or the useful answer changes: somebody else confirms that.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
     # What it may spend is asked once; from then on it is a budget, which has a page and versions of its own.
     monthly_spend_expected = None  # type: ignore[assignment]
     benefit = WorthForm.base_fields["benefit"]
@@ -186,6 +193,20 @@ class PromiseForm(PromiseFields):
     answers: ClassVar[tuple[str, ...]] = PromiseFields.promises
 
     reason = forms.CharField(label="Why does this change?", max_length=300)
+
+
+class TakeUpForm(forms.Form):
+    """Take up again what was suspended, or is being switched off."""
+
+    stage = forms.ChoiceField(
+        label="At which stage?",
+        choices=[choice for choice in Workload.Stage.choices if choice[0] != Workload.Stage.SUNSET],
+        initial=Workload.Stage.PRODUCTION,
+    )
+    reason = forms.CharField(label="Why does it go on?", max_length=300)
+
+    def __init__(self, data: Mapping[str, Any] | None = None, **more: Any) -> None:
+        super().__init__(data, auto_id="take_up_%s", **more)
 
 
 class MandateForm(forms.Form):

@@ -14,13 +14,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts import rights
 from apps.accounts.rights import Right
-from apps.approvals.proposing import propose_promise
+from apps.approvals import services as approvals
+from apps.approvals.proposing import edit_card, propose
 from apps.approvals.selectors import waiting_about
 from apps.core.errors import NotAllowed
 from apps.costs.attribution import bind, unbind
 from apps.sources.models import Source
+from apps.web.approvals import say_asked
 from apps.web.binding_form import BindForm, Moving, first_hour_of, look_ahead
-from apps.web.forms import DayField, errors_into, errors_said
+from apps.web.forms import DayField, errors_into
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb
 from apps.web.period import period_of
@@ -31,10 +33,11 @@ from apps.web.register_forms import (
     CardForm,
     MandateForm,
     PromiseForm,
+    TakeUpForm,
     initial_of,
 )
 from apps.workloads import selectors, services
-from apps.workloads.models import Workload
+from apps.workloads.models import Binding, Workload
 from apps.workloads.services import StaleEdit
 from workers import imports as worker
 from workers.app import ring
@@ -50,7 +53,6 @@ def edit(request: PageRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         form = CardForm(request.POST)
         if form.is_valid() and _edited(request, workload, form, context):
-            messages.success(request, f"{workload.name} is changed.")
             return HttpResponseRedirect(reverse("workloads:detail", args=[workload.slug]))
     else:
         form = CardForm(initial=initial_of(workload, promise, CardForm.answers))
@@ -63,7 +65,15 @@ def _edited(request: PageRequest, workload: Workload, form: CardForm, context: d
     known = int(version) if version.isascii() and version.isdigit() and len(version) < 9 else None
     try:
         with errors_into(form):
-            services.edit(actor=request.actor, workload=workload, version=known, **form.values())
+            asked = edit_card(
+                actor=request.actor,
+                workload=workload,
+                version=known,
+                reason=form.cleaned_data["reason"],
+                values=form.values(),
+            )
+            messages.success(request, f"{workload.name} is saved.")
+            say_asked(request, asked)
     except StaleEdit as error:
         context |= {"clashes": error.clashes, "version": error.version}
         return False
@@ -99,28 +109,50 @@ def mandate(request: PageRequest, slug: str) -> HttpResponse:
 def _proposed(request: PageRequest, workload: Workload, form: forms.Form, values: Mapping[str, Any]) -> bool:
     with errors_into(form):
         reason = form.cleaned_data["reason"]
-        asked = propose_promise(actor=request.actor, workload=workload, reason=reason, values=values)
-        if asked:
-            messages.success(
-                request, "Proposed. It counts once somebody else has confirmed it; until then nothing changes."
-            )
-        else:
+        asked = propose(actor=request.actor, workload=workload, reason=reason, values=values)
+        say_asked(request, asked)
+        if not asked:
             messages.info(request, "Nothing would change.")
     return not form.errors
 
 
+@login_required
+@require_POST
+def take_up(request: PageRequest, slug: str) -> HttpResponse:
+    """Propose that what was suspended, or is being switched off, goes on."""
+    workload = _editable(request, slug)
+    form = TakeUpForm(request.POST)
+    if form.is_valid():
+        with errors_into(form):
+            reason, stage = form.cleaned_data["reason"], form.cleaned_data["stage"]
+            asked = approvals.ask(
+                actor=request.actor, kind="resume", subject=workload, proposed={"stage": stage}, reason=reason
+            )
+            say_asked(request, [asked])
+        if not form.errors:
+            return HttpResponseRedirect(reverse("workloads:promise", args=[workload.slug]))
+    initial = initial_of(workload, selectors.promise_of(workload), PromiseForm.answers)
+    return _promise_page(request, workload, PromiseForm(initial=initial), take_up_form=form)
+
+
 def _promise_page(
-    request: PageRequest, workload: Workload, form: forms.Form, mandate_form: forms.Form | None = None
+    request: PageRequest,
+    workload: Workload,
+    form: forms.Form,
+    mandate_form: forms.Form | None = None,
+    take_up_form: forms.Form | None = None,
 ) -> HttpResponse:
     stands = selectors.promise_of(workload)
     people = ("value_tier", "latency_band", "recorded_by", "mandated_by")
-    context = {
+    context: dict[str, Any] = {
         "history": workload.revisions.select_related(*people).order_by("-version"),
         "stands": stands,
         "waiting": waiting_about(workload),
         "mandate_form": mandate_form or MandateForm(initial=initial_of(workload, stands, MandateForm.answers)),
     }
-    refused = bool(mandate_form and mandate_form.errors)
+    stopped = workload.state == Workload.State.SUSPENDED or workload.stage == Workload.Stage.SUNSET
+    context |= {"take_up_form": take_up_form or TakeUpForm(), "is_stopped": stopped}
+    refused = any(each and each.errors for each in (mandate_form, take_up_form))
     title = "Change what it promises"
     return _page(request, "workloads/promise.html", workload, form, title, is_refused=refused, **context)
 
@@ -198,16 +230,21 @@ def end_binding(request: PageRequest, slug: str, pk: int) -> HttpResponse:
     binding = selectors.get_binding_for(actor=request.actor, workload=workload, pk=pk)
     rights.require(request.actor, Right.ALLOCATE)
     form = LastDayForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, " ".join(form.errors["last_day"]))
-    else:
-        last = form.cleaned_data["last_day"]
+    if form.is_valid() and _ended(request, binding, form):
+        return HttpResponseRedirect(reverse("workloads:bindings", args=[workload.slug]))
+    ending = {"end_form": form, "ending": binding.pk, "is_refused": True}
+    return _bindings_page(request, workload, PairsForm(actor=request.actor), None, **ending)
+
+
+def _ended(request: PageRequest, binding: Binding, form: LastDayForm) -> bool:
+    last = form.cleaned_data["last_day"]
+    with errors_into(form):
         until = first_hour_of(last + timedelta(days=1)) if last else None
+        unbind(actor=request.actor, binding=binding, valid_to=until)
+        ring(worker.rate)
         done = f"{binding.label} ends with {last:%d %b %Y}." if last else f"{binding.label} is taken back."
-        with errors_said(request, done=done):
-            unbind(actor=request.actor, binding=binding, valid_to=until)
-            ring(worker.rate)
-    return HttpResponseRedirect(reverse("workloads:bindings", args=[workload.slug]))
+        messages.success(request, done)
+    return not form.errors
 
 
 def _pairs_form(request: PageRequest, workload: Workload) -> tuple[PairsForm, Moving | None]:
@@ -221,12 +258,14 @@ def _pairs_form(request: PageRequest, workload: Workload) -> tuple[PairsForm, Mo
     return form, look_ahead(request.actor, form, form.pairs, form.cleaned_data["source"], period.start)
 
 
-def _bindings_page(request: PageRequest, workload: Workload, form: PairsForm, moving: Moving | None) -> HttpResponse:
+def _bindings_page(
+    request: PageRequest, workload: Workload, form: PairsForm, moving: Moving | None, **more: Any
+) -> HttpResponse:
     found = selectors.bindings_of(request.actor, workload)
     names = dict(Source.objects.filter(pk__in={b.source_id for b in found if b.source_id}).values_list("pk", "name"))
     rows = [(binding, names.get(binding.source_id or 0, "any source")) for binding in found]
     may_bind = rights.rights_of(request.actor).may(Right.ALLOCATE)
-    context = {"rows": rows, "moving": moving, "may_bind": may_bind}
+    context = {"rows": rows, "moving": moving, "may_bind": may_bind, **more}
     return _page(request, "workloads/bindings.html", workload, form, "Bindings", **context)
 
 

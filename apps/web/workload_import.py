@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts import rights
 from apps.accounts.rights import Right
-from apps.approvals.proposing import propose_promise
+from apps.approvals.proposing import propose
 from apps.budgets import csv_import as budgets_csv
 from apps.budgets.services import adopt_registered
 from apps.core.actor import Actor
@@ -50,7 +50,7 @@ TABLES: Final = {
         ("", "Support ticket summaries", "Agents read three lines instead of a thread", "ticket summary", "employee",
          "labour", "production", "T2", "near-line", "little", "2.00", "CARE", "lena@example.com", "omar@example.com",
          "lena@example.com", "6000"),
-        partial(csv_import.import_workloads, propose=propose_promise), Right.REGISTER,
+        partial(csv_import.import_workloads, propose=propose), Right.REGISTER,
     ),
     "bindings": _Table(
         "Bindings", bindings_csv.COLUMNS, bindings_csv.REQUIRED,

@@ -20,7 +20,7 @@ from apps.workloads.csv_table import Change, Kind, Line, Result, RowResult
 from apps.workloads.models import Workload, WorkloadRevision
 from apps.workloads.selectors import REFERENCE
 
-# How tier, band and failure cost of a registered use case change: by asking somebody else, which a higher app knows.
+# How some answers about a registered use case change: by asking somebody else, which a higher app knows.
 Propose = Callable[..., Any]
 
 COLUMNS: Final = {
@@ -61,7 +61,7 @@ class _Known:
 def import_workloads(*, actor: Actor, lines: Iterable[Line], dry_run: bool, propose: Propose) -> Result:
     """Register and change what the lines say; a line that cannot be is left out and says why.
 
-    `propose` takes actor, workload, reason and values where a registered promise would change.
+    `propose` takes actor, workload, reason and values where something would change that somebody else confirms.
     """
     with transaction.atomic():
         known = _known(actor)
@@ -91,11 +91,11 @@ def _take(actor: Actor, known: _Known, line: Line, label: str, propose: Propose)
     changes = _changes(workload, values)
     if not changes:
         return RowResult(line.number, Kind.UNCHANGED, workload.name)
-    card = {name: value for name, value in values.items() if name in fields.CARD}
-    promise = {name: value for name, value in values.items() if name in fields.PROMISE}
-    services.edit(actor=actor, workload=workload, **card)
-    if promise:
-        propose(actor=actor, workload=workload, reason="Import of a table", values=promise)
+    own: Any = {name: value for name, value in values.items() if name not in fields.CONFIRMED}
+    services.edit(actor=actor, workload=workload, **own)
+    others = {name: value for name, value in values.items() if name in fields.CONFIRMED}
+    if others:
+        propose(actor=actor, workload=workload, reason="Import of a table", values=others)
     return RowResult(line.number, Kind.CHANGED, workload.name, changes)
 
 
@@ -108,7 +108,7 @@ def _changes(workload: Workload, values: Mapping[str, Any]) -> tuple[Change, ...
         standing = getattr(latest if name in fields.PROMISE else workload, name)
         if fields.as_text(standing) != fields.as_text(values[name]):
             wanted = fields.in_words(name, values[name])
-            waits = ", once somebody else has confirmed it" if name in fields.PROMISE else ""
+            waits = ", once somebody else has confirmed it" if name in fields.CONFIRMED else ""
             found.append(Change(fields.LABELS[name], fields.in_words(name, standing), f"{wanted}{waits}"))
     return tuple(found)
 

@@ -68,6 +68,9 @@ CARD: Final = frozenset(Card.__annotations__)
 PROMISE: Final = frozenset(Promise.__annotations__)
 MANDATE: Final = frozenset(Mandate.__annotations__)
 REVISED: Final = PROMISE | MANDATE
+# Of a registered use case these change once somebody else has confirmed them: what it may use, who decides about it,
+# and what is counted.
+CONFIRMED: Final = REVISED | {"cost_centre", "output_unit"}
 # In the order in which the register asks; an active workload lacks none of them. A failure cost may stay unknown.
 REQUIRED: Final = {
     "name": "a name",

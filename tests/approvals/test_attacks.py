@@ -1,6 +1,7 @@
 """Past every service, straight at the tables: the database refuses what must not be."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from django.utils import timezone
 
 from apps.accounts.models import Person, Role, RoleGrant
 from apps.approvals.models import Barred, Confirmation, Decision
+from apps.catalog.models import Offering, Rate
+from apps.catalog.services import Prices
 from apps.costs import attribution
 from apps.workloads.models import Workload, WorkloadRevision
 from tests.approvals.deciding import approver, ask, ask_tier, confirm, decide_raw, registered, state_of, tier
-from tests.books import at
+from tests.books import at, make_offering
 from tests.world import World, actor, give, make_member
 
 pytestmark = pytest.mark.django_db
@@ -247,6 +250,79 @@ def test_a_role_without_a_decision_or_beyond_it(world: World) -> None:
     assert abs(given_at - timezone.now()) < timedelta(minutes=5)
     with refused("decision_id|unique"):
         grant(world.ben, "approver", **given, cost_centre=world.care)
+
+
+def ask_price(offering: Offering, by: Person, **more: Any) -> Confirmation:
+    told = {
+        "deed": "add",
+        "prices": Prices(input=Decimal(2)),
+        "currency": "USD",
+        "valid_from": at(1),
+        "confirmed": True,
+    }
+    return ask(offering, by, "contract_rate", {**told, **more})
+
+
+def lay(offering: Offering, price: str, **told: Any) -> None:
+    """A contract price put straight into the table; what is looked at when all is done is looked at here."""
+    values = {"scope": "contract", "offering": offering, "currency": "USD", "valid_from": at(1), "recorded_by": 1}
+    with transaction.atomic():
+        Rate.objects.create(input=Decimal(price), **{**values, **told})
+        look_at_all()
+
+
+def look_at_all() -> None:
+    """What the end of a transaction does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+def test_a_contract_price_without_a_decision_or_beyond_it(world: World) -> None:
+    offering = make_offering("openai", "own-model")
+    nina = make_member("Nina Ode")
+    give(nina, Role.ANALYST, by=world.ada)
+    give(world.eve, Role.ADMINISTRATOR, by=world.ada)
+    with refused("takes the decision of somebody else"):
+        lay(offering, "2")
+    confirm(ask_price(offering, world.cleo, valid_to=at(20)), nina)
+    (standing,) = Rate.objects.filter(offering=offering, scope="contract")
+    for price, told in (
+        ("1", {}),
+        ("2", {"currency": "EUR"}),
+        ("2", {"prompt_band": 1}),
+        ("2", {"valid_from": at(20)}),
+    ):
+        with refused("takes the decision of somebody else"):
+            lay(offering, price, **told)
+
+    shorter = {"valid_from": at(1), "valid_to": at(10), "scope": "contract", "offering": offering, "currency": "USD"}
+    with refused("is ended by the decision of somebody else"), transaction.atomic():
+        Rate.objects.filter(pk=standing.pk).update(superseded_by=Rate.objects.create(input=Decimal(2), **shorter))
+        look_at_all()
+
+
+def test_a_decided_price_is_laid_corrected_and_ended(world: World) -> None:
+    """What the catalogue makes of decisions: new prices, copies of what they leave of the old one, an earlier end."""
+    offering = make_offering("openai", "own-model")
+    nina = make_member("Nina Ode")
+    give(nina, Role.ANALYST, by=world.ada)
+    give(world.eve, Role.ADMINISTRATOR, by=world.ada)
+    confirm(ask_price(offering, world.cleo), nina)
+    confirm(ask_price(offering, nina, prices=Prices(input=Decimal(3)), valid_from=at(5), valid_to=at(9)), world.cleo)
+    look_at_all()
+    first = Rate.objects.get(offering=offering, input=2, valid_to=at(5), superseded_by=None)
+    told = {"deed": "correct", "rate": first, "prices": Prices(input=Decimal(4)), "confirmed": True}
+    confirm(ask(offering, world.cleo, "contract_rate", told), nina)
+    look_at_all()
+    last = Rate.objects.get(offering=offering, input=2, valid_from=at(9), superseded_by=None)
+    confirm(ask(offering, nina, "contract_rate", {"deed": "end", "rate": last, "valid_to": at(15)}), world.cleo)
+    look_at_all()
+
+    standing = Rate.objects.filter(offering=offering, scope="contract", superseded_by=None).order_by("valid_from")
+    assert [(rate.valid_from.day, rate.input, rate.valid_to and rate.valid_to.day) for rate in standing] == [
+        (1, 4, 5), (5, 3, 9), (9, 2, 15),
+    ]  # fmt: skip
 
 
 # --- Nobody is forgotten ----------------------------------------------------------------------------------------------

@@ -152,7 +152,9 @@ def test_a_transfer_moves_a_part_from_one_budget_to_another_and_keeps_the_sum(
     set_for(summaries, OCTOBER, 100)
     set_for(sorting, SEPTEMBER, 40)
 
-    services.transfer(actor=actor(world.cleo), giver=summaries, taker=sorting, month=NOVEMBER, amount=Decimal(30))
+    with pytest.raises(NotAllowed, match="confirmed by somebody else"):
+        services.transfer(actor=actor(world.cleo), giver=summaries, taker=sorting, month=NOVEMBER, amount=Decimal(30))
+    services.transfer(actor=MACHINE, giver=summaries, taker=sorting, month=NOVEMBER, amount=Decimal(30))
 
     assert [amount_in(each, OCTOBER) for each in (summaries, sorting)] == [100, 40]
     assert [amount_in(each, NOVEMBER) for each in (summaries, sorting)] == [70, 70]
@@ -181,9 +183,10 @@ def test_a_transfer_is_atomic_and_takes_somebody_who_may_set_both(world: World, 
     with pytest.raises(Conflict, match="Triage has no budget that holds"):
         services.transfer(actor=MACHINE, giver=summaries, taker=triage, month=OCTOBER, amount=Decimal(10))
     set_for(triage, OCTOBER, 40)
+    told = {"giver": summaries, "taker": triage, "month": OCTOBER, "amount": Decimal(10)}
     for who in (world.ben, world.eve, world.cleo, world.hana):
-        with pytest.raises(NotAllowed):
-            services.transfer(actor=actor(who), giver=summaries, taker=triage, month=OCTOBER, amount=Decimal(10))
+        with pytest.raises(NotAllowed, match="You may not set the budget"):
+            services.transfer(actor=actor(who), decision_id=1, **told)  # type: ignore[arg-type]
     services.suspend(actor=MACHINE, owner=triage, month=OCTOBER)
     with pytest.raises(Conflict):
         services.transfer(actor=MACHINE, giver=summaries, taker=triage, month=OCTOBER, amount=Decimal(10))
@@ -378,3 +381,44 @@ def test_a_draft_and_a_use_case_that_said_nothing_have_no_budget(world: World) -
     make_workload("Silent", world)
 
     assert services.adopt_registered(actor=MACHINE) == 0
+
+
+# --- What a review has capped -----------------------------------------------------------------------------------------
+
+
+def test_what_a_review_capped_is_lowered_alone_and_raised_by_a_decision(world: World, summaries: Workload) -> None:
+    set_for(summaries, OCTOBER, 100)
+    services.lower(actor=actor(world.hana), owner=summaries, month=NOVEMBER, amount=Decimal(60))
+    ben = actor(world.ben)
+
+    with pytest.raises(NotAllowed, match="capped the budget of Summaries at 60 a month"):
+        services.set_budget(actor=ben, owner=summaries, month=DECEMBER, amount=Decimal("60.01"))
+    with pytest.raises(NotAllowed, match="it does not end"):
+        services.end(actor=ben, owner=summaries, month=NOVEMBER)
+    services.set_budget(actor=ben, owner=summaries, month=NOVEMBER, amount=Decimal(40))
+    services.set_budget(actor=ben, owner=summaries, month=NOVEMBER, amount=Decimal(60))
+    services.set_budget(actor=ben, owner=summaries, month=NOVEMBER, amount=Decimal(80), decision_id=1)
+    services.set_budget(actor=ben, owner=summaries, month=OCTOBER, amount=Decimal(150))
+
+    assert [amount_in(summaries, month) for month in (OCTOBER, NOVEMBER, DECEMBER)] == [150, 80, 80]
+    assert [selectors.cap_at(summaries, month) for month in (OCTOBER, DECEMBER)] == [None, 80]
+
+
+def test_a_cap_at_what_it_has_is_a_cap_too(world: World, summaries: Workload) -> None:
+    set_for(summaries, OCTOBER, 100)
+    services.lower(actor=actor(world.hana), owner=summaries, month=OCTOBER, amount=Decimal(100))
+    services.lower(actor=actor(world.hana), owner=summaries, month=OCTOBER, amount=Decimal(100))
+
+    assert selectors.cap_at(summaries, OCTOBER) == 100
+    assert [row.version for row in selectors.history_of(summaries)] == [2, 1]
+
+
+def test_no_transfer_lifts_a_cap(world: World, summaries: Workload) -> None:
+    sorting = make_workload("Sorting", world)
+    set_for(sorting, OCTOBER, 50)
+    set_for(summaries, OCTOBER, 100)
+    services.lower(actor=actor(world.hana), owner=sorting, month=OCTOBER, amount=Decimal(50))
+
+    with pytest.raises(NotAllowed, match="capped the budget of Sorting"):
+        services.transfer(actor=MACHINE, giver=summaries, taker=sorting, month=OCTOBER, amount=Decimal(1))
+    assert [amount_in(each, OCTOBER) for each in (summaries, sorting)] == [100, 50]

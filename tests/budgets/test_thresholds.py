@@ -9,8 +9,10 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.models import Person
 from apps.budgets import selectors, services
 from apps.budgets.models import Budget, Notice
+from apps.budgets.rows import Filters, budget_rows, totals_of
 from apps.core import organisation
 from apps.core.models import AuditEvent
 from apps.workloads.models import Workload
@@ -127,7 +129,7 @@ def test_down_and_up_again_is_noted_and_not_told_twice(company: Company, summari
     ]
 
 
-def test_a_new_version_with_the_same_limits_says_nothing_again_and_another_amount_does(summaries: Workload) -> None:
+def test_each_level_is_told_once_a_month_whatever_the_budget_becomes(summaries: Workload) -> None:
     budget(summaries, 30, soft="0.8", hard="1")
     services.sweep(now=ON_THE_20TH)
     services.suspend(actor=MACHINE, owner=summaries, month=OCTOBER)
@@ -136,7 +138,9 @@ def test_a_new_version_with_the_same_limits_says_nothing_again_and_another_amoun
     assert services.sweep(now=ON_THE_20TH) == []
 
     budget(summaries, 25, soft="0.8", hard="1")
-    assert [notice.limit_amount for notice in services.sweep(now=ON_THE_20TH)] == [20, 25]
+    assert services.sweep(now=ON_THE_20TH) == []
+    budget(summaries, 29, soft="0.8", hard="2")
+    assert [(notice.level, notice.limit_amount) for notice in services.sweep(now=ON_THE_20TH)] == [("full", 29)]
 
 
 def test_the_next_month_is_told_anew(company: Company, summaries: Workload) -> None:
@@ -321,3 +325,103 @@ def test_the_questions_do_not_grow_with_the_workloads(world: World, company: Com
         company.spend(workload, 1, at(1 + number % 20))
     rate_all()
     assert asked() == few
+
+
+# --- Unknown is never zero --------------------------------------------------------------------------------------------
+
+
+def books(statement: str, workload: Workload) -> None:
+    """The month's sums of a workload as some other history would have left them."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE costs_month SET {statement} WHERE workload_id = %s", [workload.pk])
+
+
+def burned(workload: Workload) -> selectors.Burn:
+    return selectors.burns(month=OCTOBER)[workload.pk]
+
+
+def test_a_month_of_corrections_alone_has_spent_what_they_say(summaries: Workload) -> None:
+    books("lines = 0", summaries)
+
+    assert burned(summaries).direct == 30
+
+
+def test_what_has_no_exchange_rate_is_unknown_and_says_so(summaries: Workload) -> None:
+    budget(summaries, 100)
+    books("amount_org = 0, unconverted_lines = lines", summaries)
+
+    burn = burned(summaries)
+
+    assert (burn.direct, burn.mark, burn.left) == (None, "amounts without an exchange rate", None)
+    assert (burn.standing, burn.words) == (selectors.Standing.UNKNOWN, "unknown")
+
+
+def test_a_part_that_is_known_is_measured_and_the_rest_is_marked(summaries: Workload) -> None:
+    budget(summaries, 25)
+    books("unconverted_lines = 1, lines = lines + 1", summaries)
+
+    burn = burned(summaries)
+
+    assert (burn.direct, burn.is_over, burn.mark) == (30, True, "amounts without an exchange rate")
+
+
+def test_what_becomes_unknown_is_no_correction_to_zero(summaries: Workload) -> None:
+    budget(summaries, 30)
+    services.sweep(now=ON_THE_20TH)
+    books("amount_org = 0, unpriced_lines = lines", summaries)
+
+    services.sweep(now=at(21))
+
+    assert not Notice.objects.filter(corrected_at__isnull=False).exists()
+
+
+def test_nothing_may_be_spent_of_a_suspended_budget(summaries: Workload) -> None:
+    budget(summaries, 1000)
+    services.suspend(actor=MACHINE, owner=summaries, month=OCTOBER)
+
+    (notice,) = services.sweep(now=ON_THE_20TH)
+
+    assert (notice.level, notice.limit_amount) == ("full", 0)
+    assert (burned(summaries).is_over, burned(summaries).is_warned, burned(summaries).amount) == (True, True, 1000)
+    over = budget_rows(actor=MACHINE, month=OCTOBER, filters=Filters(state="over"))
+    assert ([row.name for row in over], totals_of(over).over) == (["Summaries"], 1)
+
+
+def test_days_that_its_own_source_has_not_told_of_are_not_free(world: World) -> None:
+    """Chat's source fell silent after the 5th, another one goes on until the 20th: the rate is that of four days."""
+    silent, other = Company(world), Company(world, source="Other gateway")
+    chat, draws = make_workload("Chat", world), make_workload("Draws", world)
+    for day in range(1, 6):
+        silent.spend(chat, 10, at(day))
+    other.spend(draws, 10, at(20))
+    rate_all()
+
+    burn = selectors.burn_for(actor=MACHINE, workload=chat, month=OCTOBER, today=date(2026, 10, 21))
+    rows = {
+        row.centre.code: row.burn
+        for row in selectors.centre_rows(actor=MACHINE, month=OCTOBER, today=date(2026, 10, 21))
+    }
+
+    assert whole(burn.run_rate, burn.expected) == [10, 310]
+    assert rows["CARE"].run_rate == 10
+
+
+def test_a_bill_that_is_spread_over_days_to_come_gives_no_rate(summaries: Workload) -> None:
+    books("basis = 'effective'", summaries)
+
+    burn = selectors.burn_for(actor=MACHINE, workload=summaries, month=OCTOBER, today=date(2026, 10, 21))
+
+    assert (burn.expected, burn.direct) == (None, 30)
+    assert burn.why_not.startswith("No forecast: none of this month's cost is counted day by day")
+
+
+def test_where_nobody_answers_for_a_budget_any_more_the_administrators_hear_of_it(summaries: Workload) -> None:
+    Person.objects.filter(name="Ben Okoro").update(active=False)
+    budget(summaries, 30)
+
+    services.sweep(now=ON_THE_20TH)
+    services.send_notices(now=ON_THE_20TH)
+
+    (message,) = mail.outbox
+    assert message.to == ["ada@example.com"]
+    assert "nobody who answers for this budget" in message.body

@@ -28,11 +28,12 @@ from tests.world import World
 class Company:
     """Usage by workload; `spend` writes one hour, `close` has it rated."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, source: str = "Gateway") -> None:
         self.world = world
         self.offering = make_offering("own", "dollar")
-        prices(self.offering, input="1.00", output="1.00")
-        self.pull = make_pull(make_source(), digest="9f3c" * 16, rows=2)
+        if not self.offering.rates.exists():
+            prices(self.offering, input="1.00", output="1.00")
+        self.pull = make_pull(make_source(source), digest="9f3c" * 16, rows=2)
         self.keys: dict[int | None, Identity] = {}
         self.series: dict[tuple[int | None, str, int], Series] = {}
 

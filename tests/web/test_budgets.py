@@ -5,15 +5,20 @@ from decimal import Decimal
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from apps.accounts.models import Role
+from apps.approvals.models import Confirmation
 from apps.budgets import selectors, services
 from apps.budgets.models import Budget
+from apps.core.errors import NotAllowed
 from apps.workloads.models import Workload, WorkloadRevision
+from tests.approvals.deciding import confirm
 from tests.books import at, make_workload, rate_all
 from tests.web.company import Company, make_company
-from tests.world import MACHINE, World, log_in
+from tests.world import MACHINE, World, actor, give, log_in, make_member
 
 pytestmark = pytest.mark.django_db
 OCTOBER, LIST = date(2026, 10, 1), "/budgets/?month=2026-10"
@@ -104,8 +109,8 @@ def test_the_file_has_every_figure_in_full(world: World, company: Company) -> No
     assert lines[0].startswith("Workload,Reference,Cost centre,Budget owner,State,Budget (USD),Holds since")
     (summaries,) = [line.split(",") for line in lines if line.startswith("Summaries")]
     assert summaries[2:7] == ["Care", "Ben Okoro", "over budget", "25.000000000000000000", "2026-10-01"]
-    assert [Decimal(cell) for cell in summaries[10:12]] == [30, 0]
-    assert summaries[18] == "2026-10-20"
+    assert (Decimal(summaries[10]), summaries[11], Decimal(summaries[12])) == (30, "", 0)
+    assert summaries[19] == "2026-10-20"
 
 
 def test_the_tree_shows_what_was_granted_beside_the_own_budget(world: World, company: Company) -> None:
@@ -211,20 +216,65 @@ def test_suspending_resuming_and_ending_by_its_buttons(world: World, company: Co
     assert "has no budget" in turn("suspend")
 
 
-def test_moving_a_part_of_a_budget_to_another_workload(world: World, company: Company) -> None:
+def test_a_part_of_a_budget_moves_once_somebody_else_has_confirmed_it(world: World, company: Company) -> None:
     client, address = log_in(world.ben), "/budgets/workload/summaries/"
 
     def move(taker: str, amount: str) -> str:
-        return client.post(address, {"taker": taker, "amount": amount, "reason": ""}, follow=True).content.decode()
+        data = {"taker": taker, "amount": amount, "reason": "Sorting grows"}
+        return client.post(address, data, follow=True).content.decode()
 
-    assert "$5.00 a month is moved to Sorting." in move("Sorting", "5")
-    month = selectors.this_month()
-    amounts = {
-        budget.workload.slug: budget.amount for budget in selectors.budgets_at(month).values() if budget.workload
-    }
-    assert (amounts["summaries"], amounts["sorting"], amounts["triage"]) == (20, 5, 100)
-    assert "There is no workload “Triage” whose budget you see." in move("Triage", "5").replace("&quot;", '"')
+    def amounts() -> list[int]:
+        found = selectors.budgets_at(selectors.this_month()).values()
+        return [int(each.amount) for each in sorted(found, key=lambda each: str(each.owner))]
+
+    assert "It counts once somebody else has confirmed it" in move("Sorting", "5")
+    assert amounts() == [0, 25, 100]
+    waiting = Confirmation.objects.get(kind="budget_transfer")
+    assert "Move 5 a month to Sorting" in client.get(address).content.decode()
+    confirm(waiting, world.hana)
+    assert amounts() == [5, 20, 100]
+    refused = move("Triage", "5")
+    assert "There is no workload “Triage” whose budget you see." in refused
+    assert "Sorting grows" in refused
     assert "has 20 a month" in move("Sorting", "21")
+
+
+def test_more_than_a_review_allows_is_proposed_by_the_same_form(world: World, company: Company) -> None:
+    client, address = log_in(world.ben), "/budgets/workload/triage/"
+    triage, gia = Workload.objects.get(slug="triage"), make_member("Gia Rossi")
+    Workload.objects.filter(pk=triage.pk).update(cost_centre=world.care, budget_owner=world.ben)
+    give(gia, Role.APPROVER, world.operations, by=world.ada)
+    services.lower(actor=actor(world.hana), owner=triage, month=selectors.this_month(), amount=Decimal(60))
+    standing = selectors.row_at(triage, selectors.this_month())
+    typed = {
+        "amount": "90",
+        "month": this_month(),
+        **SHARES,
+        "reason": "It pays",
+        "standing": str(standing and standing.pk),
+    }
+
+    page = client.post(address, typed, follow=True).content.decode()
+
+    assert "It counts once somebody else has confirmed it" in page
+    assert "Capped by a review at" in page
+    waiting = Confirmation.objects.get(kind="budget")
+    with pytest.raises(NotAllowed, match="You edited the use case"):
+        confirm(waiting, world.hana)
+    confirm(waiting, gia)
+    held = selectors.budgets_at(selectors.this_month())[triage.pk]
+    assert (held.amount, held.cap, held.decision_id) == (90, 90, waiting.decision.pk)
+
+
+def test_what_is_unknown_is_marked_in_list_page_and_file(world: World, company: Company) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE costs_month SET unconverted_lines = 1, lines = lines + 1 WHERE workload_id IS NOT NULL")
+    client = log_in(world.ada)
+
+    for address in (LIST, f"{LIST}&view=centres"):
+        assert "and amounts without an exchange rate" in text_of(client, address)
+    answer = client.get(f"{LIST}&view=centres&format=csv")
+    assert b"amounts without an exchange rate" in b"".join(answer.streaming_content)  # type: ignore[attr-defined]
 
 
 def test_whoever_may_only_look_gets_no_form(world: World, company: Company) -> None:

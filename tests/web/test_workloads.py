@@ -15,7 +15,7 @@ from apps.core.actor import Actor
 from apps.costs.selectors.portfolio import SORTS
 from apps.workloads import services
 from apps.workloads.models import BEGINNING, END, Workload
-from tests.approvals.deciding import ask, confirm
+from tests.approvals.deciding import approver, ask, confirm
 from tests.books import (
     add_hour,
     at,
@@ -28,7 +28,7 @@ from tests.books import (
     rate_all,
 )
 from tests.workloads.test_register import told
-from tests.world import MACHINE, World, give, log_in
+from tests.world import MACHINE, World, actor, give, log_in
 
 pytestmark = pytest.mark.django_db
 MONTH = "month=2026-10"
@@ -327,10 +327,43 @@ def _named(draft: Workload, world: World) -> Workload:
 def test_owners_edit_the_card_and_others_may_not(world: World) -> None:
     workload = register(world, "Chat")
     card = {**answers(world)[1], **answers(world)[3], "benefit": "risk", "version": str(workload.version)}
+    card["reason"] = "We count reasons now"
     assert log_in(world.gus).post(f"/workloads/{workload.slug}/edit/", card).status_code == 403
     assert log_in(world.ben).post(f"/workloads/{workload.slug}/edit/", card).status_code == 302
     workload.refresh_from_db()
     assert (workload.name, workload.benefit, workload.state) == ("Return reasons", "risk", "active")
+
+
+def test_what_counts_as_useful_waits_for_somebody_else_and_says_why(world: World) -> None:
+    workload = register(world, "Chat")
+    card = {**answers(world)[1], **answers(world)[3], "benefit": "risk", "version": str(workload.version)}
+    client, address = log_in(world.ben), f"/workloads/{workload.slug}/edit/"
+    unit = workload.output_unit
+    assert "Say why" in client.post(address, card).content.decode()
+    workload.refresh_from_db()
+    assert (workload.name, workload.output_unit) == ("Chat", unit)
+
+    assert (
+        "It counts once somebody else" in client.post(address, card | {"reason": "Other"}, follow=True).content.decode()
+    )
+    workload.refresh_from_db()
+    assert (workload.name, workload.output_unit) == ("Return reasons", unit)
+    confirm(workload.confirmations.get(kind="output_unit"), world.hana)
+    workload.refresh_from_db()
+    assert workload.output_unit == "reason"
+
+
+def test_a_stopped_use_case_is_taken_up_again_on_the_page_of_its_promise(world: World) -> None:
+    workload = register(world, "Chat")
+    services.tighten(actor=actor(world.hana), workload=workload, reason="It lost money", suspend=True, sunset=True)
+    client, gia = log_in(world.ben), approver(world)
+    assert "It is suspended" in client.get(f"/workloads/{workload.slug}/promise/").content.decode()
+
+    client.post(f"/workloads/{workload.slug}/take-up/", {"stage": "pilot", "reason": "Cheaper model"})
+    confirm(workload.confirmations.get(), gia)
+
+    workload.refresh_from_db()
+    assert (workload.state, workload.stage) == ("active", "pilot")
 
 
 def test_a_changed_promise_needs_a_reason_and_keeps_the_former(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from apps.approvals.proposing import propose_promise
+from apps.approvals.proposing import propose
 from apps.core.errors import BadInput, NotAllowed
 from apps.core.models import AuditEvent
 from apps.costs import bindings_csv
@@ -49,7 +49,7 @@ def lines(*rows: dict[str, str]) -> Sequence[Line]:
 
 
 def take(*rows: dict[str, str], dry_run: bool = False, by: Any = MACHINE) -> list[tuple[Kind, str]]:
-    result = import_workloads(actor=by, lines=lines(*rows), dry_run=dry_run, propose=propose_promise)
+    result = import_workloads(actor=by, lines=lines(*rows), dry_run=dry_run, propose=propose)
     return [(row.kind, row.error) for row in result.rows]
 
 
@@ -117,7 +117,7 @@ def test_new_changed_and_unchanged_are_told_apart_field_by_field(world: World) -
     assert take(FULL) == [(Kind.UNCHANGED, "")]
     changed = {"reference": "call-summaries", "name": "Call summaries", "stage": "production", "value_tier": "T1"}
     ben = actor(world.ben)
-    result = import_workloads(actor=ben, lines=lines(changed), dry_run=False, propose=propose_promise)
+    result = import_workloads(actor=ben, lines=lines(changed), dry_run=False, propose=propose)
     (row,) = result.rows
     assert [(c.label, c.before, c.after) for c in row.changes] == [
         ("Stage", "Pilot", "Production"),

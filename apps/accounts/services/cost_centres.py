@@ -8,9 +8,10 @@ from apps.accounts import rights
 from apps.accounts.models import CostCentre
 from apps.accounts.rights import Right
 from apps.accounts.services.people import clean_name
+from apps.accounts.services.roles import is_founding
 from apps.core import audit
 from apps.core.actor import Actor
-from apps.core.errors import BadInput, Conflict
+from apps.core.errors import BadInput, Conflict, NotAllowed
 
 TREE_LOCK = 7_301_011
 
@@ -30,14 +31,24 @@ def make_cost_centre(*, actor: Actor, code: str, name: str, parent: CostCentre |
 
 
 @transaction.atomic
-def move_cost_centre(*, actor: Actor, centre: CostCentre, parent: CostCentre | None) -> CostCentre:
-    """Hang a cost centre and everything below it somewhere else; roles reach along the new tree at once."""
+def move_cost_centre(
+    *, actor: Actor, centre: CostCentre, parent: CostCentre | None, decision_id: int | None = None
+) -> CostCentre:
+    """Hang a cost centre and everything below it somewhere else; roles reach along the new tree at once.
+
+    `decision_id` is the decision by which another administrator confirmed it; see `is_founding` for when none is
+    needed.
+    """
     rights.require(actor, Right.MANAGE_PEOPLE)
     _lock_tree()
     centre = CostCentre.objects.get(pk=centre.pk)
     parent = _active(parent)
     if parent and parent.path.startswith(centre.path):
         raise BadInput(f"{parent.name} lies below {centre.name}; the tree would become a circle.")
+    if decision_id is None and not actor.is_machine and not is_founding():
+        raise NotAllowed(
+            "A cost centre is moved by one administrator and confirmed by another.", hint="Propose it on its page."
+        )
     before, old, new = centre.parent_id, centre.path, _path_below(parent, centre)
     centre.parent = parent
     centre.save(update_fields=["parent"])
@@ -49,7 +60,7 @@ def move_cost_centre(*, actor: Actor, centre: CostCentre, parent: CostCentre | N
         actor=actor,
         verb="moved cost centre",
         subject=centre,
-        data={"from": before, "to": parent.pk if parent else None},
+        data={"from": before, "to": parent.pk if parent else None, "decision": decision_id},
     )
     return centre
 

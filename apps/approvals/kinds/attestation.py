@@ -31,7 +31,7 @@ class Attestation(Kind):
     deciders = (Right.DECIDE, Right.REVIEW, Right.PREPARE_REVIEWS)
 
     def subjects(self, ids: list[int]) -> dict[int, Any]:
-        return ValueCase.objects.select_related("workload", "owner", "grade", "review_grade").in_bulk(ids)
+        return ValueCase.objects.select_related("workload__cost_centre", "owner", "grade", "review_grade").in_bulk(ids)
 
     def workload_of(self, subject: ValueCase) -> Workload:
         return subject.workload
@@ -60,6 +60,7 @@ class Attestation(Kind):
         """Whoever attests sees the grade's name and never its rate."""
         facts = [
             ("Version", str(subject.version)),
+            ("One useful answer", proposed.get("output_unit", "")),
             *((LABELS.get(name, name), _range(said)) for name, said in proposed["assumptions"].items()),
             ("Whose time", str(subject.grade or "")),
             ("Who checks", str(subject.review_grade or "")),
@@ -78,6 +79,7 @@ def _said(case: ValueCase) -> Values:
     """Everything that the version says, as JSON."""
     return {
         "version": case.version,
+        "output_unit": case.workload.output_unit,
         "assumptions": case.assumptions,
         "grade": case.grade_id,
         "review_grade": case.review_grade_id,

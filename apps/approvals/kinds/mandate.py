@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.approvals.models import Barred
 from apps.approvals.promise import OfPromise
 from apps.approvals.statement import Values
 from apps.core import organisation
@@ -31,6 +32,11 @@ class Mandate(OfPromise):
         if values["mandated_until"] and values["mandated_until"] < _today():
             raise BadInput("The mandate would have ended already.", hint="Choose a last day from today on.")
         return values
+
+    def barred(self, subject: Workload, proposed: Values) -> Mapping[int, Barred.Why]:
+        """Whoever answers for the mandate, as it stands and as it would be."""
+        named = {said["mandated_by"] for said in (self.standing(subject, proposed), proposed)}
+        return {int(pk): Barred.Why.NAMED for pk in named if pk}
 
     def title(self, subject: Workload, proposed: Values) -> str:  # noqa: ARG002
         return f"Mandated until {proposed['mandated_until']}" if proposed["mandated_until"] else "End of the mandate"

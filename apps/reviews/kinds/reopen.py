@@ -22,6 +22,7 @@ class Reopen(Kind):
     model = Cycle
     deciders = (Right.REVIEW,)
     stand_ins = (Right.MANAGE_SETTINGS,)
+    of_all = True
     seen_with = Right.SEE_REVIEWS
 
     def may_ask(self, actor: Actor, subject: Any) -> bool:  # noqa: ARG002

@@ -1,7 +1,7 @@
 """To sign a month in spite of something that blocks it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.utils import timezone
 
@@ -15,6 +15,8 @@ from apps.reviews.blockers import LABELS, Key, blockers_of, get_blocker
 from apps.reviews.models import Cycle
 from apps.reviews.services import waive
 
+MOST_FACTS: Final = 12
+
 
 class Waiver(Kind):
     """Covers one blocker as it stood when it was asked for; should it grow, it blocks again."""
@@ -25,6 +27,7 @@ class Waiver(Kind):
     model = Cycle
     deciders = (Right.REVIEW,)
     stand_ins = (Right.MANAGE_SETTINGS,)
+    of_all = True
     seen_with = Right.SEE_REVIEWS
 
     def key_of(self, subject: Any, proposed: Values) -> str:  # noqa: ARG002
@@ -37,7 +40,13 @@ class Waiver(Kind):
         if not subject.is_open:
             raise BadInput(f"{subject} is signed off; there is nothing to waive.")
         blocker = get_blocker(subject, str(proposed.get("blocker", "")), now=timezone.now())
-        return {"blocker": blocker.key.value, "digest": blocker.digest, "waived": True}
+        return {
+            "blocker": blocker.key.value,
+            "digest": blocker.digest,
+            "waived": True,
+            "count": blocker.count,
+            "facts": blocker.facts,
+        }
 
     def standing(self, subject: Any, proposed: Values) -> Values:
         """What blocks now; a confirmation of something that changed since is refused."""
@@ -49,7 +58,13 @@ class Waiver(Kind):
         return f"sign {subject} in spite of {LABELS[Key(str(proposed['blocker']))].lower()}"
 
     def rows(self, subject: Any, standing: Values, proposed: Values) -> list[Row]:  # noqa: ARG002
-        return [Row(LABELS[Key(str(proposed["blocker"]))], "blocks the sign-off", "is let pass as it stands")]
+        """What blocks, and what exactly would be let pass: its number and every fact that the digest covers."""
+        rows = [Row(LABELS[Key(str(proposed["blocker"]))], "blocks the sign-off", "is let pass as it stands")]
+        rows += [Row("How many", str(said), str(said)) for said in [proposed.get("count")] if said is not None]
+        for name, values in proposed.get("facts", {}).items():
+            told = _listed(values)
+            rows.append(Row(str(name).capitalize(), told, told))
+        return rows
 
     def apply(self, change: Applying) -> None:
         waive(
@@ -61,3 +76,12 @@ class Waiver(Kind):
             asked_by=change.asker.person_id or 0,
             decision_id=change.decision_id,
         )
+
+
+def _listed(values: Any) -> str:
+    """a, b, c and 17 more."""
+    if not isinstance(values, list):
+        return str(values)
+    shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in values[:MOST_FACTS]]
+    more = len(values) - MOST_FACTS
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -4,6 +4,7 @@ from apps.workloads.services.bindings import add_binding, end_binding, supersede
 from apps.workloads.services.register import (
     StaleEdit,
     activate,
+    change_confirmed,
     change_revision,
     discard_draft,
     draft_slug,
@@ -22,6 +23,7 @@ __all__ = (
     "StaleEdit",
     "activate",
     "add_binding",
+    "change_confirmed",
     "change_revision",
     "discard_draft",
     "draft_slug",

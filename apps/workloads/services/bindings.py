@@ -63,6 +63,10 @@ def supersede(*, actor: Actor, binding: Binding, identities: Iterable[IdentityRe
     refuse_tie(claim, [other for other in claims_in_force() if other.id != old.pk], identities)
     new = _store(actor, claim, verb="replaced binding", replaces=old.pk)
     Binding.objects.filter(pk=old.pk).update(superseded_by=new)
+    if new.workload_id != old.workload_id:
+        # Taking usage away from a use case is a hand in it too.
+        data = {"workload": old.workload_id, "replaced_by": new.pk}
+        audit.record(actor=actor, verb="took binding back", subject=old, data=data)
     return new
 
 

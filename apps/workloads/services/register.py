@@ -177,7 +177,11 @@ def register(*, actor: Actor, **values: Unpack[Values]) -> Workload:
 
 @transaction.atomic
 def edit(*, actor: Actor, workload: Workload, version: int | None = None, **values: Unpack[Card]) -> Workload:
-    """Change the card of a registered workload. A required field cannot be emptied."""
+    """Change the card of a registered workload. A required field cannot be emptied.
+
+    Its cost centre, what counts as a useful answer and the way back from its sunset take the decision of somebody
+    else (`change_confirmed`); setting up by a command on the machine asks nobody.
+    """
     current = _locked(actor, workload)
     if current.state == Workload.State.DRAFT:
         return save_draft(actor=actor, workload=current, version=version, **values)
@@ -189,6 +193,34 @@ def edit(*, actor: Actor, workload: Workload, version: int | None = None, **valu
         # The answer of the registration became a budget, and two truths about money are none.
         raise BadInput("What it may spend is its budget now.", hint="Set it under Budgets, by page or by table.")
     return _change(actor, current, version, cleaned, verb="edited workload")
+
+
+@transaction.atomic
+def change_confirmed(
+    *,
+    actor: Actor,
+    workload: Workload,
+    reason: str,
+    decision_id: int,
+    take_up: bool = False,
+    **values: Unpack[Card],
+) -> Workload:
+    """What an owner does not change alone, as somebody else confirmed it; `take_up` ends a suspension."""
+    current = _locked(actor, workload)
+    if current.state == Workload.State.DRAFT:
+        raise Conflict(f"{current.name} is a draft: nobody else is needed.")
+    cleaned = fields.clean(values, CARD)
+    changes = _changes(current, cleaned)
+    for name in changes:
+        setattr(current, name, cleaned[name])
+    if take_up and current.state == Workload.State.SUSPENDED:
+        changes["state"] = [current.state, Workload.State.ACTIVE]
+        current.state = Workload.State.ACTIVE
+    current.version += bool(changes)
+    current.save()
+    data = {"version": current.version, "changes": changes, "reason": reason, "decision": decision_id}
+    audit.record(actor=actor, verb="changed workload as confirmed", subject=current, data=data)
+    return current
 
 
 @transaction.atomic
@@ -259,6 +291,8 @@ def _change(actor: Actor, current: Workload, version: int | None, wanted: dict[s
     if "name" in wanted and not wanted["name"]:
         raise BadInput("A use case needs a name.")
     card = _changes(current, {name: value for name, value in wanted.items() if name in CARD})
+    if current.state != Workload.State.DRAFT and not actor.is_machine:
+        _refuse_alone(current, card)
     promise = _changes(latest, {name: value for name, value in wanted.items() if name in PROMISE})
     for name in (*card, *promise):
         setattr(latest if name in PROMISE else current, name, wanted[name])
@@ -270,6 +304,19 @@ def _change(actor: Actor, current: Workload, version: int | None, wanted: dict[s
         data = {"version": current.version, "changes": card | promise}
         audit.record(actor=actor, verb=verb, subject=current, data=data)
     return current
+
+
+def _refuse_alone(current: Workload, changes: Mapping[str, Any]) -> None:
+    for name in sorted(fields.CONFIRMED & changes.keys()):
+        raise NotAllowed(
+            f"{fields.LABELS[name]} of a registered use case is confirmed by somebody else.",
+            hint="Propose it on the page of its card.",
+        )
+    if "stage" in changes and current.stage == Workload.Stage.SUNSET:
+        raise NotAllowed(
+            f"{current.name} is being switched off; that it goes on is confirmed by somebody else.",
+            hint="Propose it under “Change what it promises”.",
+        )
 
 
 def _changes(row: Workload | WorkloadRevision, wanted: Mapping[str, Any]) -> dict[str, list[str | None]]:
