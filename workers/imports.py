@@ -53,8 +53,9 @@ FROM_RESULT = (
 )  # fmt: skip
 RESULT_KEYS = (
     "rows_read", "rows_rejected", "rejected_file", "requests", "input_tokens", "cached_input_tokens", "output_tokens",
-    "hours_written", "hours_unchanged", "first_hour", "last_hour", "billed_cost", "effective_cost", "in_scope_cost",
-    "computed_cost", "currency", "unpriced_models", "unallocated_share", "notes",
+    "hours_written", "hours_unchanged", "first_hour", "last_hour", "billed_cost", "effective_cost", "billed_currency",
+    "by_currency", "in_scope_cost", "computed_cost", "currency", "unconverted", "unpriced_models", "unallocated_share",
+    "notes",
 )  # fmt: skip
 OnProgress = Callable[[Mapping[str, Any]], None]
 """Called with stage, rows_done, rows_total as they are known; at most twice a second."""
@@ -221,6 +222,8 @@ def _publish(lease: sources.Lease, read_: Read, rows_of: RowConnector | None) ->
     rejected = _keep_rejected(lease, read_)
     with transaction.atomic():
         held = sources.hold(lease)
+        if held.cancel_requested:
+            raise Cancelled(CANCELLED)
         publish = usage.publish if read_.result["rows_read"] else usage.publish_nothing
         published = publish(pull=held, work_dir=read_.folder)
         costs.mark_dirty_touched("import")
@@ -385,12 +388,13 @@ def _keep_rejected(lease: sources.Lease, read_: Read) -> str:
 
 
 def _totals(result: Mapping[str, Any], rejected: str) -> dict[str, Any]:
-    """What the file itself says; costs follow when they are worked out."""
-    currencies = result.get("currencies") or [organisation.get().currency]
+    """What the file itself says, a bill's money in the bill's own currency; costs follow when they are worked out."""
+    billed_in = list(result.get("by_currency") or {})
     return {
         **{name: result.get(name) for name in FROM_RESULT},
         "rejected_file": rejected or None,
-        "currency": currencies[0] if len(currencies) == 1 else None,
+        "billed_currency": billed_in[0] if len(billed_in) == 1 else None,
+        "currency": organisation.get().currency,
     }
 
 

@@ -80,7 +80,7 @@ def ask(
 
 def _window(actor: Actor, source: Source, connector: RowConnector, window: Window) -> Pull | None:
     """The pull of a window; the one that waits already, where there is one. None while a failed one rests."""
-    part = sources.ensure_part(source=source, name=connector.part_name)
+    part = sources.ensure_part(actor=actor, source=source, name=connector.part_name)
     newest = Pull.objects.filter(part=part, since=window.since, until=window.until).order_by("-pk").first()
     if newest is not None and newest.state == Pull.State.QUEUED:
         return newest

@@ -145,7 +145,7 @@ actor = Actor.command("test")
 def draft(source, path):
     found, _ = services.find_or_create(actor=actor, slug=source)
     digest, size = files.digest_of([Path(path)])
-    part = services.ensure_part(source=found, name="log.csv")
+    part = services.ensure_part(actor=actor, source=found, name="log.csv")
     pull = services.request_pull(actor=actor, part=part, format="requests", options={{"again": True}}, file_path=path,
                                  file_size=size, digest=digest, draft=True)
     print("drafted", source, pull.pk)

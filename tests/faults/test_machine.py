@@ -201,7 +201,7 @@ def test_a_broker_that_is_away_at_commit_costs_no_work_and_doubles_none(broker_a
     digest, size = files.digest_of([path])
     began = time.monotonic()
     with transaction.atomic():
-        part = sources.ensure_part(source=source, name="log")
+        part = sources.ensure_part(actor=MACHINE, source=source, name="log")
         pull = sources.request_pull(
             actor=MACHINE, part=part, format="requests", file_path=str(path), file_size=size, digest=digest
         )

@@ -70,8 +70,8 @@ def ask(path: Path, source: str, part: str, **options: Any) -> Pull:
     found, _ = sources.find_or_create(actor=MACHINE, slug=source)
     digest, size = files.digest_of([path])
     return sources.request_pull(
-        actor=MACHINE, part=sources.ensure_part(source=found, name=part), format="requests", file_path=str(path),
-        file_size=size, digest=digest, options=options,
+        actor=MACHINE, part=sources.ensure_part(actor=MACHINE, source=found, name=part), format="requests",
+        file_path=str(path), file_size=size, digest=digest, options=options,
     )  # fmt: skip
 
 

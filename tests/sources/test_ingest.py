@@ -150,6 +150,53 @@ def test_the_focus_ai_examples_count_what_they_say(
     assert result["currency"] == "USD"
 
 
+BILL = "ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ServiceCategory,BilledCost,EffectiveCost,BillingCurrency"
+
+
+def charge_in(currency: str, billed: str = "100", effective: str = "100") -> str:
+    period = "2024-11-15T00:00:00Z,2024-11-16T00:00:00Z"
+    return f"{period},Usage,AI and Machine Learning,{billed},{effective},{currency}"
+
+
+def test_a_foreign_bill_keeps_its_currency_beside_the_organisations(ingest: Ingest, tmp_path: Path) -> None:
+    """1 EUR was 1.0583 USD on 15 November 2024."""
+    result = ingest(write(tmp_path, "b.csv", charge_in("EUR"), header=BILL), "--source=bill", "--format=focus")
+    assert (result["billed_cost"], result["effective_cost"], result["billed_currency"]) == ("100", "100", "EUR")
+    assert (result["in_scope_cost"], result["currency"], result["unconverted"]) == ("105.83", "USD", 0)
+
+
+def test_a_bill_whose_currency_has_no_rate_is_unknown_and_not_zero(
+    ingest: Ingest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "b.csv", charge_in("CLP"), header=BILL)
+    result = ingest(path, "--source=bill", "--format=focus")
+    assert (result["in_scope_cost"], result["unallocated_share"], result["unconverted"]) == (None, None, 1)
+    assert (result["billed_cost"], result["billed_currency"]) == ("100", "CLP")
+    call_command("ingest", str(path), "--source=bill", "--format=focus")
+    words = capsys.readouterr().out
+    assert "Billed cost: 100 CLP\n" in words
+    assert "In scope cost: unknown: 1 amount has no exchange rate" in words
+
+
+def test_a_bill_in_two_currencies_says_each_and_what_of_it_is_known(
+    ingest: Ingest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "b.csv", charge_in("EUR"), charge_in("CLP", "7", "7"), header=BILL)
+    result = ingest(path, "--source=bill", "--format=focus")
+    assert (result["billed_cost"], result["billed_currency"]) == (None, None)
+    assert {name: sums["billed_cost"] for name, sums in result["by_currency"].items()} == {"CLP": "7", "EUR": "100"}
+    assert (result["in_scope_cost"], result["unconverted"]) == ("105.83", 1)
+    call_command("ingest", str(path), "--source=bill", "--format=focus")
+    assert "In scope cost: 105.83 USD, incomplete: 1 amount has no exchange rate" in capsys.readouterr().out
+
+
+def test_naive_times_of_a_bill_are_read_as_utc_and_it_is_said(ingest: Ingest, tmp_path: Path) -> None:
+    row = charge_in("USD").replace("Z", "").replace("T", " ")
+    result = ingest(write(tmp_path, "b.csv", row, header=BILL), "--source=bill", "--format=focus")
+    assert result["first_hour"] == "2024-11-15T00:00:00Z"
+    assert "Times had no zone; read as UTC." in result["notes"]
+
+
 # --- Parts ------------------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def request_pull(path: Path, *, part: str = "log.csv", source: str = "logs", **m
     digest, size = files.digest_of([path])
     return sources.request_pull(
         actor=MACHINE,
-        part=sources.ensure_part(source=found, name=part),
+        part=sources.ensure_part(actor=MACHINE, source=found, name=part),
         format="requests",
         file_path=str(path),
         file_size=size,
@@ -244,6 +244,18 @@ def test_a_running_pull_stops_when_somebody_asks(db: None, log: Path, monkeypatc
 
     monkeypatch.setattr(sources, "beat", ask_then_beat)
     imports.run(pull.pk)
+    assert state_of(pull) == "cancelled"
+    assert Hour.objects.count() == 0
+
+
+def test_a_cancel_that_was_accepted_before_the_rows_are_written_keeps_them_out(db: None, log: Path) -> None:
+    pull = request_pull(log)
+
+    def cancel_at_the_last_moment(progress: Mapping[str, Any]) -> None:
+        if progress["stage"] == "writing":
+            sources.request_cancel(actor=MACHINE, pull=pull)
+
+    imports.run(pull.pk, cancel_at_the_last_moment)
     assert state_of(pull) == "cancelled"
     assert Hour.objects.count() == 0
 

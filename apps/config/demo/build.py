@@ -259,7 +259,7 @@ def publish(
     # Calls are spread over the whole month, also where only its first days have happened.
     whole = periods.bounds(month, UTC_ZONE)
     rows = write_hours(flows, work / "hours.parquet", starts_at=whole[0], ends_at=whole[1])
-    part = sources.ensure_part(source=gateway, name=f"gateway-{month:%Y-%m}")
+    part = sources.ensure_part(actor=SETUP, source=gateway, name=f"gateway-{month:%Y-%m}")
     asked = sources.request_pull(actor=SETUP, part=part, format=Pull.Format.REQUESTS, file_path=part.name)
     lease = sources.take(asked.pk)
     if lease is None:
@@ -360,7 +360,7 @@ def bring_in(source: Source, path: Path, format: Pull.Format, **options: object)
     """Import a file or a folder as `manage.py ingest` does, and insist that it worked."""
     found = store.expand(str(path))
     digest, size = store.digest_of(found)
-    part: Part = sources.ensure_part(source=source, name=path.name)
+    part: Part = sources.ensure_part(actor=SETUP, source=source, name=path.name)
     asked = sources.request_pull(
         actor=SETUP, part=part, format=format, options=options, file_path=str(path), file_size=size, digest=digest
     )

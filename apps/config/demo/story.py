@@ -136,8 +136,8 @@ def _leave_draft(owner: Person) -> None:
 def _fail_import(gateway: Source, folder: Path) -> None:
     broken = folder / "gateway-export.csv"
     broken.write_text("date,team,spend\n2026-10-01,care,12.40\n")
-    part = sources.ensure_part(source=gateway, name=broken.name)
     machine = Actor.command("demo")
+    part = sources.ensure_part(actor=machine, source=gateway, name=broken.name)
     asked = sources.request_pull(actor=machine, part=part, format=Pull.Format.REQUESTS, file_path=str(broken))
     imports.run_to_end(asked.pk)
 

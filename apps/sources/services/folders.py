@@ -78,7 +78,7 @@ def _take(actor: Actor, source: Source, connector: FileConnector, ready: Ready) 
     try:
         with transaction.atomic():
             _mark_taken(source, file, "")
-            part = ensure_part(source=source, name=file.name)
+            part = ensure_part(actor=actor, source=source, name=file.name)
             if part.sha256 == ready.sha256:
                 return None
             format_, options = connector.reading()

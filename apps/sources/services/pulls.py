@@ -60,6 +60,7 @@ def request_pull(
     Raises `Conflict` naming the part that holds the same bytes already, unless `options["again"]` is set.
     """
     _require_manage(actor)
+    _check_format(format)
     options = dict(options or {})
     if digest and not options.get("again") and not draft:
         refuse_same_bytes(part=part, digest=digest)
@@ -84,6 +85,7 @@ def request_pull(
 def start_draft(*, actor: Actor, pull: Pull, options: Mapping[str, Any], format: str) -> Pull:  # noqa: A002
     """The columns are checked: the draft waits to be read."""
     _require_manage(actor)
+    _check_format(format)
     pull = Pull.objects.select_for_update().get(pk=pull.pk)
     if pull.state != Pull.State.DRAFT:
         raise Conflict(f"This import is {pull.get_state_display()}; its columns stay as they are.")
@@ -96,12 +98,19 @@ def start_draft(*, actor: Actor, pull: Pull, options: Mapping[str, Any], format:
     return pull
 
 
+@transaction.atomic
 def save_draft(*, actor: Actor, pull: Pull, options: Mapping[str, Any], format: str) -> None:  # noqa: A002
     """Keep what a person has said about the columns so far; whoever comes back finds it."""
     _require_manage(actor)
-    drafts = Pull.objects.filter(pk=pull.pk, state=Pull.State.DRAFT)
-    if not drafts.update(options=dict(options), format=format):
+    _check_format(format)
+    pull = Pull.objects.select_for_update().get(pk=pull.pk)
+    if pull.state != Pull.State.DRAFT:
         raise Conflict("This import has begun; its columns stay as they are.")
+    if (pull.options, pull.format) == (dict(options), format):
+        return
+    pull.options, pull.format = dict(options), format
+    pull.save(update_fields=("options", "format"))
+    audit.record(actor=actor, verb="described import", subject=pull, data={"options": pull.options, "format": format})
 
 
 @transaction.atomic
@@ -168,7 +177,10 @@ def beat(lease: Lease, progress: Mapping[str, Any]) -> bool:
 
 
 def hold(lease: Lease) -> Pull:
-    """Lock the pull until the caller's transaction ends, so that nobody else takes or cancels it meanwhile."""
+    """Lock the pull until the caller's transaction ends, so that nobody else takes or cancels it meanwhile.
+
+    Whoever publishes looks at its `cancel_requested` first: a cancel that was accepted before this counts.
+    """
     pull = Pull.objects.select_for_update(of=("self",)).select_related("part__source").filter(pk=lease.pull_id).first()
     if pull is None or pull.state != Pull.State.RUNNING or pull.attempt != lease.attempt:
         raise LeaseLost("Another worker has taken this import.")
@@ -263,6 +275,11 @@ def mark_undone(*, actor: Actor, pull: Pull) -> None:
     pull.state = Pull.State.UNDONE
     pull.save(update_fields=("state",))
     audit.record(actor=actor, verb="undid import", subject=pull, data={"part": pull.part.name})
+
+
+def _check_format(format: str) -> None:  # noqa: A002
+    if format not in Pull.Format.values:
+        raise BadInput(f"There is no format '{format[:40]}'.", hint=f"Use one of {', '.join(Pull.Format.values)}.")
 
 
 def _require_manage(actor: Actor) -> None:

@@ -96,11 +96,16 @@ def find_or_create(*, actor: Actor, slug: str) -> tuple[Source, bool]:
     return create_source(actor=actor, name=slug, slug=slug), True
 
 
-def ensure_part(*, source: Source, name: str) -> Part:
+@transaction.atomic
+def ensure_part(*, actor: Actor, source: Source, name: str) -> Part:
+    """The part of that name; made, and said in the trail, where the source has none."""
     name = name.strip()
     if not name or len(name) > 255 or not name.isprintable():
         raise BadInput("The name of a part has 1 to 255 printable characters.")
-    return Part.objects.get_or_create(source=source, name=name)[0]
+    part, made = Part.objects.get_or_create(source=source, name=name)
+    if made:
+        audit.record(actor=actor, verb="made part of source", subject=part, data={"name": name, "source": source.slug})
+    return part
 
 
 @transaction.atomic

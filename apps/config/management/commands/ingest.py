@@ -73,7 +73,7 @@ class Command(BaseCommand):
         if made:
             self._say(f"Made the source '{source.slug}'.")
         path = str(Path(options["file"]).absolute())
-        part = sources.ensure_part(source=source, name=options["part"] or Path(path).name)
+        part = sources.ensure_part(actor=ACTOR, source=source, name=options["part"] or Path(path).name)
         pull = sources.request_pull(
             actor=ACTOR,
             part=part,
@@ -133,14 +133,30 @@ def _in_words(pull: Pull) -> str:
     lines += [
         f"{name.replace('_', ' ').capitalize()}: {totals[name]:,}" for name in figures if totals[name] is not None
     ]
-    costs = ("billed_cost", "effective_cost", "in_scope_cost", "computed_cost")
-    lines += [
-        f"{name.replace('_', ' ').capitalize()}: {totals[name]} {totals['currency']}"
-        for name in costs
-        if totals.get(name)
-    ]
+    lines += _costs(totals)
     if totals.get("unpriced_models"):
         lines.append(f"Without a price: {', '.join(totals['unpriced_models'])}")
     if totals.get("unallocated_share") is not None:
         lines.append(f"Unallocated share of the in-scope cost: {totals['unallocated_share']}")
     return "\n".join([*lines, *(totals.get("notes") or [])])
+
+
+def _costs(totals: dict[str, Any]) -> list[str]:
+    """A bill's own sums in its own currencies, then what counts in the organisation's."""
+    lines = [
+        f"{name.replace('_', ' ').capitalize()}: {sums[name]} {currency}"
+        for currency, sums in (totals.get("by_currency") or {}).items()
+        for name in ("billed_cost", "effective_cost")
+        if sums[name] is not None
+    ]
+    missing = totals.get("unconverted") or 0
+    rows = "1 amount has" if missing == 1 else f"{missing:,} amounts have"
+    note = f", incomplete: {rows} no exchange rate" if missing else ""
+    lines += [
+        f"{name.replace('_', ' ').capitalize()}: {totals[name]} {totals['currency']}{note}"
+        for name in ("in_scope_cost", "computed_cost")
+        if totals.get(name) is not None
+    ]
+    if missing and totals.get("in_scope_cost") is None:
+        lines.append(f"In scope cost: unknown{note.removeprefix(', incomplete')}")
+    return lines
