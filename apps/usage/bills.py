@@ -5,6 +5,7 @@ both null. Money is read to 18 decimals, from text or by the shortest text of a 
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import ibis.expr.types as ir
@@ -21,6 +22,7 @@ from apps.usage.parsing import (
     check_number,
     check_range,
     exact,
+    is_naive,
     moment,
     text,
 )
@@ -70,6 +72,14 @@ def reduce_bill(task: Task) -> Reduction:
     return _reduction(task, bill, sums, rejected, sum(counts.values()) + broken, found)
 
 
+def spenders(task: Task, db: Backend) -> list[tuple[str, datetime, datetime]]:
+    """The spenders of the good rows, their pairs as JSON text, with the first and the last start of their charges."""
+    bill = _opened(task, db, task.layouts)
+    checked = db.compile(check_bill(db.table("raw"), task.clock).rows)
+    sql = f"SELECT {_identity(bill)}, min(start_), max(start_) FROM ({checked}) WHERE reason = 0 GROUP BY 1 ORDER BY 1"
+    return list(db.con.execute(sql).fetchall())
+
+
 @dataclass(frozen=True)
 class Bill:
     """The FOCUS and x_ columns that a bill has, after constants."""
@@ -93,8 +103,15 @@ def check_bill(raw: ir.Table, clock: Clock) -> Checked:
     """Read money, times and quantities of every charge, and find what is wrong with it."""
     numbers = [name for name in (*MONEY, *QUANTITIES) if name in raw.columns]
     start, end = moment(raw.ChargePeriodStart, clock), moment(raw.ChargePeriodEnd, clock)
+    naive = is_naive(raw.ChargePeriodStart, clock) | is_naive(raw.ChargePeriodEnd, clock)
     billing = moment(raw.BillingPeriodStart, clock) if "BillingPeriodStart" in raw.columns else start
-    rows = raw.mutate(start_=start, end_=end, billing_=billing, **{f"{name}_": exact(raw[name]) for name in numbers})
+    rows = raw.mutate(
+        start_=start,
+        end_=end,
+        billing_=billing,
+        naive_=naive,
+        **{f"{name}_": exact(raw[name]) for name in numbers},
+    )
     problems = Problems()
     if "broken_json" in raw.columns:
         problems.add("line: not a JSON object", raw.broken_json)
@@ -242,7 +259,7 @@ def _sums(db: Backend, bill: Bill) -> list[tuple[Any, ...]]:
         OR ("ChargeCategory" = 'Usage' AND {effective} = 0 AND "BilledCost_" <> 0 AND {committed} IS NULL)"""
     found: list[tuple[Any, ...]] = db.con.execute(f"""
         SELECT "BillingCurrency", count(*), sum("BilledCost_"), sum({effective}), sum({_money(bill, "ListCost")}),
-            NOT bool_or({wrong}), min(start_), max(start_)
+            NOT bool_or({wrong}), min(start_), max(start_), bool_or(naive_)
         FROM rows WHERE reason = 0 GROUP BY ALL ORDER BY ALL""").fetchall()
     return found
 
@@ -266,7 +283,7 @@ def _reduction(
         last_hour=max((f"{row[7]:%Y-%m-%dT%H:%M:%SZ}" for row in sums), default=None),
         currencies=list(by_currency),
         missing_fields=[name for name in fields.FOCUS_EXPECTED if not bill.has(name)],
-        notes=_notes(task, bill, usable=usable),
+        notes=_notes(task, bill, usable=usable, naive=any(row[8] for row in sums)),
         billed_cost=only.get("billed_cost"),
         effective_cost=only.get("effective_cost"),
         list_cost=only.get("list_cost"),
@@ -276,8 +293,8 @@ def _reduction(
     )
 
 
-def _notes(task: Task, bill: Bill, *, usable: bool) -> list[str]:
-    notes = []
+def _notes(task: Task, bill: Bill, *, usable: bool, naive: bool) -> list[str]:
+    notes = [fields.NOTES[fields.Flag.ZONE_ASSUMED].format(zone=task.job.zone)] if naive else []
     if "BillingCurrency" not in {**task.columns, **task.job.constants}:
         notes.append(f"The file has no BillingCurrency; read as {task.job.currency}.")
     if not bill.has("ServiceCategory"):

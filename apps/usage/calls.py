@@ -1,6 +1,7 @@
 """Request logs and ready usage: their files to hours.parquet and rejected.csv.gz."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,15 @@ def reduce_calls(task: Task) -> Reduction:
     names = [name for name in fields.FIELDS[task.job.format] if name in task.columns]
     found = rejects.reject(task, opened, check, names) if rejected else []
     return _reduction(task, summary, rejected, broken, found)
+
+
+def spenders(task: Task, db: Backend) -> list[tuple[str, datetime, datetime]]:
+    """The keys of the good rows with their first and last instant, without adding anything up."""
+    check, _ = STEPS[task.job.format]
+    opened(task, db, task.layouts)
+    rows = check(db.table("raw"), task.clock).rows
+    spans = rows.filter(rows.reason == 0).group_by("who").agg(first=rows["at"].min(), last=rows["at"].max())
+    return list(db.con.execute(db.compile(spans.order_by("who"))).fetchall())
 
 
 def _row(db: Backend, sql: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from apps.catalog import services as catalog
 from apps.core import organisation, periods
 from apps.sources.models import Pull
 from apps.usage import corrections, staging
-from apps.usage.identities import record_identities
+from apps.usage.identities import canonical_pairs, record_identities
 from apps.usage.staging import Published
 
 AI_CATEGORY = "AI and Machine Learning"
@@ -63,9 +63,9 @@ def undo(*, pull: Pull) -> None:
 def _number(db: duckdb.DuckDBPyConnection, pull: Pull) -> None:
     """Hand DuckDB the ids of spenders and offerings of the bill."""
     spenders = db.execute("SELECT identity, min(charge_start)::TIMESTAMPTZ FROM charges GROUP BY identity").fetchall()
-    first_seen: dict[str, datetime] = {_canonical(pairs): at for pairs, at in spenders}
+    first_seen: dict[str, datetime] = {canonical_pairs(pairs): at for pairs, at in spenders}
     ids = record_identities(pull.part.source_id, first_seen)
-    identities = [(pairs, ids[_canonical(pairs)]) for pairs, _ in spenders]
+    identities = [(pairs, ids[canonical_pairs(pairs)]) for pairs, _ in spenders]
     named = db.execute("SELECT DISTINCT provider, model FROM charges WHERE model IS NOT NULL").fetchall()
     found = catalog.resolve_many({(provider or "", model) for provider, model in named})
     offerings = [(*pair, found[pair[0] or "", pair[1]]) for pair in named]
@@ -105,11 +105,6 @@ def _write(db: duckdb.DuckDBPyConnection, target: Path, pull: Pull, *, effective
             LEFT JOIN offerings o ON o.model = c.model AND o.provider IS NOT DISTINCT FROM c.provider
         ) TO '{target}' (FORMAT csv, HEADER false)
     """)
-
-
-def _canonical(pairs: str) -> str:
-    """The pairs of an identity in one spelling, whatever the writer's spaces and order were."""
-    return json.dumps(sorted(json.loads(pairs)), ensure_ascii=False, separators=(",", ":"))
 
 
 def _touch(pull: Pull) -> None:

@@ -129,6 +129,7 @@ class Flag(IntFlag):
     COARSE_PERIOD = 32  # the row covers more than an hour and stands in its first one
     TOKENS_MISSING = 64  # a delivered call without token counts
     ZONE_ASSUMED = 128  # times without zone, read in the zone that was given
+    BUSY_UNKNOWN = 256  # allocated GPU time of which the busy share is unknown: counted as used
 
 
 # Of a row in a signed month, not of what it says: it amends the rows before it, or takes all of them back.
@@ -143,6 +144,7 @@ NOTES: Final = {
     Flag.COARSE_PERIOD: "Some rows cover more than an hour; each stands in its first hour.",
     Flag.TOKENS_MISSING: "Some delivered calls have no token counts; those stay unknown and are not zero.",
     Flag.ZONE_ASSUMED: "Times had no zone; read as {zone}.",
+    Flag.BUSY_UNKNOWN: "The busy share of some GPU time is unknown; all that was allocated counts as used.",
 }
 
 

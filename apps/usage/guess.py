@@ -322,7 +322,7 @@ def _time_unit(found: str, named: dict[str, str], values: list[str]) -> tuple[st
 
 def _zone_open(layout: Layout, named: dict[str, str], found: str, unit: str, values: list[str]) -> bool:
     """Whether it must be asked in which zone the times are written."""
-    if unit != "iso" or found == fields.FOCUS:
+    if unit != "iso":
         return False
     kind = layout.types.get(named.get(fields.TIME_FIELDS[found][0], ""), "")
     if kind.startswith("timestamp"):

@@ -168,6 +168,7 @@ def _usage_hours(rows: ir.Table, clock: Clock) -> ir.Table:
         Flag.BAND_UNKNOWN: has_tokens,
         Flag.COARSE_PERIOD: _is_coarse(keyed) if "period_end" in rows.columns else False,
         Flag.ZONE_ASSUMED: is_naive(keyed.period_start, clock),
+        Flag.BUSY_UNKNOWN: _busy_unknown(keyed),
     }
     grouped = keyed.group_by(["reason", *KEY]).agg(
         rows=keyed.lines_.sum(),
@@ -386,11 +387,25 @@ def _amounts(rows: ir.Table) -> dict[str, ir.Value]:
     has_money = "money" in rows.columns
     return {
         "gpu_seconds": _sum(rows, "gpu_seconds_").cast(EXACT),
-        "gpu_busy_seconds": _sum(rows, "gpu_busy_seconds_").cast(EXACT),
+        "gpu_busy_seconds": _busy_seconds(rows).cast(EXACT),
         "reported_cost": _sum(rows, "cost_").cast(EXACT),
         "currency": rows.money.min() if has_money else ibis.null("string"),
         "other_currency": rows.money.max() if has_money else ibis.null("string"),
     }
+
+
+def _busy_seconds(rows: ir.Table) -> ir.NumericValue:
+    """NULL where no row tells its busy share; where some do, the allocated time of the others is busy."""
+    if "gpu_busy_seconds_" not in rows.columns or "gpu_seconds_" not in rows.columns:
+        return _sum(rows, "gpu_busy_seconds_")
+    busy = rows.gpu_busy_seconds_
+    return ibis.cases((busy.count() > 0, busy.fill_null(rows.gpu_seconds_).sum()))
+
+
+def _busy_unknown(rows: ir.Table) -> ir.BooleanValue | bool:
+    if "gpu_seconds_" not in rows.columns:
+        return False
+    return rows.gpu_seconds_.notnull() & _unknown(rows, "gpu_busy_seconds_")
 
 
 def _unknown(rows: ir.Table, name: str) -> ir.BooleanValue | bool:

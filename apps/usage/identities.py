@@ -15,7 +15,7 @@ def record_identities(source_id: int, seen: dict[str, datetime]) -> dict[str, in
 
     New ones are attributed at once, so that no identity is ever without an answer to whose it is.
     """
-    digests = {hashlib.sha256(pairs.encode()).hexdigest(): pairs for pairs in sorted(seen)}
+    digests = {digest_of(pairs): pairs for pairs in sorted(seen)}
     with connection.cursor() as cursor:
         cursor.execute(
             _UPSERT_IDENTITIES,
@@ -35,6 +35,16 @@ def record_identities(source_id: int, seen: dict[str, datetime]) -> dict[str, in
 def pairs_of_key(usage_key: str) -> str:
     """The canonical pairs of a plain usage key, as JSON text."""
     return json.dumps([["key", usage_key]], ensure_ascii=False, separators=(",", ":"))
+
+
+def canonical_pairs(pairs: str) -> str:
+    """Pairs in one spelling, whatever their writer's spaces and order were."""
+    return json.dumps(sorted(json.loads(pairs)), ensure_ascii=False, separators=(",", ":"))
+
+
+def digest_of(pairs: str) -> str:
+    """By which an identity of a source is found; of canonical pairs."""
+    return hashlib.sha256(pairs.encode()).hexdigest()
 
 
 # xmax is 0 only in rows that this statement inserted.

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apps.usage import fields, guess
+from apps.usage import bills, calls, fields, guess
 from apps.usage.guess import Column
 from apps.usage.hours import check_requests, check_usage
 from apps.usage.job import Job, Watch
@@ -31,9 +31,9 @@ SURE = 0.6  # a guess below wants a look
 MEMORY_MB = 400
 CHECKS = {fields.REQUESTS: check_requests, fields.USAGE: check_usage}
 TEXTS = ("provider", "model", "status", "service_tier", "fallback_from")
-SHOWN = (
-    "input_tokens", "cached_input_tokens", "output_tokens", "latency_ms", "requests", "gpu_seconds", "cost", "attempt",
-)  # fmt: skip
+SHOWN = (*fields.TOKEN_FIELDS, "latency_ms", "requests", "gpu_seconds", "cost", "attempt")
+# A file up to this size is looked through for all of its spenders; of a larger one the sample must do.
+PLAIN_BYTES, PACKED_BYTES = 64 << 20, 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,10 @@ class ColumnSeen:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`rows_total` is about right, the figures of the sample are exact for its rows; `error` is what is in the way."""
+    """`rows_total` is about right, the figures of the sample are exact for its rows; `error` is what is in the way.
+
+    `spenders`: (key, or pairs as JSON text of a bill, first instant, last), of the whole file if `compared_all`.
+    """
 
     format: str
     rows_total: int
@@ -69,7 +72,8 @@ class Sample:
     hours: int = 0
     billed_cost: str | None = None
     rejects: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
+    spenders: list[list[str]] = field(default_factory=list)
+    compared_all: bool = False
     models: list[list[str]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -85,18 +89,21 @@ def take_sample(job: Job) -> Sample:
         rows_total=seen.rows_estimate,
         columns=[_column(column, columns, seen.format) for column in seen.columns],
         asks_zone=seen.zone_open,
-        asks_unit=seen.time_unit != "iso",
+        asks_unit=seen.needs_origin,
         asks_origin=seen.needs_origin,
         unit_guess=seen.time_unit,
         missing=_missing(seen.format, columns, job.constants),
         notes=seen.notes,
     )
     try:
-        head = _head(look_at(Path(job.paths[0]), work_dir, job.guards), work_dir)
-        tried = replace(
-            job, format=seen.format, columns=columns, time_unit=unit, paths=[str(head)], max_memory_mb=MEMORY_MB
-        )
-        return _read(sample, tried, work_dir)
+        layout = look_at(Path(job.paths[0]), work_dir, job.guards)
+        whole = replace(job, format=seen.format, columns=columns, time_unit=unit, max_memory_mb=MEMORY_MB)
+        tried = replace(whole, paths=[str(_head(layout, work_dir))])
+        found = _read(sample, tried, work_dir)
+        is_packed = layout.gzip or layout.kind == PARQUET
+        is_small = Path(job.paths[0]).stat().st_size <= (PACKED_BYTES if is_packed else PLAIN_BYTES)
+        spenders = _spenders(whole if is_small else tried, work_dir)
+        return replace(found, spenders=spenders, compared_all=is_small)
     except FileError as error:
         return replace(sample, error=error.message, hint=error.hint)
 
@@ -113,7 +120,6 @@ def main(arguments: list[str]) -> int:
 def _read(seen: Sample, job: Job, work_dir: Path) -> Sample:
     rows = _calls_as_read(job, work_dir) if job.format in CHECKS else []
     result = reduce_files(job)
-    keys, models = _spenders(work_dir / "hours.parquet")
     return replace(
         seen,
         sample_rows=result.rows_read,
@@ -123,8 +129,7 @@ def _read(seen: Sample, job: Job, work_dir: Path) -> Sample:
         hours=_hours(work_dir / "hours.parquet"),
         billed_cost=result.billed_cost,
         rejects=[asdict(reject) for reject in result.rejects],
-        keys=keys,
-        models=models,
+        models=_models(work_dir / "hours.parquet"),
         rows=rows or _charges_as_read(work_dir / "charges.parquet"),
     )
 
@@ -219,13 +224,20 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _spenders(hours: Path) -> tuple[list[str], list[list[str]]]:
+def _models(hours: Path) -> list[list[str]]:
     if not hours.exists():
-        return [], []
-    table = pq.read_table(hours, columns=["usage_key", "provider", "model"])
-    keys = sorted(set(table["usage_key"].to_pylist()))
+        return []
+    table = pq.read_table(hours, columns=["provider", "model"])
     pairs = zip(table["provider"].to_pylist(), table["model"].to_pylist(), strict=True)
-    return keys, [list(pair) for pair in sorted(set(pairs))]
+    return [list(pair) for pair in sorted(set(pairs))]
+
+
+def _spenders(job: Job, work_dir: Path) -> list[list[str]]:
+    """Who spends in the good rows of a file, and from when to when; of a bill by the starts of its charges."""
+    task = prepare(job, work_dir, Watch())
+    with engine(work_dir, task.layouts, memory_mb=MEMORY_MB) as db:
+        found = bills.spenders(task, db) if job.format == fields.FOCUS else calls.spenders(task, db)
+    return [[who, f"{first:%Y-%m-%dT%H:%M:%SZ}", f"{last:%Y-%m-%dT%H:%M:%SZ}"] for who, first, last in found]
 
 
 def _hours(hours: Path) -> int:

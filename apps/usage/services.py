@@ -160,10 +160,10 @@ def _number(pull: Pull, seen: list[KeySeen]) -> dict[SeriesKey, NumberedSeries]:
     return {key: NumberedSeries(numbers[ledger], ledger[0]) for key, ledger in ledger_key.items()}
 
 
-type_of_series = tuple[int, int, str, str, int]  # identity, offering, call kind, service tier, prompt band
+LedgerKey = tuple[int, int, str, str, int]  # identity, offering, call kind, service tier, prompt band
 
 
-def _upsert_series(part_id: int, keys: Iterable[type_of_series]) -> dict[type_of_series, int]:
+def _upsert_series(part_id: int, keys: Iterable[LedgerKey]) -> dict[LedgerKey, int]:
     columns = list(zip(*sorted(keys), strict=True))
     if not columns:
         return {}

@@ -114,7 +114,11 @@ def write_hours(db: duckdb.DuckDBPyConnection, target: Path, *, pull_id: int) ->
     """The hours with their series, sorted by the ledger's key, as CSV that COPY reads."""
     join = ", ".join(SeriesKey._fields)
     merge = db.execute("SELECT count(DISTINCT series_id) < count(*) FROM numbered").fetchone()
-    source = _merged_hours(join) if merge and merge[0] else f"hours JOIN numbered USING ({join})"
+    if merge and merge[0]:
+        _refuse_mixed_currencies(db, join)
+        source = _merged_hours(join)
+    else:
+        source = f"hours JOIN numbered USING ({join})"
     db.execute(f"""
         COPY (
             SELECT series_id, hour, 0, {int(pull_id)}, requests, input, cached, cache_write, cache_write_1h, output,
@@ -146,18 +150,30 @@ def copy_in(table: str, columns: str, source: Path) -> int:
         return int(cursor.rowcount)
 
 
-def copy_rows(table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> int:
-    """COPY rows made in Python into a table; for thousands of rows, not for millions."""
-    with connection.wrap_database_errors, connection.cursor() as cursor:
-        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-        return int(cursor.rowcount)
+def _refuse_mixed_currencies(db: duckdb.DuckDBPyConnection, join: str) -> None:
+    """Names of one model may report costs in two currencies, which cannot be added."""
+    mixed = db.execute(f"""
+        SELECT min(usage_key), list_sort(list(DISTINCT model)), list_sort(list(DISTINCT currency))
+        FROM hours JOIN numbered USING ({join}) WHERE currency IS NOT NULL
+        GROUP BY series_id, hour HAVING min(currency) <> max(currency) ORDER BY ALL LIMIT 1
+    """).fetchone()
+    if mixed:
+        key, models, currencies = mixed[0], " and ".join(mixed[1]), " and ".join(mixed[2])
+        raise BadInput(
+            f"{key} has costs in {currencies} in one hour for {models}, which are one model.",
+            hint="Load each currency as a part of its own (--part).",
+        )
 
 
 def _merged_hours(join: str) -> str:
-    """Hours summed where several keys of the source share one series; unknown stays unknown only if all are."""
-    summed = ", ".join(f"sum({name}) AS {name}" for name in SUMMED)
+    """Hours summed where several keys of the source share one series; unknown stays unknown only if all are.
+
+    Of GPU time whose busy share only some of them know, the others' counts as busy, as it does within one key.
+    """
+    values = {name: name for name in SUMMED} | {"gpu_busy_seconds": "coalesce(gpu_busy_seconds, gpu_seconds)"}
+    sums = {name: f"sum({value})" for name, value in values.items()}
+    sums["gpu_busy_seconds"] = f"CASE WHEN count(gpu_busy_seconds) > 0 THEN {sums['gpu_busy_seconds']} END"
+    summed = ", ".join(f"{value} AS {name}" for name, value in sums.items())
     histograms = ", ".join(f"{_summed_list(name)} AS {name}" for name in ("latency_counts", "ttft_counts"))
     return f"""(
         SELECT series_id, hour, {summed}, {histograms}, max(currency) AS currency, bit_or(flags) AS flags

@@ -21,17 +21,17 @@ from apps.catalog.models import Offering
 from apps.core import organisation
 from apps.sources import files
 from apps.sources.models import Part, Pull
-from apps.usage.identities import pairs_of_key, record_identities
+from apps.usage.corrections import STANDING_CHARGE
+from apps.usage.fields import TOKEN_FIELDS
+from apps.usage.identities import canonical_pairs, digest_of, pairs_of_key, record_identities
 from apps.usage.job import Job
 from apps.usage.models import Identity
-from apps.usage.overlaps import Overlap, overlaps_ahead
+from apps.usage.overlaps import Overlap, Spender, overlaps_ahead
 
 MOST_SECONDS = 60
 SAMPLE_ROWS = 10_000
 MILLION = Decimal(1_000_000)
-AMOUNTS = {
-    "input_tokens", "cached_input_tokens", "output_tokens", "latency_ms", "requests", "gpu_seconds", "cost", "billed",
-}  # fmt: skip
+AMOUNTS = {*TOKEN_FIELDS, "latency_ms", "requests", "gpu_seconds", "cost", "billed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,10 @@ class RowSeen:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The preview and what reading would change. `error` is a sentence about what is in the way."""
+    """The preview and what reading would change. `error` is a sentence about what is in the way.
+
+    `compared_all`: overlaps and keys are those of the whole file, and not only of its first rows.
+    """
 
     format: str = ""
     rows_total: int = 0
@@ -88,6 +91,7 @@ class Trial:
     priced: list[str] = field(default_factory=list)
     unpriced: list[str] = field(default_factory=list)
     overlaps: list[Overlap] = field(default_factory=list)
+    compared_all: bool = False
     rows: list[RowSeen] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     billed_cost: str | None = None
@@ -128,6 +132,7 @@ def trial_of(*, pull: Pull, options: Mapping[str, Any], format: str = "") -> Tri
         asks_origin=seen.get("asks_origin", False) or "--time-origin" in seen["hint"],
         unit_guess=seen.get("unit_guess", "iso"),
         notes=seen.get("notes", []),
+        compared_all=seen.get("compared_all", False),
     )
     return _joined(trial, seen, pull.part) if seen.get("first_hour") else trial
 
@@ -193,25 +198,29 @@ def _run(job: Job, work: Path) -> dict[str, Any]:
 def _joined(trial: Trial, seen: Mapping[str, Any], part: Part) -> Trial:
     """Ask as if the names of the file were known already, and leave nothing of it behind."""
     first, last = _instant(seen["first_hour"]), _instant(seen["last_hour"])
-    digests = [hashlib.sha256(pairs_of_key(key).encode()).hexdigest() for key in seen["keys"]]
+    is_bill = trial.format == Pull.Format.FOCUS
+    canonical = canonical_pairs if is_bill else pairs_of_key
+    spenders = [Spender(canonical(who), _instant(start), _instant(end)) for who, start, end in seen["spenders"]]
+    digests = [digest_of(spender.pairs) for spender in spenders]
     known = Identity.objects.filter(source_id=part.source_id, digest__in=digests).count()
+    shown = [] if is_bill else [row.values["usage_key"] for row in trial.rows]
     with transaction.atomic():
         offerings = catalog.resolve_many({(provider, model) for provider, model in seen["models"]})
-        identities = record_identities(part.source_id, {pairs_of_key(key): first for key in seen["keys"]})
+        identities = record_identities(part.source_id, {pairs_of_key(key): first for key in shown})
         rates = _rates([offering.pk for offering in offerings.values()])
-        rows = [_row(row.values, offerings, identities, rates) for row in trial.rows]
+        rows = trial.rows if is_bill else [_row(row.values, offerings, identities, rates) for row in trial.rows]
         transaction.set_rollback(True)
     priced = {pair: offering.pk in rates for pair, offering in offerings.items()}
     return replace(
         trial,
         first_hour=first,
         last_hour=last,
-        hours_there=_hours_there(part),
+        hours_there=_rows_there(part, is_bill=is_bill),
         keys_known=known,
-        keys_new=len(seen["keys"]) - known,
+        keys_new=len(spenders) - known,
         priced=sorted({str(offerings[pair]) for pair, has_price in priced.items() if has_price}),
         unpriced=sorted({pair[1] or "model not reported" for pair, has_price in priced.items() if not has_price}),
-        overlaps=overlaps_ahead(part=part, keys=seen["keys"], first=first, last=last),
+        overlaps=overlaps_ahead(part=part, spenders=spenders),
         rows=rows,
     )
 
@@ -244,20 +253,32 @@ def _row(
 
 
 def _cost(values: Mapping[str, Any], rates: list[tuple[Any, ...]], at: datetime) -> tuple[Decimal | None, str]:
-    """What one row comes to at the rates that hold then; cached tokens are part of the input."""
-    tokens, output = values.get("input_tokens"), values.get("output_tokens")
+    """What one row comes to at the rates that hold then. Boundary figures: the cache is part of the input."""
+    tokens = values.get("input_tokens")
     tier = service_tier(values.get("service_tier"))
     band = prompt_band(int(tokens)) if tokens is not None and "requests" not in values else -1
-    for rate_tier, rate_band, start, end, input_, cached_, output_, currency in rates:
+    for rate_tier, rate_band, start, end, currency, *prices in rates:
         if (rate_tier, rate_band) == (tier.value, band) and start <= at < end and tokens is not None:
-            cached = Decimal(values.get("cached_input_tokens") or 0)
-            paid = (
-                (Decimal(tokens) - cached) * (input_ or 0)
-                + cached * (cached_ or 0)
-                + Decimal(output or 0) * (output_ or 0)
-            )
-            return paid / MILLION, currency
+            paid = sum(count * (price or 0) for count, price in zip(_disjoint(values), prices, strict=True))
+            return Decimal(paid) / MILLION, currency
     return None, ""
+
+
+def _disjoint(values: Mapping[str, Any]) -> list[Decimal]:
+    """Input, cached, cache write, cache write of an hour, output, reasoning: none of them inside another."""
+    given = {name: Decimal(values.get(name) or 0) for name in TOKEN_FIELDS}
+    cached, written, for_an_hour = (
+        given[name] for name in ("cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens")
+    )
+    reasoning = given["reasoning_tokens"]
+    return [
+        given["input_tokens"] - cached - written,
+        cached,
+        written - for_an_hour,
+        for_an_hour,
+        given["output_tokens"] - reasoning,
+        reasoning,
+    ]
 
 
 def _workload(identity_id: int | None, at: datetime) -> str:
@@ -267,9 +288,9 @@ def _workload(identity_id: int | None, at: datetime) -> str:
     return found[0] if found else ""
 
 
-def _hours_there(part: Part) -> int:
+def _rows_there(part: Part, *, is_bill: bool) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_HOURS_THERE, [part.pk])
+        cursor.execute(_CHARGES_THERE if is_bill else _HOURS_THERE, [part.pk])
         return int(cursor.fetchone()[0])
 
 
@@ -278,7 +299,8 @@ def _instant(text: str) -> datetime:
 
 
 _RATES = """
-SELECT offering_id, service_tier, prompt_band, valid_from, valid_to, input, cached, output, currency
+SELECT offering_id, service_tier, prompt_band, valid_from, valid_to, currency,
+    input, cached, cache_write, cache_write_1h, output, reasoning
 FROM catalog_effective_rate WHERE offering_id = ANY(%s)
 """
 _WORKLOAD = """
@@ -288,3 +310,4 @@ WHERE a.identity_id = %s AND a.valid_from <= %s AND a.valid_to > %s
 _HOURS_THERE = """
 SELECT count(DISTINCT h.hour) FROM usage_series s JOIN usage_hour h ON h.series_id = s.id WHERE s.part_id = %s
 """
+_CHARGES_THERE = f"SELECT count(*) FROM usage_charge c WHERE c.part_id = %s AND {STANDING_CHARGE}"

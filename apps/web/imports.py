@@ -168,7 +168,7 @@ def _begin(actor: Actor, given: Mapping[str, Any]) -> Pull:
         source = sources.create_source(actor=actor, name=given["new_source"], zone=zone)
     else:
         source = selectors.get_source_for(actor=actor, slug=given["source"])
-    part = sources.ensure_part(source=source, name=given["part"].strip() or stored.path.name)
+    part = sources.ensure_part(actor=actor, source=source, name=given["part"].strip() or stored.path.name)
     pull = sources.request_pull(
         actor=actor, part=part, format=given["format"] or Pull.Format.REQUESTS, draft=True,
         options={} if given["format"] else {"guess_format": True},
@@ -209,6 +209,10 @@ def columns(request: PageRequest, pk: int) -> HttpResponseBase:
     if pull.state != Pull.State.DRAFT:
         return redirect("imports:show", pull.pk)
     asked, format_ = _asked(pull)
+    chosen = request.POST.get("format", "")
+    if chosen and chosen not in Pull.Format.values:
+        problem = f"There is no kind of file called {chosen[:40]}; choose one of the list."
+        return _columns_page(request, pull, asked, format_, problem=problem, status=422)
     before = trial_of(pull=pull, options=asked, format=request.POST.get("format", format_))
     try:
         options, format_ = options_of(request.POST, before)
@@ -373,9 +377,10 @@ def _facts(pull: Pull) -> list[tuple[str, str]]:
     if totals.get("first_hour"):
         first, last = (datetime.fromisoformat(totals[name]).astimezone(UTC) for name in ("first_hour", "last_hour"))
         facts.append(("Hours, UTC", f"{first.day} {first:%b %Y, %H:%M} to {last.day} {last:%b %Y, %H:%M}"))
-    for name, label in (("billed_cost", "Billed cost"), ("effective_cost", "Effective cost")):
-        if totals.get(name) and totals.get("currency"):
-            facts.append((label, figures.money_exact(Decimal(totals[name]), totals["currency"])))
+    for currency, sums in (totals.get("by_currency") or {}).items():
+        for name, label in (("billed_cost", "Billed cost"), ("effective_cost", "Effective cost")):
+            if sums[name] is not None:
+                facts.append((label, figures.money_exact(Decimal(sums[name]), currency)))
     if totals.get("focus_version"):
         facts.append(("FOCUS version", totals["focus_version"]))
     return facts
@@ -456,14 +461,12 @@ def _requests_kpi(totals: Mapping[str, Any]) -> Kpi:
 
 
 def _bill_kpi(totals: Mapping[str, Any]) -> Kpi:
-    currency = totals.get("currency")
-    if not currency or not totals.get("billed_cost"):
-        return Kpi("Billed cost", figures.UNKNOWN, context="in several currencies")
-    return Kpi(
-        "Billed cost",
-        _amount(totals["billed_cost"], currency),
-        context=f"{totals['rows_read']:,} rows of the bill",
-    )
+    """In the bill's own currency, whatever the organisation's is."""
+    billed = [(currency, sums["billed_cost"]) for currency, sums in (totals.get("by_currency") or {}).items()]
+    if len(billed) != 1:
+        return Kpi("Billed cost", figures.UNKNOWN, context="in several currencies" if billed else "no row was read")
+    [(currency, amount)] = billed
+    return Kpi("Billed cost", _amount(amount, currency), context=f"{totals['rows_read']:,} rows of the bill")
 
 
 def _money_kpis(pull: Pull) -> list[Kpi]:
@@ -471,16 +474,22 @@ def _money_kpis(pull: Pull) -> list[Kpi]:
     if "in_scope_cost" not in totals:
         return [Kpi("Cost", figures.UNKNOWN, context="is being worked out")]
     if pull.format == Pull.Format.FOCUS:
-        cost = Kpi("In scope", _amount(totals["in_scope_cost"], currency), context="AI, or claimed by a binding")
+        note = _incomplete(totals) or "AI, or claimed by a binding"
+        cost = Kpi(
+            "In scope",
+            _amount(totals["in_scope_cost"], currency),
+            context=note,
+            tone="warn" if totals.get("unconverted") else "",
+        )
     else:
         models = totals.get("unpriced_models") or []
-        note = (
-            f"{len(models)} model{'s' if len(models) > 1 else ''} without a price"
-            if models
-            else "at the rates that held"
-        )
+        unpriced = f"{len(models)} model{'s' if len(models) > 1 else ''} without a price" if models else ""
+        missing = ", ".join(filter(None, (unpriced, _incomplete(totals))))
         cost = Kpi(
-            "Computed cost", _amount(totals["computed_cost"], currency), context=note, tone="warn" if models else ""
+            "Computed cost",
+            _amount(totals["computed_cost"], currency),
+            context=missing or "at the rates that held",
+            tone="warn" if missing else "",
         )
     share = totals.get("unallocated_share")
     loose = Kpi(
@@ -494,6 +503,10 @@ def _money_kpis(pull: Pull) -> list[Kpi]:
         note = f"{_amount(totals.get('unallocated_cost'), currency)}; checks where a log covers it"
         loose = Kpi("Names no workload", figures.percent(share), context=note)
     return [cost, loose]
+
+
+def _incomplete(totals: Mapping[str, Any]) -> str:
+    return "incomplete: an exchange rate is missing" if totals.get("unconverted") else ""
 
 
 def _amount(text: str | None, currency: str) -> str:

@@ -86,7 +86,7 @@ def options_of(post: QueryDict, trial: Trial) -> tuple[dict[str, Any], str]:
         columns=_columns(post, trial, format_),
         constants={name: post.get(f"set-{name}", "").strip() for name in constants_for(format_)},
         zone=post.get("zone", ""),
-        time_unit=post.get("time_unit", "") or (trial.unit_guess if trial.asks_unit else "iso"),
+        time_unit=post.get("time_unit", "") or trial.unit_guess,
         time_origin=post.get("time_origin", ""),
         again=post.get("again") == "1",
     )

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from apps.core.errors import BadInput
 from apps.costs import services as costs
 from apps.costs.models import Basis, Line
 from apps.sources.models import Pull, Source
 from apps.usage import services as usage
 from apps.usage.job import Job
 from apps.usage.models import Charge, Hour, Identity
+from apps.usage.overlaps import overlaps_of
 from apps.usage.reduce import reduce_files
 from apps.usage.staging import Published
 from tests.books import at, cost, make_pull, make_source, rate_all
@@ -239,3 +241,35 @@ def test_the_totals_of_an_import_whose_model_is_unknown_say_so(tmp_path: Path) -
     assert totals["in_scope_cost"] is None
     assert totals["unallocated_share"] is None
     assert totals["unpriced_models"] == ["never-heard-of"]
+
+
+USAGE = "period_start,usage_key,provider,model,requests,gpu_seconds,gpu_busy_seconds,cost,currency\n"
+
+
+def write_usage(path: Path, *rows: str) -> Path:
+    path.write_text(USAGE + "".join(f"2026-10-05T00:00:00Z,A,openai,{row}\n" for row in rows))
+    return path
+
+
+def test_two_names_of_one_model_that_report_two_currencies_are_not_added(tmp_path: Path) -> None:
+    path = write_usage(tmp_path / "usage.csv", "gpt-4o,1,,,1,USD", "GPT-4o,1,,,2,EUR")
+    with pytest.raises(BadInput, match="A has costs in EUR and USD in one hour for GPT-4o and gpt-4o"):
+        load(make_source(), path, tmp_path, kind="usage")
+    assert Hour.objects.count() == 0
+
+
+def test_two_names_of_one_model_add_up_and_an_unknown_busy_share_counts_as_used(tmp_path: Path) -> None:
+    path = write_usage(tmp_path / "usage.csv", "gpt-4o,1,3600,1800,1,USD", "GPT-4o,1,3600,,2,USD")
+    load(make_source(), path, tmp_path, kind="usage")
+    hour = Hour.objects.get()
+    assert (hour.gpu_seconds, hour.gpu_busy_seconds, hour.reported_cost, hour.currency) == (7200, 5400, 3, "USD")
+
+
+def test_a_corrected_bill_under_another_name_is_said_to_add_up(tmp_path: Path) -> None:
+    source = make_source("Bill")
+    first = write_bill(tmp_path / "oct.csv", bill_row("9", "5", **DAY))
+    load(source, first, tmp_path, kind="focus")
+    second, _ = load(source, write_bill(tmp_path / "oct-v2.csv", bill_row("8", "5", **DAY)), tmp_path, kind="focus")
+    [said] = [str(overlap) for overlap in overlaps_of(second.part)]
+    assert said.startswith("Part 'oct.csv' has charges of 1 spender too, from ")
+    assert overlaps_of(load(make_source("Other"), first, tmp_path, kind="focus")[0].part) == []

@@ -45,6 +45,7 @@ def test_the_aws_sample(tmp_path: Path, public_data: Path) -> None:
     assert (result.rows_read, result.rows_rejected, result.charges) == (592, 0, 592)
     assert (result.billed_cost, result.list_cost) == ("9.7926566798", "9.8502566798")
     assert result.effective_cost_usable is False
+    assert "Times had no zone; read as UTC." in result.notes
     assert (result.focus_version, result.currencies) == ("1.0", ["USD"])
     assert charges(tmp_path, "count(*) FILTER (service_category = 'AI and Machine Learning')") == [(0,)]
     assert charges(tmp_path, "count(*) FILTER (NOT contains(identity, 'tag:'))") == [(193,)]

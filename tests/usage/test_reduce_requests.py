@@ -349,3 +349,14 @@ def test_two_currencies_in_one_hour_are_refused(tmp_path: Path) -> None:
     text += "2026-10-24T01:00:00Z,a,m,1,USD\n2026-10-24T01:20:00Z,a,m,1,EUR\n"
     with pytest.raises(FileError, match="two currencies"):
         reduce_text(tmp_path, text, format="usage")
+
+
+def test_gpu_time_without_a_busy_share_counts_as_used_beside_time_with_one(tmp_path: Path) -> None:
+    # An hour held twice: once half busy, once nobody knows. Used 1,800 + 3,600, idle 1,800.
+    header = "period_start,usage_key,model,gpu_seconds,gpu_busy_seconds\n"
+    rows = "2026-10-24T01:00:00Z,a,m,3600,1800\n2026-10-24T01:20:00Z,a,m,3600,\n2026-10-24T02:00:00Z,a,m,60,\n"
+    result = reduce_text(tmp_path, header + rows, format="usage")
+    assert hours(tmp_path, "gpu_seconds::INTEGER, gpu_busy_seconds::INTEGER") == [(60, None), (7200, 5400)]
+    assert "The busy share of some GPU time is unknown; all that was allocated counts as used." in result.notes
+    known = reduce_text(tmp_path, header + "2026-10-24T01:00:00Z,a,m,3600,1800\n", format="usage")
+    assert not any("busy" in note for note in known.notes)

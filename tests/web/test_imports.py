@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from playwright.sync_api import Page
 
+from apps.core.errors import BadInput
+from apps.core.models import AuditEvent
 from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.models import Pull, Source
-from apps.usage.models import Hour
+from apps.usage.models import Charge, Hour
+from apps.usage.trial import trial_of
 from tests.world import MACHINE, PASSWORD, World, log_in
 from workers import imports
 
@@ -24,6 +28,8 @@ ROWS = [
     "not a time,copilot-eu,openai,gpt-4o,1,1,c",
     "2026-10-01T01:00:05Z,studio,pixel,pixel-xl-beta,880,40,d",
 ]
+BILL = "ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ServiceCategory,BilledCost,BillingCurrency,SubAccountId\n"
+ROW_OF_BILL = "2024-11-15 00:00:00,2024-11-16 00:00:00,Usage,AI and Machine Learning,{billed},EUR,acc\n"
 
 
 @pytest.fixture
@@ -146,6 +152,91 @@ def test_an_overlap_is_shown_before_anything_is_read(browser_of_cleo: Client) ->
     second = drafted(browser_of_cleo, LOG + ROWS[0], name="more.csv", source="gateway")
     page = browser_of_cleo.get(f"/imports/{second.pk}/").content.decode()
     assert "Another part speaks of the same keys at the same time" in page
+
+
+def test_an_overlap_behind_the_first_rows_is_shown_too(browser_of_cleo: Client) -> None:
+    first = drafted(browser_of_cleo, LOG + "2026-10-03T05:00:00Z,late,openai,gpt-4o,1,1,a")
+    read(browser_of_cleo, first)
+    imports.run(first.pk)
+    many = [f"2026-10-01T00:00:00Z,early,openai,gpt-4o,1,1,{number}" for number in range(10_001)]
+    second = drafted(
+        browser_of_cleo, LOG + "\n".join([*many, "2026-10-03T05:30:00Z,late,openai,gpt-4o,1,1,z"]),
+        name="more.csv", source="gateway",
+    )  # fmt: skip
+    page = browser_of_cleo.get(f"/imports/{second.pk}/").content.decode()
+    assert "has usage of 1 key too, from 03 Oct 2026 05:00" in page
+    assert "1 known, 1 new" in page
+    assert "only its first" not in page
+
+
+def test_a_row_is_shown_with_what_all_of_its_tokens_cost(browser_of_cleo: Client) -> None:
+    """The ledger's example A."""
+    header = (
+        "time,usage_key,provider,model,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,"
+        "reasoning_tokens\n"
+    )
+    pull = drafted(
+        browser_of_cleo, header + "2026-10-01T00:00:00Z,A,anthropic,claude-sonnet-4-5,10000,6000,1000,1200,800\n"
+    )
+    [row] = trial_of(pull=pull, options={}).rows
+    assert (row.cost, row.currency) == (Decimal("0.03255"), "USD")
+
+
+def test_seconds_since_1970_are_read_without_a_question(browser_of_cleo: Client) -> None:
+    pull = drafted(browser_of_cleo, LOG.replace("ts", "created") + "1790812803,A,openai,gpt-4o,1,1,a\n")
+    page = browser_of_cleo.get(f"/imports/{pull.pk}/").content.decode()
+    assert "Its times are counted in" not in page
+    assert read(browser_of_cleo, pull, **{"column-0": "time"}).status_code == 302
+    imports.run(pull.pk)
+    assert f"{Hour.objects.get().hour:%Y-%m-%d %H:%M}" == "2026-10-01 00:00"
+
+
+def test_a_kind_of_file_that_does_not_exist_is_refused(browser_of_cleo: Client) -> None:
+    pull = drafted(browser_of_cleo)
+    for wrong in ("invoices", "something-long"):
+        answer = browser_of_cleo.post(f"/imports/{pull.pk}/columns/", {"try": "1", "format": wrong})
+        assert answer.status_code == 422
+        assert "There is no kind of file called" in answer.content.decode()
+    pull.refresh_from_db()
+    assert pull.format == "requests"
+    with pytest.raises(BadInput):
+        sources.save_draft(actor=MACHINE, pull=pull, options={}, format="invoices")
+
+
+def test_what_a_person_says_of_the_columns_is_in_the_trail_once(browser_of_cleo: Client) -> None:
+    pull = drafted(browser_of_cleo)
+    for _ in range(2):
+        browser_of_cleo.post(f"/imports/{pull.pk}/columns/", {"try": "1", "format": "requests"})
+    assert AuditEvent.objects.filter(verb="described import").count() == 1
+    assert AuditEvent.objects.filter(verb="made part of source").count() == 1
+
+
+def test_a_bill_without_zones_asks_for_one_and_shows_what_it_meets(browser_of_cleo: Client) -> None:
+    first = drafted(browser_of_cleo, BILL + ROW_OF_BILL.format(billed=100), name="oct.csv", new_source="Bill")
+    page = browser_of_cleo.get(f"/imports/{first.pk}/").content.decode()
+    assert "Its times name no zone; they are in" in page
+    assert "<option selected>UTC</option>" in page
+    read(browser_of_cleo, first, zone="Europe/Berlin")
+    imports.run(first.pk)
+    charge = Charge.objects.get()
+    assert f"{charge.charge_start:%Y-%m-%d %H:%M}" == "2024-11-14 23:00"
+    second = drafted(browser_of_cleo, BILL + ROW_OF_BILL.format(billed=101), name="oct-v2.csv", source="bill")
+    page = browser_of_cleo.get(f"/imports/{second.pk}/").content.decode()
+    assert "Another part speaks of the same spenders at the same time" not in page  # read in UTC it is an hour later
+    answer = browser_of_cleo.post(f"/imports/{second.pk}/columns/", {"try": "1", "zone": "Europe/Berlin"})
+    assert "Another part speaks of the same spenders at the same time" in answer.content.decode()
+    assert "has charges of 1 spender too" in answer.content.decode()
+
+
+def test_a_foreign_bill_is_shown_in_its_own_currency(browser_of_cleo: Client) -> None:
+    """1 EUR was 1.0583 USD on 15 November 2024."""
+    pull = drafted(browser_of_cleo, BILL + ROW_OF_BILL.format(billed=100), name="oct.csv", new_source="Bill")
+    read(browser_of_cleo, pull)
+    imports.run(pull.pk)
+    page = browser_of_cleo.get(f"/imports/{pull.pk}/").content.decode()
+    assert "€100" in page
+    assert "$105.83" in page
+    assert "$100" not in page
 
 
 def test_what_nobody_can_read_is_said_and_the_page_stands(browser_of_cleo: Client) -> None:

@@ -8,6 +8,7 @@ Monday, and one that stopped on Tuesday is on Saturday.
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.db import connection
 
@@ -80,7 +81,7 @@ def newest_month(*, today: date) -> date | None:
     return found
 
 
-def _rule(bases: tuple[str, ...]) -> dict[str, object]:
+def _rule(bases: tuple[str, ...]) -> dict[str, Any]:
     return {"bases": list(bases), "look_back": LOOK_BACK_DAYS, "silent_days": SILENT_DAYS, "seen_days": SEEN_DAYS}
 
 
