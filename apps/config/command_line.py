@@ -51,6 +51,8 @@ def run(name: str, arguments: list[str]) -> None:
     if name == "up":
         # Before settings are read: what is opened is chosen by EMPTY alone, for the worker and the web server too.
         os.environ["TOLLGATE_DATABASE"] = "own" if flag("EMPTY") else "demo"
+    if name == "demo_logins":
+        os.environ["TOLLGATE_DATABASE"] = "demo"
     wants_help = any(word in ("-h", "--help") for word in arguments)
     if name in WITHOUT_SERVERS or wants_help:
         execute_from_command_line(arguments)
