@@ -3,7 +3,7 @@
 A workload of which nothing is known in the month is there too, as unproven: it is counted, and never put at zero.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,10 +13,11 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
+from apps.accounts import rights
 from apps.core import periods
 from apps.core.actor import Actor
 from apps.economics.models import EconomicsMonth
-from apps.economics.verdict import Word
+from apps.economics.verdict import Band, Word
 from apps.workloads.models import Workload
 
 SORTS: Final = {
@@ -73,6 +74,7 @@ class PortfolioRow:
     net: Decimal | None
     net_high: Decimal | None
     state: str
+    is_declared: bool
     signed_cost: Decimal | None
     signed_net: Decimal | None
     months: tuple[SparkPoint, ...] = ()
@@ -96,7 +98,10 @@ class PortfolioRow:
 
 @dataclass(frozen=True, slots=True)
 class VerdictSum:
-    """What all workloads with one word come to. `value` and `net` are of those of which they are known."""
+    """What all workloads with one word come to. `value` and `net` are of those of which they are known.
+
+    `without_cost`, `without_output` and `without_value` count those that no chart with logarithms can show, each once.
+    """
 
     count: int = 0
     cost: Decimal = Decimal(0)
@@ -104,6 +109,9 @@ class VerdictSum:
     net: Decimal = Decimal(0)
     value_low: Decimal = Decimal(0)
     value_high: Decimal = Decimal(0)
+    without_cost: int = 0
+    without_output: int = 0
+    without_value: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,27 +169,49 @@ def portfolio(
 ) -> Portfolio:
     """The workloads that the actor may see the money of; three statements, whatever their number.
 
-    `workloads` narrows them first; `verdict` narrows the rows and leaves the sums by verdict whole.
+    `workloads` narrows them first; `verdict` narrows the rows and leaves the sums by verdict whole. A `limit` of 0
+    asks for the sums alone.
     """
     listed, values = _listed(actor, workloads)
     sums = {
         Word(word): VerdictSum(*figures)
         for word, *figures in _fetch(_SUMS.replace("{listed}", listed), [*values, month])
     }
+    count = sums.get(Word(verdict), VerdictSum()).count if verdict else sum(one.count for one in sums.values())
+    if limit == 0:
+        return Portfolio((), count, sums)
     rows = _fetch(
         _ROWS.replace("{listed}", listed).replace("{order}", _order(sort)),
         [*values, month, month, verdict, verdict, limit, offset],
     )
     months = _sparklines([row[0] for row in rows], month) if with_months and rows else {}
-    count = sums.get(Word(verdict), VerdictSum()).count if verdict else sum(one.count for one in sums.values())
     return Portfolio(tuple(_row(row, months) for row in rows), count, sums)
 
 
-def points(*, actor: Actor, month: date, workloads: QuerySet[Workload] | None = None, most: int = 500) -> list[Point]:
-    """Workloads whose cost and value of a useful output are known, the largest costs first."""
-    listed, values = _listed(actor, workloads)
-    rows = _fetch(_POINTS.replace("{listed}", listed), [*values, month, most])
-    return [Point(pk, slug, name, Word(word), *figures) for pk, slug, name, word, *figures in rows]
+def rows_of(*, month: date, workload_ids: Collection[int]) -> dict[int, PortfolioRow]:
+    """Rows with their twelve months, of workloads that somebody has chosen among those whose money the actor sees."""
+    ids = list(workload_ids)
+    statement = _ROWS.replace("{listed}", "SELECT unnest(%s::bigint[])").replace("{order}", "w.id")
+    rows = _fetch(statement, [ids, month, month, "", "", None, 0])
+    months = _sparklines(ids, month) if rows else {}
+    return {row[0]: _row(row, months) for row in rows}
+
+
+def picture(*, actor: Actor, month: date, most: int) -> tuple[Portfolio, list[Point]]:
+    """The sums of all, and a point for each proven workload whose cost and value of a useful output are known and not
+    zero, the largest costs first: one statement, since both read the month of everybody.
+    """
+    listed, values = _listed(actor, None)
+    sums: dict[Word, VerdictSum] = {}
+    points: list[Point] = []
+    for word, count, cost, value, *others in _fetch(_PICTURE.replace("{listed}", listed), [*values, month, most]):
+        *sum_figures, useful, pk, slug, name = others
+        if pk is None:
+            sums[Word(word)] = VerdictSum(count, cost, value, *sum_figures)
+        else:
+            points.append(Point(pk, slug, name, Word(word), cost, useful, value))
+    points.sort(key=lambda point: (-point.cost, point.workload_id))
+    return Portfolio((), sum(one.count for one in sums.values()), sums), points
 
 
 def with_verdict(*, actor: Actor, month: date, word: str) -> QuerySet[Workload]:
@@ -193,6 +223,12 @@ def with_verdict(*, actor: Actor, month: date, word: str) -> QuerySet[Workload]:
     return seen.filter(pk__in=judged.filter(verdict=word).values("workload_id"))
 
 
+def with_band_broken(*, actor: Actor, month: date) -> QuerySet[Workload]:
+    """The workloads that answered too slowly in the month, among those that the actor sees the money of."""
+    judged = EconomicsMonth.objects.current().filter(month=month, coverage__band=Band.BROKEN.value)
+    return Workload.objects.money_visible_to(actor).filter(pk__in=judged.values("workload_id"))
+
+
 def ranking(*, actor: Actor, month: date, by: str) -> tuple[str, list[Any]]:
     """SQL of (workload_id, rank) by a figure of `RANKS`, for a list that is sorted elsewhere; only of what is seen."""
     seen, values = Workload.objects.money_visible_to(actor).order_by().values("pk").query.sql_with_params()
@@ -201,8 +237,9 @@ def ranking(*, actor: Actor, month: date, by: str) -> tuple[str, list[Any]]:
 
 
 def _listed(actor: Actor, workloads: QuerySet[Workload] | None) -> tuple[str, list[Any]]:
-    """The ids as a subquery. The rights are asked for in SQL, not one workload at a time."""
-    found = Workload.objects.money_visible_to(actor).active()
+    """The ids as a subquery. Rights are asked for in SQL, of those who do not have all."""
+    sees_all = actor.is_machine or rights.rights_of(actor).sees_all_money
+    found = (Workload.objects.all() if sees_all else Workload.objects.money_visible_to(actor)).active()
     if workloads is not None:
         found = found.filter(pk__in=workloads.order_by().values("pk"))
     try:
@@ -243,16 +280,19 @@ def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-_SUMS = """
-SELECT coalesce(e.verdict, 'unproven'), count(*), coalesce(sum(e.cost), 0), coalesce(sum(e.value_base), 0),
-    coalesce(sum(e.net_base), 0), coalesce(sum(e.value_low), 0), coalesce(sum(e.value_high), 0)
-FROM ({listed}) l (id) LEFT JOIN economics_month e ON e.workload_id = l.id AND e.month = %s AND e.is_current
+_SUMMED = """count(*), coalesce(sum(e.cost), 0), coalesce(sum(e.value_base), 0), coalesce(sum(e.net_base), 0),
+    coalesce(sum(e.value_low), 0), coalesce(sum(e.value_high), 0), count(*) FILTER (WHERE coalesce(e.cost, 0) <= 0),
+    count(*) FILTER (WHERE e.cost > 0 AND coalesce(e.useful, 0) <= 0),
+    count(*) FILTER (WHERE e.cost > 0 AND e.useful > 0 AND coalesce(e.value_base, 0) <= 0)"""
+_SUMS = f"""
+SELECT coalesce(e.verdict, 'unproven'), {_SUMMED}
+FROM ({{listed}}) l (id) LEFT JOIN economics_month e ON e.workload_id = l.id AND e.month = %s AND e.is_current
 GROUP BY 1
 """
 _ROWS = """
 SELECT w.id, w.slug, w.name, w.output_unit, coalesce(c.name, ''), coalesce(e.verdict, 'unproven'),
     e.reasons ->> 'sentence', e.cost, e.useful, e.value_base, e.net_low, e.net_base, e.net_high, coalesce(e.state, ''),
-    g.cost, g.net_base
+    coalesce(e.is_declared, false), g.cost, g.net_base
 FROM ({listed}) l (id) JOIN workloads_workload w ON w.id = l.id
 LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
 LEFT JOIN economics_month e ON e.workload_id = w.id AND e.month = %s AND e.is_current
@@ -264,10 +304,20 @@ _MONTHS = """
 SELECT workload_id, month, cost, value_base, useful FROM economics_month
 WHERE is_current AND workload_id = ANY(%s) AND month = ANY(%s)
 """
-_POINTS = """
-SELECT w.id, w.slug, w.name, e.verdict, e.cost, e.useful, e.value_base
-FROM ({listed}) l (id) JOIN workloads_workload w ON w.id = l.id
-JOIN economics_month e ON e.workload_id = w.id AND e.month = %s AND e.is_current
-WHERE e.useful > 0 AND e.cost IS NOT NULL AND e.value_base IS NOT NULL
-ORDER BY e.cost DESC, w.id LIMIT %s
-"""
+_PICTURE = """
+WITH e AS MATERIALIZED (
+    SELECT l.id, coalesce(m.verdict, 'unproven') AS verdict, m.cost, m.useful, m.value_base, m.net_base, m.value_low,
+        m.value_high
+    FROM ({listed}) l (id)
+    LEFT JOIN economics_month m ON m.workload_id = l.id AND m.month = %s AND m.is_current
+), points AS (
+    SELECT * FROM e WHERE verdict <> 'unproven' AND useful > 0 AND cost > 0 AND value_base > 0
+    ORDER BY cost DESC, id LIMIT %s
+), sums AS (
+    SELECT verdict, {sums} FROM e GROUP BY 1
+)
+SELECT *, NULL::numeric, NULL::bigint, NULL, NULL FROM sums
+UNION ALL
+SELECT p.verdict, 0, p.cost, p.value_base, NULL, NULL, NULL, 0, 0, 0, p.useful, p.id, w.slug, w.name
+FROM points p JOIN workloads_workload w ON w.id = p.id
+""".replace("{sums}", _SUMMED)

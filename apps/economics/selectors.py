@@ -19,7 +19,6 @@ from apps.economics.cases import CASES, LIMITS, labour_of
 from apps.economics.facts import AssumedCase, about, facts_if
 from apps.economics.figures import Figures, figures_of, nothing_known
 from apps.economics.models import EconomicsMonth, Evidence, Grade, GradeRate, Outcome, ValueCase
-from apps.economics.months import settings_of_organisation
 from apps.economics.portfolio import Portfolio, PortfolioRow, VerdictSum, picture, portfolio
 from apps.economics.verdict import CaseState, Gap, Verdict, Word, verdict
 from apps.economics.why import FIGURES, WhyWorth, why_worth
@@ -282,16 +281,16 @@ def preview_case(
     if is_as_if:
         starts, ends = month, end
     review = review_grade.pk if review_grade else None
-    settings = settings_of_organisation()
+    working = about(month, _today(today))
     facts, spans = facts_if(
-        about(month, _today(today), settings),
+        working,
         workload_id=workload.pk,
         case=AssumedCase(labour, grade.pk, review, starts, ends),
     )
     appraisal = facts.appraisal
     is_known = appraisal.net is not None and appraisal.cost is not None
     breaks = tuple(sensitivity(spans, cost=appraisal.cost or Decimal(0))) if is_known else ()
-    return Preview(month, appraisal, verdict(facts, settings), breaks, is_as_if)
+    return Preview(month, appraisal, verdict(facts, working.settings), breaks, is_as_if)
 
 
 def what_changed(now: Figures, before: Figures | None) -> list[Change]:

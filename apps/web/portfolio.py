@@ -12,17 +12,18 @@ from typing import Final
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from apps.budgets.selectors import Burn, burns
 from apps.core import periods
 from apps.core.actor import Actor
-from apps.costs.selectors import CostTotals
-from apps.economics.portfolio import Point, Portfolio, PortfolioRow, VerdictSum, points, portfolio
+from apps.costs.selectors import BilledMonth, CostTotals
+from apps.economics.portfolio import Point, Portfolio, PortfolioRow, VerdictSum, picture, portfolio, rows_of
 from apps.economics.verdict import Word
 from apps.web import figures
 from apps.web.parts import Kpi
 from apps.web.period import PeriodChoice
-from apps.web.value_map import Spot, ValueMap, value_map
+from apps.web.value_map import Spot, value_map
 from apps.workloads.models import Workload
 
 WORDS: Final = {
@@ -40,7 +41,7 @@ MOST_SMALL: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
-    """One verdict's share of the bill; `net` None where it cannot be known."""
+    """One verdict's share of the bill; `net` None where it cannot be known, `why` the address of its proof."""
 
     word: Word
     label: str
@@ -49,16 +50,15 @@ class VerdictRow:
     net: Decimal | None
     ratio: Decimal
     href: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """The two pictures (a wide and a narrow one) of one way to look, and how many workloads are not in them."""
 
-    wide: ValueMap
-    small: ValueMap
-    unit: str
-    label: str
+    wide: SafeString
+    small: SafeString
     note: str
     is_empty: bool
 
@@ -73,6 +73,11 @@ def sums_of(actor: Actor, month: date, workloads: QuerySet[Workload] | None = No
     return portfolio(actor=actor, month=month, workloads=workloads, limit=0, with_months=False)
 
 
+def picture_of(actor: Actor, month: date) -> tuple[Portfolio, list[Point]]:
+    """The sums of all workloads of the month, and those that are drawn."""
+    return picture(actor=actor, month=month, most=MOST_DRAWN)
+
+
 def known_sums(found: Portfolio) -> dict[str, Decimal | None]:
     """Value and net value over the workloads of which they are known; None where they are of none."""
     known = [one for word, one in found.by_verdict.items() if word is not Word.UNPROVEN and one.count]
@@ -81,10 +86,9 @@ def known_sums(found: Portfolio) -> dict[str, Decimal | None]:
     return {name: sum((getattr(one, name) for one in known), Decimal(0)) for name in ("value", "net")}
 
 
-def worth_of(actor: Actor, month: date, ids: Collection[int]) -> dict[int, PortfolioRow]:
-    """The worth of some workloads, with twelve months of it."""
-    found = portfolio(actor=actor, month=month, workloads=Workload.objects.filter(pk__in=ids))
-    return {row.workload_id: _proven(row) for row in found.rows}
+def worth_of(month: date, ids: Collection[int]) -> dict[int, PortfolioRow]:
+    """The worth of workloads whose money the actor may see, with twelve months of it."""
+    return {pk: _proven(row) for pk, row in rows_of(month=month, workload_ids=ids).items()}
 
 
 def _proven(row: PortfolioRow) -> PortfolioRow:
@@ -109,7 +113,7 @@ def over_budget(actor: Actor, month: date) -> list[int]:
 # --- Figures on top ---------------------------------------------------------------------------------------------------
 
 
-def worth_kpis(found: Portfolio, currency: str) -> list[Kpi]:
+def worth_kpis(found: Portfolio, period: PeriodChoice, currency: str) -> list[Kpi]:
     """Value and net value, over the workloads of which they are known."""
     known = [one for word, one in found.by_verdict.items() if word is not Word.UNPROVEN]
     if not any(one.count for one in known):
@@ -119,18 +123,30 @@ def worth_kpis(found: Portfolio, currency: str) -> list[Kpi]:
         ]
     value, net = sum((one.value for one in known), Decimal(0)), sum((one.net for one in known), Decimal(0))
     cost = sum((one.cost for one in known), Decimal(0))
-    low, high = (figures.compact(amount, currency) for amount in (found.value_low, found.value_high))
+    ends = (sum((getattr(one, name) for one in known), Decimal(0)) for name in ("value_low", "value_high"))
+    low, high = (figures.compact(amount, currency) for amount in ends)
     each = f"{figures.unit_price(value / cost, currency)}" if cost else ""
     return [
-        Kpi("Value", figures.money(value, currency), f"between {low} and {high}"),
+        Kpi(
+            "Value",
+            figures.money(value, currency),
+            f"between {low} and {high}",
+            why=worth_sum_address("value", period),
+        ),
         Kpi(
             "Net value",
             figures.money(net, currency),
             f"of value for each {figures.money(1, currency).split('.')[0]} of cost" if each else "",
             each,
             "bad" if net < 0 else "",
+            why=worth_sum_address("net", period),
         ),
     ]
+
+
+def worth_sum_address(figure: str, period: PeriodChoice) -> str:
+    """Where the proof of the value, or of the net value, of all workloads stands."""
+    return f"{reverse('workloads:why', args=[figure])}?{period.query}"
 
 
 # --- By verdict -------------------------------------------------------------------------------------------------------
@@ -147,6 +163,7 @@ def by_verdict(found: Portfolio, period: PeriodChoice) -> list[VerdictRow]:
             None if word is Word.UNPROVEN else one.net,
             one.cost / largest if largest else Decimal(0),
             f"?{period.query}&verdict={word.value}",
+            f"{worth_sum_address('net', period)}&verdict={word.value}" if one.count else "",
         )
         for word, label in WORDS.items()
         for one in [found.by_verdict.get(word, VerdictSum())]
@@ -160,47 +177,45 @@ class Rest:
     unallocated: Decimal | None
     partly_known: Decimal
     total: Decimal | None
+    residual: Decimal | None = None  # None where no bill stands beside the month
 
 
-def rest_of(found: Portfolio, totals: CostTotals, *, sees_unallocated: bool) -> Rest:
+def rest_of(found: Portfolio, totals: CostTotals, bills: Sequence[BilledMonth], *, sees_unallocated: bool) -> Rest:
     """`partly_known`: known parts of costs that as a whole are unknown, such as those with an unpriced model."""
     total = totals.now.cost if totals.now.lines else None
     unallocated = totals.unallocated.cost if sees_unallocated else None
     partly = (total or Decimal(0)) - (unallocated or Decimal(0)) - found.cost
-    return Rest(unallocated, partly, total)
+    residual = sum((bill.residual for bill in bills), Decimal(0)) if bills else None
+    return Rest(unallocated, partly, total, residual)
 
 
 # --- The picture ------------------------------------------------------------------------------------------------------
 
 
 def drawn(
-    *, actor: Actor, period: PeriodChoice, month: date, currency: str, found: Portfolio, per_month: bool,
-    workloads: QuerySet[Workload] | None = None,
+    *, period: PeriodChoice, currency: str, found: Portfolio, shown: Sequence[Point], per_month: bool
 ) -> Drawn:  # fmt: skip
     """Value against cost, per useful output or per month; unproven workloads are counted and never put at zero."""
-    shown = [
-        one
-        for one in points(actor=actor, month=month, workloads=workloads, most=MOST_DRAWN)
-        if one.verdict is not Word.UNPROVEN
-    ]
     unit = "per month" if per_month else "per useful output"
     label = f"Value against cost {unit}: {_counted(shown)}. Each mark is a workload; the table below has all figures."
-    spots = [_spot(one, period, currency, per_month=per_month) for one in shown]
+    # An address is made once for all: only the slug differs.
+    begin, _, end = reverse("workloads:detail", args=["slug"]).partition("slug")
+    end = f"{end}?{period.query}"
+    spots = [_spot(one, f"{begin}{one.slug}{end}", currency, per_month=per_month) for one in shown]
+    wide = value_map(spots, currency=currency, width=WIDE[0], height=WIDE[1])
+    small = value_map(spots[:MOST_SMALL], currency=currency, width=SMALL[0], height=SMALL[1], is_small=True)
     return Drawn(
-        wide=value_map(spots, currency=currency, width=WIDE[0], height=WIDE[1]),
-        small=value_map(spots[:MOST_SMALL], currency=currency, width=SMALL[0], height=SMALL[1], is_small=True),
-        unit=unit,
-        label=label,
-        note=_note(found),
+        wide=wide.drawn(label=label, unit=unit),
+        small=small.drawn(label=label, unit=unit),
+        note=_note(found, len(shown)),
         is_empty=not spots,
     )
 
 
-def _spot(one: Point, period: PeriodChoice, currency: str, *, per_month: bool) -> Spot:
+def _spot(one: Point, href: str, currency: str, *, per_month: bool) -> Spot:
     cost, value = (one.cost, one.value) if per_month else (one.cost / one.useful, one.value / one.useful)
     shown = [figures.unit_price(amount, currency) for amount in (cost, value)]
     title = f"{one.name}: {WORDS[one.verdict].lower()}, costs {shown[0]} and is worth {shown[1]}"
-    href = f"{reverse('workloads:detail', args=[one.slug])}?{period.query}"
     return Spot(one.name, href, one.verdict.value, cost, value, one.cost, title)
 
 
@@ -209,10 +224,18 @@ def _counted(shown: Sequence[Point]) -> str:
     return f"{len(shown)} workloads, {losing} of them cost more than they are worth"
 
 
-def _note(found: Portfolio) -> str:
-    unproven = found.by_verdict.get(Word.UNPROVEN, VerdictSum()).count
+def _note(found: Portfolio, drawn: int) -> str:
+    """What the picture does not show, by reason; each workload once."""
+    proven = [one for word, one in found.by_verdict.items() if word is not Word.UNPROVEN]
+    without = {
+        f"without {what}": sum(getattr(one, f"without_{name}") for one in proven)
+        for name, what in (("cost", "a known cost"), ("output", "a useful output"), ("value", "a value"))
+    }
+    left_out = {
+        "unproven": found.by_verdict.get(Word.UNPROVEN, VerdictSum()).count,
+        **without,
+        f"smaller than the largest {drawn}": sum(one.count for one in proven) - sum(without.values()) - drawn,
+    }
+    said = ", ".join(f"{count} {why}" for why, count in left_out.items() if count > 0)
     text = "Area is full cost of the month. Both scales are logarithmic."
-    if not unproven:
-        return text
-    noun, verb = ("workload is", "is") if unproven == 1 else ("workloads are", "are")
-    return f"{text} {unproven} {noun} unproven and {verb} not drawn."
+    return f"{text} Not drawn: {said}." if said else text

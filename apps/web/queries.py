@@ -24,9 +24,9 @@ Found = TypeVar("Found", bound=Cut)
 
 
 def query_with(request: HttpRequest, **changes: str | None) -> str:
-    """The address' query with these values; None takes one out. A download's format never stays."""
-    values = {**request.GET.dict(), **changes}
-    return "?" + urlencode({name: value for name, value in values.items() if value is not None and name != "format"})
+    """The address' query with these values; None takes one out. A download's format never stays by itself."""
+    values = {**request.GET.dict(), "format": None, **changes}
+    return "?" + urlencode({name: value for name, value in values.items() if value is not None})
 
 
 def page_number(request: HttpRequest) -> int:

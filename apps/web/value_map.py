@@ -1,6 +1,7 @@
 """Value against cost as a picture that the server draws: log scales, break-even line, a shape for each verdict.
 
-Geometry only, in units of the picture; the template places it. Without a script it is there too, each mark is a link.
+Without a script it is there too, each mark is a link. Marks are drawn by size, the smallest last, so that none hides
+behind a larger one.
 """
 
 import math
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 from apps.core.currencies import sign
 from apps.web import figures
@@ -67,26 +68,22 @@ class Mark:
             return f"M{x - side:.1f} {y - side:.1f}h{2 * side:.1f}v{2 * side:.1f}h{-2 * side:.1f}Z"
         return f"M{x - r:.1f} {y:.1f}a{r:.1f} {r:.1f} 0 1 0 {2 * r:.1f} 0a{r:.1f} {r:.1f} 0 1 0 {-2 * r:.1f} 0Z"
 
-    def drawn(self) -> SafeString:
-        """The shape, its name where one fits, and a link over it; made here, since there are hundreds."""
-        label = self.label
+    def drawn(self) -> str:
+        """The shape, its name where one fits, and a link over it, as HTML; names are escaped here and only here."""
+        spot, label, half = self.spot, self.label, max(self.r, TARGET)
+        href, title = escape(spot.href), escape(spot.title)
         name = (
-            format_html(
-                '<text class="tg-map__name" x="{}" y="{}" text-anchor="{}" aria-hidden="true">{}</text>',
-                f"{label.x:.1f}", f"{label.y:.1f}", label.anchor, self.spot.name,
-            )
+            f'<text class="tg-map__name" x="{label.x:.1f}" y="{label.y:.1f}" text-anchor="{label.anchor}" '
+            f'aria-hidden="true">{escape(spot.name)}</text>'
             if label
             else ""
-        )  # fmt: skip
-        half = max(self.r, TARGET)
-        return format_html(
-            '<path class="tg-map__mark tg-map__mark--{}" d="{}"/>{}'
-            '<foreignObject x="{}" y="{}" width="{}" height="{}">'
-            '<a class="tg-map__link" href="{}" title="{}" aria-label="{}"></a></foreignObject>',
-            self.spot.verdict, self.path, name,
-            f"{self.x - half:.1f}", f"{self.y - half:.1f}", f"{2 * half:.1f}", f"{2 * half:.1f}",
-            self.spot.href, self.spot.title, self.spot.title,
-        )  # fmt: skip
+        )
+        return (
+            f'<path class="tg-map__mark tg-map__mark--{spot.verdict}" d="{self.path}"/>{name}'
+            f'<foreignObject x="{self.x - half:.1f}" y="{self.y - half:.1f}" width="{2 * half:.1f}" '
+            f'height="{2 * half:.1f}">'
+            f'<a class="tg-map__link" href="{href}" title="{title}" aria-label="{title}"></a></foreignObject>'
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +110,62 @@ class ValueMap:
     is_small: bool = False
 
     @property
-    def drawn(self) -> SafeString:
-        """All marks, the smallest last so that none hides behind a larger one."""
-        return format_html_join("", "{}", ((mark.drawn(),) for mark in self.marks))
+    def even_label(self) -> Label | None:
+        """Below the upper end of the line, where it says itself what it is."""
+        if self.even is None:
+            return None
+        _, _, x, y = self.even
+        return Label(min(x, self.right) - 6, y + 2 * LINE, "end")
 
-    @property
-    def middle(self) -> float:
-        return (self.left + self.right) / 2
+    def drawn(self, *, label: str, unit: str) -> SafeString:
+        """The whole picture as SVG, made here since it has hundreds of parts; `label` says it in words."""
+        parts = [
+            *self._ground(),
+            *self._axes(unit),
+            *self._line(),
+            *(mark.drawn() for mark in self.marks),
+            *self._halves(),
+        ]
+        small = " tg-map--small" if self.is_small else ""
+        return mark_safe(  # noqa: S308 (words are escaped, all else are numbers)
+            f'<svg class="tg-map{small}" viewBox="0 0 {self.width:.0f} {self.height:.0f}" role="group" '
+            f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
+        )
 
-    @property
-    def half(self) -> float:
-        return (self.top + self.bottom) / 2
+    def _ground(self) -> Iterator[str]:
+        if self.loss:
+            yield f'<path class="tg-map__loss" d="{self.loss}"/>'
+        for tick in self.y_ticks:
+            yield _stroke("grid", self.left, tick.at, self.right, tick.at)
+            yield _words(self.left - 8, tick.at + 4, tick.text, "end")
+        yield _stroke("rule", self.left, self.bottom, self.right, self.bottom)
+        for tick in self.x_ticks:
+            yield _stroke("rule", tick.at, self.bottom, tick.at, self.bottom + 4)
+            yield _words(tick.at, self.bottom + 17, tick.text, "middle")
+
+    def _axes(self, unit: str) -> Iterator[str]:
+        yield _words((self.left + self.right) / 2, self.height - 5, f"Full cost {unit}", "middle")
+        turned = f'transform="translate(11 {(self.top + self.bottom) / 2:.1f}) rotate(-90)"'
+        yield f'<text class="tg-map__axis" text-anchor="middle" {turned}>Value {escape(unit)}</text>'
+
+    def _line(self) -> Iterator[str]:
+        if self.even:
+            yield _stroke("even", *self.even)
+        if label := self.even_label:
+            yield _words(label.x, label.y, "break-even", label.anchor)
+
+    def _halves(self) -> Iterator[str]:
+        yield _words(self.left + 6, self.top + 10, "worth more than it costs", "start")
+        if self.loss:
+            yield _words(self.right - 4, self.bottom - 8, "costs more than it is worth", "end", " tg-map__axis--bad")
+
+
+def _stroke(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="tg-map__{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _words(x: float, y: float, text: str, anchor: str, classes: str = "") -> str:
+    return f'<text class="tg-map__axis{classes}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 @dataclass(frozen=True, slots=True)

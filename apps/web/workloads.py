@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Page, Paginator
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -23,12 +22,12 @@ from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.models import Organisation
 from apps.costs.limits import unallocated_limit
-from apps.costs.selectors import CostScope, CostTotals, cost_totals, may_see_unallocated
-from apps.costs.selectors.portfolio import SORTS, Portfolio, PortfolioRow, change_of, months_before, portfolio
+from apps.costs.selectors import CostScope, CostTotals, billed_months, cost_totals, may_see_unallocated
+from apps.costs.selectors.portfolio import SORTS, Portfolio, change_of, months_before, portfolio
 from apps.costs.selectors.scope import Sql, rows_of
-from apps.economics.portfolio import RANKS, ranking, with_verdict
+from apps.economics.portfolio import RANKS, Point, ranking, with_band_broken, with_verdict
 from apps.economics.portfolio import Portfolio as Worths
-from apps.web import figures, hooks, register, workload, workload_edit, workload_import
+from apps.web import figures, hooks, portfolio_why, register, workload, workload_edit, workload_import
 from apps.web import portfolio as worth_side
 from apps.web.cost_scope import why_address
 from apps.web.exports import Cell, table_response
@@ -37,7 +36,8 @@ from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice, Kpi
 from apps.web.period import PeriodChoice, period_of
 from apps.web.portfolio import WORDS
-from apps.web.queries import page_number, query_with
+from apps.web.queries import page_number, query_with, read_page
+from apps.web.workloads_cells import ListRow
 from apps.web.workloads_columns import COLUMNS, Entry, ListColumn, chosen_columns, file_columns, file_row, totals_row
 from apps.workloads import selectors
 from apps.workloads.models import Workload
@@ -47,9 +47,10 @@ PAGE: Final = 15  # what a screen holds beside the picture
 LONGEST_FILE: Final = 50_000
 VIEW_PAGE: Final = "workloads"
 STAGES: Final = {"live": "not sunset", **{value: str(label) for value, label in Workload.Stage.choices}}
+FLAGS: Final = {"over": "Over budget", "slow": "Band broken"}
 KEPT_IN_VIEW: Final = (
     "verdict",
-    "over",
+    *FLAGS,
     "stage",
     "tier",
     "band",
@@ -78,18 +79,22 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
     columns = chosen_columns(request.GET.get("cols", ""), sees_money=sees_money, has_worth=month is not None)
     if request.GET.get("format"):
         return _file(request, period, filters, columns, company.currency, month)
-    sums = worth_side.sums_of(request.actor, month) if month else None
+    sums, points = worth_side.picture_of(request.actor, month) if month else (None, [])
     scope = CostScope(period.start, period.end)
     before = (period.before.start, period.before.end)
     totals = cost_totals(actor=request.actor, scope=scope, before=before) if sees_money else None
-    number = page_number(request)
-    found = _portfolio(request, period, filters, month, limit=PAGE, offset=(number - 1) * PAGE, columns=columns)
-    page = _PortfolioPaginator(found).get_page(number)
+
+    def read(offset: int) -> Portfolio:
+        return _portfolio(request, period, filters, month, limit=PAGE, offset=offset, columns=columns, totals=totals)
+
+    found, page = read_page(read, page_number(request), PAGE)
     context = {
         "found": found,
-        "rows": [_ListRow(entry, found, company.currency) for entry in _entries(request.actor, found, month)],
+        "rows": _rows(found, columns, period, company.currency, month),
         "worth_sums": _sums_of_filter(request, filters, month, sums) if month else None,
-        "worth": _worth_context(request, period, month, sums, totals) if month and sums and totals else None,
+        "sums_why": _proofs_of_sums(request, filters, period),
+        "has_key": any(column.key == "useful_months" for column in columns),
+        "worth": _worth_context(request, period, sums, points, totals, company.currency) if sums and totals else None,
         "page": page,
         "columns": columns,
         "heads": _heads(columns),
@@ -111,98 +116,19 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
     return page_or_part(request, "workloads/list.html", "rows", context)
 
 
-@dataclass(frozen=True, slots=True)
-class _ListRow:
-    """A row as the template draws it."""
-
-    entry: Entry
-    found: Portfolio
-    currency: str
-
-    @property
-    def row(self) -> PortfolioRow:
-        return self.entry.row
-
-    @property
-    def useful_trend(self) -> str:
-        """The sparkline of worth in words."""
-        worth = self.entry.worth
-        known = [point for point in worth.months if point.cost_per_useful is not None] if worth else []
-        if not known:
-            return ""
-        first, last = (figures.unit_price(point.cost_per_useful, self.currency) for point in (known[0], known[-1]))
-        value = figures.unit_price(known[-1].value_per_useful, self.currency)
-        return f"Cost per useful output, from {first} to {last}; its value {value}"
-
-    @property
-    def useful_costs(self) -> list[Decimal | None]:
-        return [point.cost_per_useful for point in self.entry.worth.months] if self.entry.worth else []
-
-    @property
-    def useful_values(self) -> list[Decimal | None]:
-        return [point.value_per_useful for point in self.entry.worth.months] if self.entry.worth else []
-
-    @property
-    def workload(self) -> Workload:
-        return self.row.workload
-
-    @property
-    def ratio(self) -> float:
-        """Share of the largest cost of the filter."""
-        largest = self.found.largest
-        return float(self.row.cost / largest) if self.row.cost and largest and largest > 0 else 0.0
-
-    @property
-    def is_unpriced(self) -> bool:
-        return bool(self.row.money and self.row.money.unpriced_lines)
-
-    @property
-    def is_unconverted(self) -> bool:
-        return bool(self.row.money and self.row.money.unconverted_lines)
-
-    @property
-    def meta(self) -> str:
-        """Customer care · T2 · ticket summary"""
-        centre = self.workload.cost_centre
-        facts = (centre.name if centre else "", self.row.tier, self.workload.output_unit)
-        return " · ".join(fact for fact in facts if fact)
-
-    @property
-    def trend(self) -> str:
-        """The sparkline in words."""
-        known = [cost for cost in self.row.months if cost is not None]
-        if not known:
-            return "No cost in the last 12 months"
-        first, last = (figures.compact(cost, self.currency) for cost in (known[0], known[-1]))
-        return f"Cost a month, from {first} to {last}"
-
-    @property
-    def has_trend(self) -> bool:
-        return any(cost is not None for cost in self.row.months)
+def _rows(
+    found: Portfolio, columns: list[ListColumn], period: PeriodChoice, currency: str, month: date | None
+) -> list[ListRow]:
+    return [ListRow(entry, columns, found.largest, currency, period, month) for entry in _entries(found, month)]
 
 
-def _entries(actor: Actor, found: Portfolio, month: date | None) -> list[Entry]:
+def _entries(found: Portfolio, month: date | None) -> list[Entry]:
     """The rows with their worth and budget, for whoever sees their money."""
     ids = [row.workload.pk for row in found.rows if row.money is not None]
     if month is None or not ids:
         return [Entry(row) for row in found.rows]
-    worth, burn = worth_side.worth_of(actor, month, ids), worth_side.burns_of(month, ids)
+    worth, burn = worth_side.worth_of(month, ids), worth_side.burns_of(month, ids)
     return [Entry(row, worth.get(row.workload.pk), burn.get(row.workload.pk)) for row in found.rows]
-
-
-class _PortfolioPaginator(Paginator[PortfolioRow]):
-    """Pages over rows that SQL has counted and cut already."""
-
-    def __init__(self, found: Portfolio) -> None:
-        super().__init__(found.rows, PAGE)
-        self._found = found
-
-    @property
-    def count(self) -> int:
-        return self._found.count
-
-    def page(self, number: int | str) -> Page[PortfolioRow]:
-        return Page(self._found.rows, self.validate_number(number), self)
 
 
 def _portfolio(
@@ -214,6 +140,7 @@ def _portfolio(
     columns: list[ListColumn],
     limit: int | None,
     offset: int = 0,
+    totals: CostTotals | None = None,
 ) -> Portfolio:
     before, sort = (period.before.start, period.before.end), _sort(request)
     by = sort.lstrip("-")
@@ -225,6 +152,7 @@ def _portfolio(
         before=before, sort=sort if is_ranked or by in SORTS else "-cost", limit=limit, offset=offset,
         rank=_rank(request.actor, month, by) if month and is_ranked else None,
         with_months=any(column.key == "months" for column in columns),
+        whole=totals if totals and not _is_narrowed(request, filters) else None,
     )  # fmt: skip
 
 
@@ -239,13 +167,16 @@ def _chosen(request: PageRequest, listed: QuerySet[Workload], month: date | None
         return listed
     if word := _verdict(request):
         listed = listed.filter(pk__in=with_verdict(actor=request.actor, month=month, word=word).values("pk"))
+    if request.GET.get("slow") == "1":
+        listed = listed.filter(pk__in=with_band_broken(actor=request.actor, month=month).values("pk"))
     if request.GET.get("over") == "1":
         listed = listed.filter(pk__in=worth_side.over_budget(request.actor, month))
     return listed
 
 
 def _is_narrowed(request: HttpRequest, filters: Filters) -> bool:
-    return filters.is_filtering or bool(_verdict(request)) or request.GET.get("over") == "1"
+    flags = any(request.GET.get(name) == "1" for name in FLAGS)
+    return filters.is_filtering or bool(_verdict(request)) or flags
 
 
 def _verdict(request: HttpRequest) -> str:
@@ -254,21 +185,26 @@ def _verdict(request: HttpRequest) -> str:
 
 
 def _worth_context(
-    request: PageRequest, period: PeriodChoice, month: date, sums: Worths, totals: CostTotals
+    request: PageRequest, period: PeriodChoice, sums: Worths, points: list[Point], totals: CostTotals, currency: str
 ) -> dict[str, Any]:
-    currency = organisation.get().currency
     per_month = request.GET.get("chart") == "month"
+    bills = billed_months(actor=request.actor, scope=CostScope(period.start, period.end))
     return {
-        "drawn": worth_side.drawn(
-            actor=request.actor, period=period, month=month, currency=currency, found=sums, per_month=per_month
-        ),
+        "drawn": worth_side.drawn(period=period, currency=currency, found=sums, shown=points, per_month=per_month),
         "by_verdict": worth_side.by_verdict(sums, period),
-        "rest": worth_side.rest_of(sums, totals, sees_unallocated=may_see_unallocated(request.actor)),
+        "rest": worth_side.rest_of(sums, totals, bills, sees_unallocated=may_see_unallocated(request.actor)),
         "count": sums.count,
         "per_month": per_month,
         "per_useful_href": query_with(request, chart=None),
         "per_month_href": query_with(request, chart="month"),
     }
+
+
+def _proofs_of_sums(request: PageRequest, filters: Filters, period: PeriodChoice) -> dict[str, str]:
+    """The proofs are of all workloads, so that they say nothing of the sums of a filter."""
+    if _is_narrowed(request, filters):
+        return {}
+    return {figure: worth_side.worth_sum_address(figure, period) for figure in ("value", "net")}
 
 
 def _file(
@@ -278,7 +214,7 @@ def _file(
     found = _portfolio(request, period, filters, month, columns=columns, limit=LONGEST_FILE)
     has_months = any(column.key in ("months", "useful_months") for column in columns)
     months = months_before(period.end) if has_months else []
-    entries = _entries(request.actor, found, month)
+    entries = _entries(found, month)
     rows: list[list[Cell]] = [file_row(columns, entry, months) for entry in entries]
     worth = _sums_of_filter(request, filters, month) if month else {}
     rows.append(totals_row(columns, found, months, worth))
@@ -328,7 +264,7 @@ def _kpis(
     actor: Actor, period: PeriodChoice, company: Organisation, sums: Worths | None, totals: CostTotals
 ) -> list[Kpi]:
     kpis = [_full_cost(totals, period, company.currency)]
-    kpis += worth_side.worth_kpis(sums, company.currency) if sums else [_calls(totals)]
+    kpis += worth_side.worth_kpis(sums, period, company.currency) if sums else [_calls(totals)]
     if may_see_unallocated(actor):
         kpis.append(_unallocated(totals, period, company))
     return [*kpis, _unpriced(actor, CostScope(period.start, period.end))]
@@ -400,7 +336,7 @@ def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
     ]
     return [
         *chips,
-        *(_over_chip(request) if month else ()),
+        *(_flag_chips(request) if month else ()),
         *_draft_chip(request, filters),
         *_words_chip(request, filters),
         *_more_chip(request, filters, bands),
@@ -430,9 +366,10 @@ def _more_chip(request: PageRequest, filters: Filters, bands: list[tuple[str, st
         yield Chip("Filter", choices=found, is_add=True)
 
 
-def _over_chip(request: HttpRequest) -> Iterator[Chip]:
-    is_on = request.GET.get("over") == "1"
-    yield Chip("Over budget", href=query_with(request, over=None if is_on else "1", page=None), is_on=is_on)
+def _flag_chips(request: HttpRequest) -> Iterator[Chip]:
+    for name, label in FLAGS.items():
+        is_on = request.GET.get(name) == "1"
+        yield Chip(label, href=query_with(request, page=None, **{name: None if is_on else "1"}), is_on=is_on)
 
 
 def _draft_chip(request: PageRequest, filters: Filters) -> Iterator[Chip]:
@@ -518,6 +455,7 @@ def find(actor: Actor, words: str) -> Iterator[hooks.Found]:
 app_name = "workloads"
 urlpatterns = [
     path("", workload_list, name="list"),
+    path("sums/<str:figure>/why/", portfolio_why.why_sum, name="why"),
     path("views/save/", save_view, name="save_view"),
     path("views/<int:pk>/delete/", delete_view, name="delete_view"),
     path("new/", register.begin, name="new"),
@@ -533,6 +471,7 @@ urlpatterns = [
     path("<slug:slug>/edit/", workload_edit.edit, name="edit"),
     path("<slug:slug>/promise/", workload_edit.promise, name="promise"),
     path("<slug:slug>/mandate/", workload_edit.mandate, name="mandate"),
+    path("<slug:slug>/take-up/", workload_edit.take_up, name="take_up"),
     path("<slug:slug>/bindings/", workload_edit.bindings, name="bindings"),
     path("<slug:slug>/bindings/add/", workload_edit.add_binding, name="add_binding"),
     path("<slug:slug>/bindings/<int:pk>/end/", workload_edit.end_binding, name="end_binding"),

@@ -105,10 +105,12 @@ TABLE: dict[str, Address] = {
     # --- Everybody's pages
     "home": page(MEMBERS),
     "search": page(MEMBERS, query="q=canary"),
+    "guides:guide": Address(get=Answer(200, MEMBERS), arguments={"name": "owners"}),
     "theme": Address(post=Answer(302, EVERYBODY, data={"theme": "dark"})),
     "settings:overview": Address(get=Answer(200, MEMBERS), post=Answer(400, ADMINISTRATOR, data={"name": ""})),
     # --- The register
     "workloads:list": page(MEMBERS, files=("csv", "xlsx")),
+    "workloads:why": Address(get=Answer(200, SEES_ANY_MONEY), arguments={"figure": "value"}, query=OCTOBER),
     "workloads:detail": Address(get=of(MEMBERS), arguments=WORKLOAD),
     "workloads:save_view": Address(post=Answer(302, MEMBERS, data={"name": "Mine", "query": "q=x"})),
     "workloads:delete_view": Address(post=deed(OWNER, 302), arguments={"pk": "view"}),
@@ -152,10 +154,12 @@ TABLE: dict[str, Address] = {
     "outcomes:withdraw": Address(
         post=deed(REPORTS_IT, 302, others=SEEN), arguments={**WORKLOAD, "pk": "outcome"}, query="month=2026-09"
     ),
+    "thresholds:edit": Address(get=Answer(200, ADMINISTRATOR), post=Answer(422, ADMINISTRATOR)),
     "grades:list": page(SEES_GRADES, files=("csv", "xlsx")),
     "grades:add": Address(post=Answer(422, SEES_GRADES)),
     "grades:rate": Address(post=Answer(302, SEES_GRADES), arguments={"pk": "grade"}),
     "workloads:mandate": Address(post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD),
+    "workloads:take_up": Address(post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD),
     "workloads:promise": Address(
         get=Answer(200, EDITS_IT, others=SEEN), post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD
     ),

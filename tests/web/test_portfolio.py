@@ -67,7 +67,7 @@ def test_the_picture_has_a_link_for_each_workload_with_a_value(company: World) -
     assert wide
     assert wide.group().count("<a class") == 2
     assert "Labels: stop, costs $0.0800 and is worth $0.0150" in wide.group()
-    assert "1 workload is unproven and is not drawn." in body
+    assert "Not drawn: 1 unproven." in body
 
 
 def test_the_list_is_filtered_and_sorted_by_worth(company: World) -> None:

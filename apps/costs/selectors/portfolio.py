@@ -15,7 +15,7 @@ from apps.accounts.models import CostCentre, Person
 from apps.core import periods
 from apps.core.actor import Actor
 from apps.costs.selectors.scope import MEASURES, CostScope, Measures, Sql, measures_of, ranking_rows_of, rows_of
-from apps.costs.selectors.tables import month_costs
+from apps.costs.selectors.tables import CostTotals, month_costs
 from apps.workloads.models import Workload
 
 SORTS: Final = {
@@ -99,12 +99,12 @@ def portfolio(
     offset: int = 0,
     with_months: bool = True,
     rank: Sql | None = None,
-    whole: Measures | None = None,
+    whole: CostTotals | None = None,
 ) -> Portfolio:
     """Workloads of the filter with the cost of `scope` and of the days `before`; `limit` None gives all rows.
 
     `rank` gives (workload_id, rank) of a figure that is worked out elsewhere; `sort` then says only the direction.
-    `whole` is the sum of the scope over all workloads, for a filter that leaves none out: it is not summed again.
+    `whole` are the totals of the scope, for a filter that leaves no workload out: they are not summed again.
     """
     ids, summary = _page(actor, workloads, scope, before, sort, limit, offset, rank, whole)
     seen = _seen(actor, ids)
@@ -134,29 +134,30 @@ def months_before(end: date, number: int = 12) -> list[date]:
 
 def _page(
     actor: Actor, workloads: QuerySet[Workload], scope: CostScope, before: tuple[date, date], sort: str,
-    limit: int | None, offset: int, rank: Sql | None, whole: Measures | None,
+    limit: int | None, offset: int, rank: Sql | None, whole: CostTotals | None,
 ) -> tuple[list[int], dict[str, Any]]:  # fmt: skip
     """The ids of the page in their order, and what all rows together come to: one statement."""
-    is_quick = whole is not None and sort.lstrip("-") not in _BY_CALLS
+    by = sort.lstrip("-")
+    known = whole if by not in _BY_CALLS else None
     register, values = _ids(workloads)
-    rows = _ranks(actor, scope, before) if is_quick else _both(actor, scope, before)
+    rows = _ranks(actor, scope, before, by) if known else _both(actor, scope, before)
     seen = Sql("true") if _sees_all(actor) else Sql(*_money_visible(actor))
     statement = f"""
         WITH listed AS (SELECT id FROM workloads_workload WHERE id IN ({register})),
         money AS (
             SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before) AS cost_before,
-                {_COST_NOW if is_quick else _sums("NOT x.is_before")}
+                {_COST_NOW if known else _sums("NOT x.is_before")}
             FROM ({rows.text}) x WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
         )
         SELECT ARRAY(
                 SELECT w.id FROM listed JOIN workloads_workload w USING (id) LEFT JOIN money m ON m.workload_id = w.id
                 {f"LEFT JOIN ({rank.text}) k ON k.workload_id = w.id" if rank else ""}
                 LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
-                {_TIER if sort.lstrip("-") == "tier" else ""}
-                ORDER BY {_order(sort, ranked=rank)}, lower(w.name), w.id LIMIT %s OFFSET %s
+                {_TIER if by == "tier" else ""}
+                ORDER BY {_order(sort, ranked=rank)}, w.name, w.id LIMIT %s OFFSET %s
             ),
             (SELECT count(*) FROM listed), (SELECT count(*) FROM listed w WHERE NOT ({seen.text})),
-            (SELECT max(cost) FROM money), sum(x.cost_before){"" if is_quick else f", {_sums()}"}
+            (SELECT max(cost) FROM money), sum(x.cost_before){"" if known else f", {_sums()}"}
         FROM money x
     """
     with connection.cursor() as cursor:
@@ -167,17 +168,20 @@ def _page(
         "count": count,
         "unseen": unseen,
         "largest": largest,
-        "before": cost_before,
-        "totals": whole if is_quick else measures_of(totals),
+        "before": known.workloads_before if known else cost_before,
+        "totals": known.workloads if known else measures_of(totals),
     }
     return list(ids), summary
 
 
-def _ranks(actor: Actor, scope: CostScope, before: tuple[date, date]) -> Sql:
-    """Cost alone, now and before, from a row a workload and month: all that most orders of the list need."""
-    now, then = (ranking_rows_of(actor, each) for each in (scope, scope.over(*before)))
-    text = f"SELECT *, false AS is_before FROM ({now.text}) r UNION ALL SELECT *, true FROM ({then.text}) r"
-    return Sql(text, (*now.values, *then.values))
+def _ranks(actor: Actor, scope: CostScope, before: tuple[date, date], by: str) -> Sql:
+    """Cost alone, from a row a workload and month: all that most orders of the list need."""
+    now = ranking_rows_of(actor, scope)
+    text = f"SELECT *, false AS is_before FROM ({now.text}) r"
+    if by != "change":
+        return Sql(text, now.values)
+    then = ranking_rows_of(actor, scope.over(*before))
+    return Sql(f"{text} UNION ALL SELECT *, true FROM ({then.text}) r", (*now.values, *then.values))
 
 
 def _ids(workloads: QuerySet[Workload]) -> tuple[str, tuple[Any, ...]]:

@@ -144,6 +144,7 @@ class CostTotals:
     unallocated: Measures
     before: Decimal | None
     unallocated_before: Decimal | None
+    workloads_before: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def cost_totals(*, actor: Actor, scope: CostScope, before: tuple[date, date] | N
         unallocated=found[False],
         before=_plus(earlier[True], earlier[False]),
         unallocated_before=earlier[False],
+        workloads_before=earlier[True],
     )
 
 
