@@ -1,6 +1,7 @@
 """Home: what waits for the person who looks, when, and how much money hangs on it. Never without a next step."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -15,27 +16,27 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.rights import Right, rights_of
 from apps.approvals.selectors import waiting_for
-from apps.budgets.rows import STATES
 from apps.budgets.selectors import Burn, burns, this_month
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.costs import selectors
 from apps.costs.limits import unallocated_limit
-from apps.costs.selectors import BilledMonth, CostRow, CostScope, CostTotals, Grouping
+from apps.costs.selectors import BilledMonth, CostRow, CostScope, CostTotals, Grouping, figure_state
+from apps.costs.selectors.portfolio import change_of
 from apps.costs.selectors.waiting import unclaimed_keys, unpriced_models
 from apps.reviews.models import Cycle
 from apps.sources.models import Pull, Source
 from apps.sources.selectors import SourceRow, source_rows
 from apps.web import figures
 from apps.web.cost_scope import why_address
-from apps.web.costs import change
 from apps.web.home_parts import GROUPS, MOST_OF_A_KIND, Check, Group, Looker, NextStep, Task
 from apps.web.home_reviews import open_cycles, review_tasks, sign_off
-from apps.web.home_worth import MonthWorth, month_worth, worth_tasks
+from apps.web.home_worth import MonthWorth, costs_of, last_month, month_worth, worth_tasks
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.period import PeriodChoice, period_of
+from apps.web.portfolio import worth_sum_address
 from apps.workloads.models import Workload
-from apps.workloads.selectors import drafts_of
+from apps.workloads.selectors import drafts_of, orphans
 
 REJECTED_FOR: Final = timedelta(days=14)
 SOURCES_SHOWN: Final = 6
@@ -162,31 +163,34 @@ def _sources(looker: Looker) -> Iterator[Task]:
 
 
 def _unallocated(looker: Looker) -> Iterator[Task]:
-    """Keys that nobody claims, once they are over the limit of the full cost."""
-    share, most = _unallocated_share(looker.totals), looker.unallocated_limit
-    if not looker.rights.may(Right.ALLOCATE) or share is None or share <= most:
+    """Keys that nobody claims, once they are over the limit of the full cost, or once nobody knows what they cost."""
+    share, cost = _unallocated_share(looker.totals), looker.totals.unallocated.cost
+    is_within = share is not None and share <= looker.unallocated_limit
+    if not looker.rights.may(Right.ALLOCATE) or not looker.totals.unallocated.lines or is_within:
         return
     keys = unclaimed_keys(actor=looker.actor, first=looker.period.start, end=looker.period.end)
-    title = (
-        "1 usage key belongs to nobody"
-        if keys.count == 1
-        else f"{figures.count(keys.count)} usage keys belong to nobody"
-    )
-    before = _ratio(looker.totals.unallocated_before, looker.totals.before)
-    moved = f", {'up' if before < share else 'down'} from {figures.percent(before)}" if before else ""
-    limit = figures.percent_short(most)
     yield Task(
         "This week",
         "help-hexagon",
-        title,
-        f"{figures.percent(share)} of full cost{moved}; the limit is {limit}. The largest is",
+        f"{_number(keys.count, 'usage key')} belong{'s' if keys.count == 1 else ''} to nobody",
+        f"{_share_words(looker, share)} The largest is",
         f"{reverse('unallocated:list')}?{looker.period.query}",
         "Bind keys",
-        money=figures.money(looker.totals.unallocated.cost, looker.currency),
+        money=figures.money(cost, looker.currency),
         money_note=f"in {looker.period.label}",
         due="Before sign-off",
         code=keys.largest,
+        stake=cost or Decimal(0),
     )
+
+
+def _share_words(looker: Looker, share: Decimal | None) -> str:
+    if share is None:
+        return "What they cost is unknown and not zero."
+    before = _ratio(looker.totals.unallocated_before, looker.totals.before)
+    moved = f", {'up' if before < share else 'down'} from {figures.percent(before)}" if before else ""
+    limit = figures.percent_short(looker.unallocated_limit)
+    return f"{figures.percent(share)} of full cost{moved}; the limit is {limit}."
 
 
 def _unpriced(looker: Looker) -> Iterator[Task]:
@@ -216,7 +220,7 @@ def _budgets(looker: Looker) -> Iterator[Task]:
     )
     names = {workload.pk: workload for workload in owned}
     found = burns(month=this_month(looker.period.today), workload_ids=names)
-    passed = [(names[pk], burn) for pk, burn in found.items() if burn.standing in STATES["warned"]]
+    passed = [(names[pk], burn) for pk, burn in found.items() if burn.is_warned]
     passed.sort(key=lambda each: each[1].direct or 0, reverse=True)
     yield from (_passed_budget(workload, burn, looker.currency) for workload, burn in passed[:MOST_OF_A_KIND])
 
@@ -234,7 +238,33 @@ def _passed_budget(workload: Workload, burn: Burn, currency: str) -> Task:
         money_note=f"in {burn.month:%B} so far",
         due=figures.month_name(burn.month),
         due_tone="bad" if burn.is_over else "warn",
+        stake=burn.direct or Decimal(0),
     )
+
+
+def _orphans(looker: Looker) -> Iterator[Task]:
+    """Use cases that nobody answers for, for those who can name somebody or know whom to ask."""
+    may_name = looker.rights.may(Right.MANAGE_PEOPLE)
+    if not (may_name or looker.rights.may(Right.ALLOCATE)):
+        return
+    last, found = last_month(looker), list(orphans(looker.actor))
+    costs = costs_of(last, [workload.pk for workload in found])
+    found.sort(key=lambda workload: -(costs.get(workload.pk) or 0))
+    why = "Everybody who was named as its owner has left. "
+    for workload in found[:MOST_OF_A_KIND]:
+        cost = costs.get(workload.pk)
+        yield Task(
+            "This week",
+            "user-question",
+            f"Nobody answers for {workload.name}",
+            why + ("Name new owners." if may_name else "An administrator can name new owners."),
+            reverse("workloads:edit" if may_name else "workloads:detail", args=[workload.slug]),
+            "Name owners" if may_name else "See it",
+            money=figures.money(cost, looker.currency),
+            money_note=f"cost in {last:%B}",
+            due="Before sign-off",
+            stake=cost or Decimal(0),
+        )
 
 
 def _drafts(looker: Looker) -> Iterator[Task]:
@@ -252,17 +282,25 @@ def _drafts(looker: Looker) -> Iterator[Task]:
 
 
 def _to_confirm(looker: Looker) -> Iterator[Task]:
-    """Changes that wait for this person's decision."""
-    for proposal in waiting_for(looker.actor, limit=MOST_OF_A_KIND):
+    """Changes that wait for this person's decision: what their use cases cost, and until when they wait."""
+    found, last = waiting_for(looker.actor, limit=MOST_OF_A_KIND), last_month(looker)
+    seen = [proposal.confirmation.workload_id for proposal in found]
+    costs = costs_of(last, [pk for pk in seen if pk and looker.sees_money])
+    for proposal in found:
         waiting = proposal.confirmation
+        cost, left = costs.get(waiting.workload_id or 0), waiting.expires_at - timezone.now()
         yield Task(
-            "Today",
+            "Today" if left < timedelta(days=2) else "This week",
             proposal.icon,
             f"Decide: {proposal.title}",
             f"{proposal.name}. {waiting.asked_by.name} asks: “{waiting.reason}”",
             reverse("inbox:detail", args=[waiting.pk]),
             "Decide",
-            due=f"asked {figures.ago(waiting.asked_at)}",
+            money=figures.money(cost, looker.currency) if waiting.workload_id else "",
+            money_note=f"cost in {last:%B}" if waiting.workload_id else "",
+            due=f"until {figures.day_short(waiting.expires_at)}",
+            due_tone="warn" if left < timedelta(days=2) else "",
+            stake=cost or Decimal(0),
         )
 
 
@@ -272,6 +310,7 @@ _KINDS: Final[tuple[Callable[[Looker], Iterator[Task]], ...]] = (
     _imports,
     worth_tasks,
     _budgets,
+    _orphans,
     _unallocated,
     _unpriced,
     _drafts,
@@ -302,20 +341,23 @@ def _next_step(looker: Looker) -> NextStep:
 
 def _side(looker: Looker, cycles: Sequence[Cycle]) -> dict[str, object]:
     sees_sources = looker.rights.may(Right.SEE_SOURCES)
-    sources = source_rows(actor=looker.actor) if sees_sources else []
+    sources = _delivering(source_rows(actor=looker.actor)) if sees_sources else []
     bills = (
         selectors.billed_months(actor=looker.actor, scope=CostScope(looker.period.start, looker.period.end))
         if looker.sees_money
         else []
     )
     worth, blocked = month_worth(looker), sign_off(looker, cycles)
+    checks = blocked[1] if blocked else _checks(looker, sources, bills)
     return {
         "sees_money": looker.sees_money,
         "worth": worth,
         "facts": _facts(looker, bills, worth) if looker.sees_money else [],
         "review": blocked[0] if blocked else None,
-        "full_change": change(looker.totals.now.cost, looker.totals.before),
-        "checks": blocked[1] if blocked else _checks(looker, sources, bills),
+        "full_change": change_of(looker.totals.now.cost, looker.totals.before),
+        "checks": checks,
+        "done": sum(check.is_done for check in checks),
+        "blocker": next((check for check in checks if not check.is_done and check.href), None),
         "sources": sources[:SOURCES_SHOWN],
         "source_count": len(sources),
         "sources_href": reverse("sources:list"),
@@ -336,8 +378,8 @@ def _facts(looker: Looker, bills: Sequence[BilledMonth], worth: MonthWorth | Non
     if worth:
         return [
             *facts,
-            ("Value", figures.money(worth.value, currency), ""),
-            ("Net value", figures.money(worth.net, currency), ""),
+            ("Value", figures.money(worth.value, currency), worth_sum_address("value", looker.period)),
+            ("Net value", figures.money(worth.net, currency), worth_sum_address("net", looker.period)),
         ]
     if selectors.may_see_unallocated(looker.actor):
         facts.append(
@@ -362,37 +404,78 @@ def _facts(looker: Looker, bills: Sequence[BilledMonth], worth: MonthWorth | Non
     return facts
 
 
-def _checks(looker: Looker, sources: Sequence[SourceRow], bills: Sequence[BilledMonth]) -> list[Check]:
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """A source and what keeps it from delivering, in a word; empty where it delivers."""
+
+    row: SourceRow
+    trouble: str
+
+
+def _delivering(rows: Sequence[SourceRow]) -> list[Delivering]:
+    """The troubled ones first."""
+    state = figure_state(now=timezone.now())
+    words = {**dict.fromkeys(state.silent, "silent"), **dict.fromkeys(state.stale, "stale")}
+    found = [Delivering(row, "broken" if _is_broken(row) else words.get(row.source.name, "")) for row in rows]
+    return sorted(found, key=lambda each: not each.trouble)
+
+
+def _is_broken(row: SourceRow) -> bool:
+    return row.source.state == Source.State.NEEDS_ATTENTION or row.last_failed
+
+
+def _checks(looker: Looker, sources: Sequence[Delivering], bills: Sequence[BilledMonth]) -> list[Check]:
     """What must be right before the month is closed, for those who look after sources and what nobody claims."""
     if not (looker.rights.may(Right.SEE_SOURCES) and looker.rights.may(Right.SEE_UNALLOCATED)):
         return []
     totals, share = looker.totals, _unallocated_share(looker.totals)
-    broken = [row for row in sources if row.source.state == Source.State.NEEDS_ATTENTION or row.last_failed]
+    troubled = [each for each in sources if each.trouble]
     running = Pull.objects.visible_to(looker.actor).unfinished().count()
     unpriced = totals.now.unpriced_tokens
-    residual = sum((bill.residual for bill in bills), Decimal(0))
-    is_within = share is None or share <= looker.unallocated_limit
+    is_within = share is not None and share <= looker.unallocated_limit
+    over = "Unallocated over its limit" if share is not None else "What is unallocated costs nobody knows what"
     return [
         Check(
-            _said(not broken, "Every source has delivered", f"{_number(len(broken), 'source')} to look at"), not broken
+            _said(not troubled, "Every source has delivered", f"{_number(len(troubled), 'source')} to look at"),
+            not troubled,
+            href=reverse("sources:list"),
+            action="Look at the sources",
         ),
-        Check(_said(not running, "No imports running", f"{_number(running, 'import')} still running"), not running),
+        Check(
+            _said(not running, "No imports running", f"{_number(running, 'import')} still running"),
+            not running,
+            href=reverse("imports:list"),
+            action="See the imports",
+        ),
         Check(
             _said(not unpriced, "Every token has a price", "Tokens without a price"),
             not unpriced,
-            figures.tokens(unpriced) if unpriced else "",
+            f"{figures.tokens(unpriced)} tokens" if unpriced else "",
+            href=reverse("rates:list"),
+            action="Give the prices",
         ),
         Check(
-            _said(is_within, "Unallocated within its limit", "Unallocated over its limit"),
-            is_within,
+            _said(is_within or not totals.unallocated.lines, "Unallocated within its limit", over),
+            is_within or not totals.unallocated.lines,
             figures.percent(share) if share else "",
+            href=f"{reverse('unallocated:list')}?{looker.period.query}",
+            action="Bind keys",
         ),
-        Check(
-            _said(bool(bills), "A bill stands beside it", "No bill stands beside it"),
-            bool(bills),
-            f"{figures.money(residual, looker.currency)} residual" if bills else "",
-        ),
+        _bill_check(looker, bills),
     ]
+
+
+def _bill_check(looker: Looker, bills: Sequence[BilledMonth]) -> Check:
+    """Done once a bill stands beside every figure that it covers, and differs by no more than is tolerated."""
+    differ = [bill for bill in bills if bill.is_over_tolerance]
+    words = f"{differ[0].provider or 'A bill'} differs from what was computed" if differ else "Figures reconcile"
+    return Check(
+        words if bills else "No bill stands beside it",
+        bool(bills) and not differ,
+        f"{figures.money(selectors.apart(bills), looker.currency)} residual" if bills else "",
+        href=f"{reverse('costs:overview')}?{looker.period.query}",
+        action="Compare",
+    )
 
 
 def _said(is_done: bool, done: str, not_yet: str) -> str:
@@ -403,11 +486,14 @@ def _number(count: int, noun: str) -> str:
     return f"{figures.count(count)} {noun}{'' if count == 1 else 's'}"
 
 
-def _own(looker: Looker) -> list[tuple[CostRow, str]]:
+def _own(looker: Looker) -> list[tuple[CostRow, str, str]]:
     """What the workloads of an owner cost, for those who see no other money: the dearest first."""
     scope = CostScope(looker.period.start, looker.period.end)
     table = selectors.cost_table(actor=looker.actor, scope=scope, grouping=Grouping.WORKLOAD, limit=OWN_SHOWN)
-    return [(row, figures.money(row.now.cost, looker.currency)) for row in table.rows]
+    return [
+        (row, figures.money(row.now.cost, looker.currency), why_address("cost", looker.period, workload=row.ref))
+        for row in table.rows
+    ]
 
 
 def _unallocated_share(totals: CostTotals) -> Decimal | None:

@@ -45,12 +45,16 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be right before a month is closed; `text` says what is, or what is not yet."""
+    """One thing that must be right before a month is closed; `text` says what is, or what is not yet.
+
+    `action` is the word of the button that leads to `href` while it is open.
+    """
 
     text: str
     is_done: bool
     note: str = ""
     href: str = ""
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,5 +112,5 @@ def sign_off(looker: Looker, cycles: Sequence[Cycle]) -> tuple[Cycle, list[Check
     for blocker in found:
         remedy, href = reviews_words.remedy(blocker, cycle.month)
         here = href or reverse("reviews:show", args=[f"{cycle.month:%Y-%m}"])
-        checks.append(Check(reviews_words.blocker_words(blocker), False, remedy, here))
+        checks.append(Check(reviews_words.blocker_words(blocker), False, href=here, action=remedy or "See the review"))
     return cycle, checks or [Check("Nothing is in the way of signing", True)]

@@ -1,6 +1,6 @@
 """What waits on Home for the owner of a value: cases to write or renew, outcomes to tell; and the month by verdict."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -70,12 +70,25 @@ def month_worth(looker: Looker) -> MonthWorth | None:
     return MonthWorth(known["value"], known["net"], rows, slices, f"Cost by verdict: {said}", found.count)
 
 
+def last_month(looker: Looker) -> date:
+    """The last complete month."""
+    return periods.previous_month(looker.period.today.replace(day=1))
+
+
+def costs_of(month: date, ids: Collection[int]) -> dict[int, Decimal | None]:
+    """What workloads whose money one sees cost in a month, where it is known."""
+    if not ids:
+        return {}
+    found = EconomicsMonth.objects.current().filter(month=month, workload__in=ids)
+    return dict(found.values_list("workload_id", "cost"))
+
+
 # --- What waits -------------------------------------------------------------------------------------------------------
 
 
 def worth_tasks(looker: Looker) -> Iterator[Task]:
     """Of the workloads whose value or outcomes the person answers for, the dearest first; three queries."""
-    last = periods.previous_month(looker.period.today.replace(day=1))
+    last = last_month(looker)
     owned = sorted(_owned(looker, last), key=lambda one: -one.cost)
     cases = [task for one in owned if (task := _case_task(one, looker, last))]
     outcomes = [task for one in owned if (task := _outcomes_task(one, looker, last))]

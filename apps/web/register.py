@@ -346,7 +346,8 @@ def resume(request: PageRequest, slug: str) -> HttpResponse:
 def registered(request: PageRequest, slug: str) -> HttpResponse:
     workload = selectors.get_workload_for(actor=request.actor, ref=slug)
     may_edit = services.may_edit(request.actor, workload)
-    if not may_edit and not Workload.objects.money_visible_to(request.actor).filter(pk=workload.pk).exists():
+    is_theirs = may_edit or workload.created_by_id == request.actor.person_id
+    if not is_theirs and not Workload.objects.money_visible_to(request.actor).filter(pk=workload.pk).exists():
         # Expected spend and promise are no part of the card that everybody reads.
         return HttpResponseRedirect(reverse("workloads:detail", args=[workload.slug]))
     promise = selectors.promise_of(workload)

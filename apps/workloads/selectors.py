@@ -74,6 +74,14 @@ def sees_any_money(actor: Actor) -> bool:
     return actor.person_id is not None and Workload.objects.money_visible_to(actor).active().exists()
 
 
+def orphans(actor: Actor) -> QuerySet[Workload]:
+    """Registered workloads of which everybody who is named as an owner has left, and whose money the actor sees."""
+    named = ("business_owner", "technical_owner", "budget_owner")
+    answered = [Q(**{f"{owner}__active": True}) for owner in named]
+    found = Workload.objects.money_visible_to(actor).active().exclude(state=Workload.State.CLOSED)
+    return found.exclude(answered[0] | answered[1] | answered[2])
+
+
 def promise_of(workload: Workload) -> WorkloadRevision:
     """Tier, band and failure cost as they are now."""
     return workload.revisions.select_related("value_tier", "latency_band").latest("version")

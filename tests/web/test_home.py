@@ -113,4 +113,7 @@ def test_the_month_stands_beside_it_with_proofs(company: Company, world: World) 
 
 
 def test_an_owner_sees_what_their_own_workloads_cost(company: Company, world: World) -> None:
-    assert [(row.name, cost) for row, cost in log_in(world.ben).get(HOME).context["own"]] == [("Summaries", "$30.00")]
+    client = log_in(world.ben)
+    ((row, cost, proof),) = client.get(HOME).context["own"]
+    assert (row.name, cost) == ("Summaries", "$30.00")
+    assert client.get(proof).context["explained"].figure == "$30.00"
