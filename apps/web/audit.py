@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils import timezone
@@ -30,6 +30,7 @@ from apps.web.figures import count
 from apps.web.forms import DayField, end_of, midnight
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Kpi
+from apps.web.queries import query_with
 from apps.workloads.models import Workload
 
 PAGE_SIZE = 50
@@ -129,7 +130,7 @@ def list_events(request: PageRequest) -> HttpResponseBase:
         "is_filtered": any(request.GET.get(name) for name in form.fields),
         "chosen": form.chosen(),
         **(_chain() if everybody else {}),
-        "csv": _csv_address(request),
+        "csv": query_with(request, page=None, format="csv"),
         "most": MOST_EXPORTED,
     }
     return page_or_part(request, "audit/list.html", "rows", context)
@@ -241,13 +242,6 @@ def _words(kind: str) -> str:
     names = {"rolegrant": "role", "costcentre": "cost centre", "apitoken": "API token", "savedview": "saved view"}
     model = kind.partition(".")[2]
     return names.get(model, model)
-
-
-def _csv_address(request: HttpRequest) -> str:
-    query = request.GET.copy()
-    query.pop("page", None)
-    query["format"] = "csv"
-    return f"?{query.urlencode()}"
 
 
 app_name = "audit"

@@ -15,7 +15,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.template import loader
-from django.urls import reverse
+from django.urls import is_valid_path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
@@ -98,11 +98,17 @@ class ErrorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        is_lost = response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.method in ("GET", "HEAD")
+        if not is_lost or _is_of_api(request) or not request.user.is_authenticated:
+            return response
+        return HttpResponseRedirect(_page_above(request))
 
-    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+    def process_view(self, request: HttpRequest, view: Answer, *_given: object) -> HttpResponse | None:
         """The database keeps no NUL in a text, so that none gets as far as a query."""
-        if not _holds_nul(request):
+        # A form has been read for its token; whoever reads the body another way looks for it there.
+        form = None if getattr(view, "csrf_exempt", False) else request.POST
+        if not _holds_nul(request, form):
             return None
         error = BadInput("What was sent holds a character that no text has (NUL).", hint="Take it out and try again.")
         return _problem(error.status, str(error)) if _is_of_api(request) else _refusal(request, error)
@@ -111,6 +117,17 @@ class ErrorMiddleware:
         if not isinstance(error, TollgateError) or _is_of_api(request):
             return None
         return _refusal(request, error)
+
+
+def _page_above(request: HttpRequest) -> str:
+    """Where a deed's address belongs: a refused form is drawn there, and its relative links come back to it."""
+    above = request.path_info
+    while above != "/":
+        above = above.rstrip("/").rpartition("/")[0] + "/"
+        if is_valid_path(above):
+            break
+    query = request.META["QUERY_STRING"]
+    return f"{above}?{query}" if query else above
 
 
 def broke(request: HttpRequest) -> HttpResponse:
@@ -140,11 +157,8 @@ def _problem(status: int, detail: str) -> HttpResponse:
     return JsonResponse(body, status=status, content_type="application/problem+json")
 
 
-def _holds_nul(request: HttpRequest) -> bool:
-    """In the address, or in a plain form; whoever takes a file or JSON looks for it there."""
-    sent = [request.path_info, *_texts(request.GET)]
-    if request.content_type == "application/x-www-form-urlencoded":
-        sent += _texts(request.POST)
+def _holds_nul(request: HttpRequest, form: QueryDict | None) -> bool:
+    sent = [request.path_info, *_texts(request.GET), *(_texts(form) if form else ())]
     return any("\x00" in text for text in sent)
 
 

@@ -22,6 +22,7 @@ class Entry:
     url_name: str
     right: Right | None = None
     in_bottom_bar: bool = False
+    short: str = ""  # where a small screen has no room for the label
     # Whoever owns a workload sees its money without any role, and so the way to it.
     is_for_owners: bool = False
 
@@ -51,6 +52,7 @@ class Link:
     count: int = 0
     is_current: bool = False
     in_bottom_bar: bool = False
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,15 @@ NAVIGATION = (
         "Workloads",
         (
             Entry("workloads", "Portfolio", "chart-bubble", "workloads:list", Right.SEE_REGISTER, in_bottom_bar=True),
-            Entry("reviews", "Monthly review", "calendar-check", "reviews:list", Right.SEE_REVIEWS),
+            Entry(
+                "reviews",
+                "Monthly review",
+                "calendar-check",
+                "reviews:list",
+                Right.SEE_REVIEWS,
+                in_bottom_bar=True,
+                short="Review",
+            ),
         ),
     ),
     Group(
@@ -84,7 +94,6 @@ NAVIGATION = (
                 "receipt-dollar",
                 "costs:overview",
                 Right.SEE_MONEY,
-                in_bottom_bar=True,
                 is_for_owners=True,
             ),
             Entry(
@@ -108,10 +117,6 @@ NAVIGATION = (
     ),
     Group("", (Entry("settings", "Settings", "settings", "settings:overview"),), at_foot=True),
 )
-
-# Pages that stand under an entry of another name.
-UNDER = {"people": "settings", "cost_centres": "settings", "tokens": "settings"}
-
 
 def links_for(*, actor: Actor, rights: Rights, current: str, query: str = "") -> list[LinkGroup]:
     """The navigation of one person; `query` keeps the chosen period on the way, `current` is the key of the page."""
@@ -145,6 +150,7 @@ def _links(group: Group, actor: Actor, rights: Rights, current: str, query: str)
             count=counter(actor) if counter else 0,
             is_current=entry.key == current,
             in_bottom_bar=entry.in_bottom_bar,
+            short=entry.short or entry.label,
         )
 
 

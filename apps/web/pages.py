@@ -18,9 +18,6 @@ class PageRequest(HttpRequest):
     htmx: HtmxDetails
 
 
-HtmxHttpRequest = PageRequest
-
-
 def wants_part(request: HttpRequest) -> bool:
     """True when htmx asks for a part; a boosted link or the browser's history wants the whole page."""
     details: HtmxDetails | None = getattr(request, "htmx", None)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -45,6 +44,7 @@ from apps.web.prices_forms import (
     ListedForm,
     start_of_day,
 )
+from apps.web.queries import query_with
 
 PAGE = 50
 COLUMNS = (
@@ -134,7 +134,7 @@ def price_list(request: PageRequest) -> HttpResponseBase:
         "may_edit": _may_edit(request.actor),
         "words": filters.words,
         "tabs": price_tabs("rates:list"),
-        "file_query": _query(request, page=None),
+        "file_query": query_with(request, page=None),
     }
     return page_or_part(request, "prices/list.html", "rows", context)
 
@@ -166,15 +166,9 @@ def _chips(request: HttpRequest, filters: Filters) -> list[Chip]:
 def _chip(request: HttpRequest, key: str, label: str, chosen: str, choices: list[tuple[str, str]]) -> Chip:
     if chosen:
         word = dict(choices).get(chosen, chosen)
-        return Chip(f"{label} is {word}", href=_query(request, **{key: None, "page": None}), is_on=True)
-    links = [Choice(word, _query(request, **{key: value, "page": None})) for value, word in choices]
+        return Chip(f"{label} is {word}", href=query_with(request, **{key: None, "page": None}), is_on=True)
+    links = [Choice(word, query_with(request, **{key: value, "page": None})) for value, word in choices]
     return Chip(label, choices=links)
-
-
-def _query(request: HttpRequest, **changes: str | None) -> str:
-    """This page's address with some of its query changed; None takes a key out."""
-    values = {**request.GET.dict(), **changes}
-    return "?" + urlencode({key: value for key, value in values.items() if value is not None and key != "format"})
 
 
 # --- One model --------------------------------------------------------------------------------------------------------

@@ -56,6 +56,35 @@ def test_the_period_stands_in_the_url_and_is_kept_by_every_entry(world: World):
     assert not any("?" in address for address in entries(client).values())
 
 
+def test_another_period_keeps_the_filters_and_what_the_page_is_about(world: World):
+    make_workload("Ticket summaries", world)
+    address = "/why/cost/?month=2026-09&workload=ticket-summaries&page=3"
+    html = log_in(world.ada).get(address).content.decode()
+    assert 'href="?month=2026-08&amp;workload=ticket-summaries" aria-label="Period before"' in html
+    assert html.count('<input type="hidden" name="workload" value="ticket-summaries">') == 2
+    days = log_in(world.ada).get("/costs/?from=2026-09-01&to=2026-09-10&group=model").content.decode()
+    assert 'href="?group=model&amp;month=2026-' in days
+
+
+@pytest.mark.parametrize(
+    ("deed", "page"),
+    [
+        ("/workloads/ticket-summaries/bindings/add/", "/workloads/ticket-summaries/bindings/"),
+        ("/workloads/ticket-summaries/outcomes/record/", "/workloads/ticket-summaries/outcomes/"),
+        ("/workloads/import/apply/", "/workloads/import/"),
+        ("/settings/grades/add/", "/settings/grades/"),
+        ("/theme/", "/"),
+    ],
+)
+def test_a_link_of_a_page_that_was_drawn_after_a_refused_form_leads_to_its_page(world: World, deed: str, page: str):
+    make_workload("Ticket summaries", world)
+    client = log_in(world.ada)
+    answer = client.get(f"{deed}?month=2026-09")
+    assert (answer.status_code, answer["Location"]) == (302, f"{page}?month=2026-09")
+    assert client.get(answer["Location"]).status_code == 200
+    assert client.put(deed).status_code == 405
+
+
 def test_a_period_that_is_none_is_said_and_a_page_without_figures_stands(world: World):
     response = log_in(world.ada).get("/search/?q=a&month=2026-99")
     assert response.status_code == 200
@@ -186,7 +215,7 @@ def test_a_form_with_such_a_character_is_refused_too_and_the_api_says_it_as_a_pr
     assert (problem.status_code, problem["Content-Type"]) == (400, "application/problem+json")
 
 
-def test_a_part_leaves_for_the_log_in_page_when_nobody_is_logged_in_any_more(db):
+def test_a_part_leaves_for_the_log_in_page_when_nobody_is_logged_in_any_more(world: World):
     seen = {"headers": {"HX-Request": "true", "HX-Current-URL": "http://testserver/workloads/?tier=T2"}}
     response = Client().get("/workloads/?q=a", **seen)
     assert (response.status_code, response.content) == (204, b"")

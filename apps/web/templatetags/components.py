@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from django import template
 from django.core.paginator import Page
@@ -19,6 +20,7 @@ from apps.web import figures
 from apps.web.charts import Chart
 from apps.web.figures import Number
 from apps.web.parts import Chip, Column, Kpi, Slice, Step, Tab
+from apps.web.queries import query_with
 from apps.web.templatetags.figures import shown
 
 register = template.Library()
@@ -244,9 +246,9 @@ def pagination(context: Context, page: Page[Any], noun: str = "rows", target: st
         "page": page,
         "noun": noun,
         "target": target,
-        "links": [(n, _with(request, page=n)) for n in numbers],
-        "back": _with(request, page=page.number - 1),
-        "on": _with(request, page=page.number + 1),
+        "links": [(n, query_with(request, page=str(n))) for n in numbers],
+        "back": query_with(request, page=str(page.number - 1)),
+        "on": query_with(request, page=str(page.number + 1)),
     }
 
 
@@ -355,6 +357,22 @@ def page_url(context: Context, name: str, *args: object) -> str:
     return f"{address}?{query}" if query else address
 
 
+OF_PERIOD = ("month", "from", "to", "page")
+
+
+@register.simple_tag(takes_context=True)
+def period_href(context: Context, query: str) -> str:
+    """This page in another period: its filters, its order and what it is about stay."""
+    return query_with(context["request"], **{**dict.fromkeys(OF_PERIOD), **dict(parse_qsl(query))})
+
+
+@register.simple_tag(takes_context=True)
+def period_kept(context: Context) -> SafeString:
+    """What a form that changes the period carries along, so that the rest of the address stays."""
+    kept = [(name, value) for name, value in context["request"].GET.items() if name not in (*OF_PERIOD, "format")]
+    return format_html_join("", '<input type="hidden" name="{}" value="{}">', kept)
+
+
 # --- Below the tags ---------------------------------------------------------------------------------------------------
 
 
@@ -444,18 +462,8 @@ def _heading(request: HttpRequest, column: Column, sort: str) -> dict[str, Any]:
         "column": column,
         "aria": ("descending" if descending else "ascending") if is_sorted else "",
         "icon": "arrow-down" if descending else "arrow-up",
-        "href": _with(request, sort=turned, page=None) if column.sort else "",
+        "href": query_with(request, sort=turned, page=None) if column.sort else "",
     }
-
-
-def _with(request: HttpRequest, **values: object) -> str:
-    """The page's own query string with these values; None takes one out."""
-    query = request.GET.copy()
-    for name, value in values.items():
-        query.pop(name, None)
-        if value is not None:
-            query[name] = str(value)
-    return f"?{query.urlencode()}" if query else "?"
 
 
 def _control(bound: BoundField, needs_look: bool) -> SafeString:
