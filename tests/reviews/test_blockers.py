@@ -114,6 +114,17 @@ def test_a_source_that_fell_silent_in_the_month_whoever_looks_at_it(meeting: Mee
     assert blockers_of(cycle, now=NOW) == []
 
 
+def test_a_month_is_signed_in_spite_of_a_silent_source_that_two_people_let_pass(meeting: Meeting) -> None:
+    for day in range(6, 13):
+        spend(meeting.summaries, 1, at(day))
+    settle()
+    cycle = meeting.open()
+    meeting.decide_all(cycle)
+    meeting.waive(cycle, Key.SOURCES)
+
+    assert meeting.sign(cycle).revision == 1
+
+
 def test_a_model_without_a_price(meeting: Meeting, cycle: Cycle, tmp_path: Path) -> None:
     source = meeting.labels.series.part.source
     used(source, "nobody-knows", 5000, tmp_path)

@@ -10,8 +10,8 @@ from apps.accounts.rights import Right
 from apps.core import audit, organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
+from apps.economics import services as economics
 from apps.economics.models import EconomicsMonth
-from apps.economics.services import recompute_dirty
 from apps.reviews import agenda
 from apps.reviews.access import may_prepare, require_person_at_page
 from apps.reviews.agenda import Taken
@@ -33,7 +33,7 @@ def open_cycle(*, actor: Actor, month: date, now: datetime, by_calendar: bool = 
         raise NotAllowed("You may not open a review.", hint=rights.who_can_give(Right.PREPARE_REVIEWS))
     month = month.replace(day=1)
     _check_over(month, now)
-    recompute_dirty()
+    _work_out()
     with transaction.atomic():
         cycle, made = Cycle.objects.get_or_create(
             month=month,
@@ -60,7 +60,7 @@ def take_into(cycle: Cycle, *, now: datetime, is_new: bool = False) -> Taken:
 
 def refresh(*, actor: Actor, cycle: Cycle, now: datetime) -> bool:
     """Take newer figures into an open review; returns whether they were newer."""
-    recompute_dirty()
+    _work_out()
     with transaction.atomic():
         current = Cycle.objects.select_for_update().get(pk=cycle.pk)
         if not current.is_open:
@@ -161,6 +161,12 @@ def _check_over(month: date, now: datetime) -> None:
     _, ends_at = periods.bounds(month, organisation.zone())
     if now < ends_at:
         raise BadInput(f"{month:%B %Y} is not over.", hint="A review looks at complete months.")
+
+
+def _work_out() -> None:
+    """What moved since is worked out first, just as freezing the month will do it."""
+    economics.notice_sources()
+    economics.recompute_dirty()
 
 
 def _held_open(cycle: Cycle) -> Cycle:
