@@ -106,7 +106,7 @@ class Room:
 def hold(*, people: Mapping[str, Person], last_month: date, now: datetime, count: int) -> None:
     """The reviews of the last `count` complete months, in their order, each up to its signature."""
     for ago in range(count - 1, -1, -1):
-        month = _back(last_month, ago)
+        month = periods.shifted(last_month, -ago)
         hold_one(Room(people, month, ago, min(_meeting_of(month), now)))
 
 
@@ -236,9 +236,3 @@ def count_late_outcomes(*, people: Mapping[str, Person], workload: Workload, mon
 
 def _meeting_of(month: date) -> datetime:
     return datetime.combine(periods.next_month(month).replace(day=MEETS_ON), time(10), UTC)
-
-
-def _back(month: date, count: int) -> date:
-    for _ in range(count):
-        month = periods.previous_month(month)
-    return month
