@@ -16,6 +16,7 @@ from apps.core import organisation, periods
 from apps.costs.sums import known_sum
 from apps.economics import months_sql
 from apps.economics.arithmetic import EXACT, Appraisal, Labour, Span, Three, appraise
+from apps.economics.thresholds import thresholds
 from apps.economics.verdict import Band, CaseState, Facts, MonthRatios, Settings, band_of
 
 CASES: Final = ("low", "base", "high")
@@ -84,7 +85,7 @@ class AssumedCase:
     ends: date
 
 
-def about(month: date, today: date, settings: Settings) -> About:
+def about(month: date, today: date) -> About:
     company, end = organisation.get(), periods.next_month(month)
     values = {
         "month": month,
@@ -93,7 +94,7 @@ def about(month: date, today: date, settings: Settings) -> About:
         "before": periods.previous_month(month),
         "ends_at": datetime.combine(end, time(), tzinfo=ZoneInfo(company.zone)).astimezone(UTC),
     }
-    return About(month, end > today, company.currency, settings, values)
+    return About(month, end > today, company.currency, thresholds(company), values)
 
 
 def rows_of(cursor: CursorWrapper, month: About) -> list[Row]:

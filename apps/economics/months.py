@@ -7,7 +7,7 @@ months are taken from the oldest on, since whether cost rises faster than value 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 from typing import Any, Final
@@ -23,7 +23,7 @@ from apps.economics import deliveries, months_sql
 from apps.economics.arithmetic import EXACT, Three, rounded
 from apps.economics.facts import CASES, About, Row, about, facts_of, rows_of, within_band
 from apps.economics.models import EconomicsMonth
-from apps.economics.verdict import DEFAULTS, Facts, Settings, Verdict, verdict
+from apps.economics.verdict import Facts, Verdict, verdict
 
 ECONOMICS_LOCK: Final = 7_307
 
@@ -71,13 +71,6 @@ def notice_sources(*, today: date | None = None) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ECONOMICS_LOCK])
     return deliveries.notice(today=today or _today())
-
-
-def settings_of_organisation() -> Settings:
-    """The thresholds: those of the ledger's page, unless the organisation says otherwise under "verdict"."""
-    said = organisation.get().settings.get("verdict", {})
-    known = asdict(DEFAULTS)
-    return Settings(**{name: type(known[name])(value) for name, value in said.items() if name in known})
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------
@@ -130,7 +123,7 @@ def _recompute_month(month: date, today: date) -> int:
 
 def _about(month: date, today: date) -> _Month:
     is_signed = Period.objects.filter(month=month, state=Period.State.SIGNED).exists()
-    return _Month(about(month, today, settings_of_organisation()), is_signed)
+    return _Month(about(month, today), is_signed)
 
 
 def _worked_out(working: _Month, row: Row) -> dict[str, Any] | None:

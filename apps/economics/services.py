@@ -11,6 +11,7 @@ from apps.economics.outcomes import (
     record_outcomes,
     withdraw_outcomes,
 )
+from apps.economics.thresholds import set_thresholds
 
 __all__ = (
     "Effect",
@@ -27,6 +28,7 @@ __all__ = (
     "recompute_dirty",
     "record_outcomes",
     "set_grade_rate",
+    "set_thresholds",
     "withdraw_outcomes",
     "write_case",
 )

@@ -110,6 +110,7 @@ def settings_tabs(actor: Actor, current: str) -> list[Tab]:
         ("people:list", "People", may(Right.SEE_PEOPLE)),
         ("cost_centres:list", "Cost centres", may(Right.SEE_PEOPLE)),
     ]
+    pages += [("thresholds:edit", "Verdict", may(Right.MANAGE_SETTINGS))]
     pages += [("tokens:list", "API tokens", may(Right.MANAGE_TOKENS) or may(Right.SEE_PEOPLE))]
     return [Tab(label, reverse(name), is_current=name == current) for name, label, seen in pages if seen]
 
