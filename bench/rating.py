@@ -11,7 +11,7 @@ from apps.core import organisation, periods
 from apps.costs import services as costs
 from apps.sources.models import Part, Source
 from apps.usage.services import TABLES
-from bench.harness import Measured, compare, say, scaled, seconds
+from bench.harness import Measured, compare, scaled
 
 HOURS_A_MONTH = 744  # October has 31 days
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini")
@@ -24,27 +24,24 @@ def measure(_home: Path) -> list[Measured]:
     make_series(identities)
     fill_month(MONTH)
     results = [compare("rating_month", subject=_rate_month, floor=_by_hand, between=_empty_lines, limit=2)]
-    _empty_lines()
-    _rate_month()
-    month = seconds(_rate_month)
-    day = min(seconds(_rate_day) for _ in range(7))
-    say(f"a month {month:.2f} s, one changed day {day:.2f} s")
-    results.append(Measured("rating_changed_day_of_month", day / month, 0.1))
+    results.append(compare("rating_changed_day_of_month", subject=_rate_day, floor=_rate_month, limit=0.1))
     results.append(_newest_day())
     _clean()
     return results
 
 
 def _newest_day() -> Measured:
-    """The newest day with five times a month of older hours behind it, against none behind it."""
-    alone = min(seconds(_rate_day) for _ in range(7))
+    """The newest day with five months and thirty days of hours behind it, against a table that holds that day alone."""
     month = MONTH
     for _ in range(5):  # 5 x 20 million older hours at full scale
         month = periods.previous_month(month)
         fill_month(month)
-    crowded = min(seconds(_rate_day) for _ in range(7))
-    say(f"newest day alone {alone:.2f} s, with older hours {crowded:.2f} s")
-    return Measured("rating_newest_day_with_100M_older", crowded / alone, 1.2)
+    with connection.cursor() as cursor:
+        cursor.execute(_THAT_DAY_ALONE)
+    _empty_lines()
+    _rate_day()
+    name = "rating_newest_day_with_100M_older"
+    return compare(name, subject=_rate_day, floor=_rate_day_alone, limit=1.2, runs=7)
 
 
 def make_series(identities: int) -> None:
@@ -95,6 +92,16 @@ def _rate_day() -> None:
     costs.rate_dirty()
 
 
+def _rate_day_alone() -> None:
+    """The same statements, which meet the table of the one day first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET search_path = bench_alone, public")
+        try:
+            _rate_day()
+        finally:
+            cursor.execute("RESET search_path")
+
+
 def _mark(days: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -132,4 +139,16 @@ def _empty_lines() -> None:
 def _clean() -> None:
     _empty_lines()
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE usage_hour; DROP TABLE IF EXISTS bench_line")
+        cursor.execute(
+            "TRUNCATE usage_hour; DROP TABLE IF EXISTS bench_line; DROP SCHEMA IF EXISTS bench_alone CASCADE"
+        )
+
+
+_THAT_DAY_ALONE = """
+CREATE SCHEMA bench_alone;
+CREATE TABLE bench_alone.usage_hour (LIKE public.usage_hour INCLUDING ALL) PARTITION BY RANGE (hour);
+CREATE TABLE bench_alone.usage_hour_2026_10 PARTITION OF bench_alone.usage_hour
+    FOR VALUES FROM ('2026-10-01Z') TO ('2026-11-01Z');
+INSERT INTO bench_alone.usage_hour SELECT * FROM public.usage_hour WHERE hour >= '2026-10-31Z' AND hour < '2026-11-01Z';
+ANALYZE bench_alone.usage_hour_2026_10
+"""

@@ -70,7 +70,12 @@ def _compared(rows: Sql, of_lines: Sql, *, booked: date | None) -> list[BilledMo
     statement = _COMPARE.format(rows=rows.text, conditions=of_lines.text)
     with connection.cursor() as cursor:
         cursor.execute(statement, [*rows.values, company.zone, company.zone, *of_lines.values, booked, booked])
-        return [BilledMonth(*row, bill_tolerance(company)) for row in cursor.fetchall()]
+        rows_found = cursor.fetchall()
+    allowed = bill_tolerance(company)
+    return [
+        BilledMonth(provider, month, billed, effective, computed, allowed)
+        for provider, month, billed, effective, computed in rows_found
+    ]
 
 
 _BOOKED = """
