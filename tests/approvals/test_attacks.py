@@ -272,8 +272,9 @@ def lay(offering: Offering, price: str, **told: Any) -> None:
 
 
 def look_at_all() -> None:
-    """What the end of a transaction does."""
+    """What the end of a transaction does; the proof first, which would else hide behind another constraint."""
     with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS approvals_guard_price, approvals_guard_price_end IMMEDIATE")
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
