@@ -5,6 +5,7 @@ REST framework loads this module while it loads its own views, so they cannot be
 
 from dataclasses import dataclass
 
+from django.core.cache import cache
 from rest_framework import authentication, exceptions, permissions
 from rest_framework.request import Request
 
@@ -15,6 +16,7 @@ from apps.core.actor import Actor
 from apps.core.errors import NotAllowed
 
 KEYWORD = "bearer"
+MOST_WRONG, WRONG_SECONDS = 30, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
             return None
         token = ApiToken.objects.usable().select_related("person").filter(sha256=digest(plain)).first()
         if token is None:
+            _slow_down(request)
             raise exceptions.AuthenticationFailed("The token is unknown, expired or revoked.")
         accounts.mark_used(token)
         return Caller(token.person), token
@@ -87,6 +90,18 @@ def _bearer(request: Request) -> str | None:
     if len(words) != 2:
         raise exceptions.AuthenticationFailed("The header reads: Authorization: Bearer TOKEN.")
     return words[1]
+
+
+def _slow_down(request: Request) -> None:
+    """Count wrong tokens by address, in the cache that all processes share, and refuse more than so many a minute.
+
+    Good ones are never refused: behind a proxy everybody has one address, and nobody guesses a token.
+    """
+    key = f"wrong-token-{request.META.get('REMOTE_ADDR', '')}"
+    number = cache.get(key, 0) + 1
+    cache.set(key, number, WRONG_SECONDS)
+    if number > MOST_WRONG:
+        raise exceptions.Throttled(WRONG_SECONDS, "Too many wrong tokens come from this address.")
 
 
 def _refuse_token_in_url(request: Request) -> None:

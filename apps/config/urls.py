@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include(accounts.unused)),
     path("accounts/", include("allauth.urls")),
 ]
+handler404 = "apps.web.middleware.not_found"
 handler500 = "apps.web.middleware.broke"
 if find_spec("apps.api.urls"):
     urlpatterns.append(path("api/v1/", include("apps.api.urls")))

@@ -18,6 +18,7 @@ from django.template import loader
 from django.urls import is_valid_path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.views.defaults import page_not_found
 
 from apps.accounts import rights
 from apps.core import organisation
@@ -27,24 +28,31 @@ from apps.web.pages import wants_part
 
 Answer = Callable[[HttpRequest], HttpResponse]
 BEGAN = "began_at"
+HEADROOM = 1024**2  # what a form weighs beside its file
 LOG_IN = "account_login"
 logger = logging.getLogger(__name__)
 NOBODY = Actor(person_id=None, label="somebody not logged in", channel="web")
 
 
 class LengthMiddleware:
-    """Refuses a body of unknown length: nothing of it would be read, and it would be taken for an empty one."""
+    """Refuses a body by its length before anything of it is read.
+
+    Of one that names none nothing would be read, and it would be taken for an empty one. A large one goes to the page
+    of imports only, which looks at it while it arrives; elsewhere it would be stored whole before a form measures it.
+    """
 
     def __init__(self, get_response: Answer) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "HTTP_TRANSFER_ENCODING" not in request.META:
-            return self.get_response(request)
-        detail = "Send the body with its Content-Length, not in chunks."
-        if not _is_of_api(request):
-            return HttpResponse(detail, status=411, content_type="text/plain")
-        return _problem(411, detail)
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            detail = "Send the body with its Content-Length, not in chunks."
+            if not _is_of_api(request):
+                return HttpResponse(detail, status=411, content_type="text/plain")
+            return _problem(411, detail)
+        if _length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE + HEADROOM and not _is_import(request):
+            return _too_large(request)
+        return self.get_response(request)
 
 
 class ActorMiddleware:
@@ -117,6 +125,31 @@ class ErrorMiddleware:
         if not isinstance(error, TollgateError) or _is_of_api(request):
             return None
         return _refusal(request, error)
+
+
+def _length(request: HttpRequest) -> int:
+    length = request.META.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else 0
+
+
+def _is_import(request: HttpRequest) -> bool:
+    return request.path_info == reverse("imports:new")
+
+
+def _too_large(request: HttpRequest) -> HttpResponse:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024**2
+    detail = f"What was sent is larger than {limit} MB, so nothing of it was read."
+    if _is_of_api(request):
+        return _problem(413, detail)
+    words = {"message": detail, "hint": "Split it. Logs and bills may be larger: import them as files."}
+    return render(request, "400.html", words, status=413)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """No such address (`handler404`)."""
+    if _is_of_api(request):
+        return _problem(404, "There is no such address in the API; /api/v1/schema/ lists them.")
+    return page_not_found(request, exception)
 
 
 def _page_above(request: HttpRequest) -> str:

@@ -286,6 +286,21 @@ def test_without_a_token_nothing_is_taken(bot: Source) -> None:
     assert answer["Content-Type"] == "application/problem+json"
 
 
+def test_an_address_of_the_api_that_does_not_exist_answers_as_a_problem(bot: Source) -> None:
+    for path in ("/api/v1/nothing/", "/api/v2/usage/"):
+        answer = Client().get(path)
+        assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+    assert Client().get("/nothing/")["Content-Type"].startswith("text/html")
+
+
+def test_who_tries_many_wrong_tokens_is_asked_to_wait_and_a_good_one_still_counts(bot: Source, token: str) -> None:
+    answers = [send(f"tg_wrong{number}", event()).status_code for number in range(31)]
+    assert (answers[:30], answers[30]) == ([401] * 30, 429)
+    slowed = send("tg_wrong", event())
+    assert (slowed["Retry-After"], slowed["Content-Type"]) == ("60", "application/problem+json")
+    assert send(token, event()).status_code == 201
+
+
 def test_a_token_needs_the_scope(world: World, bot: Source) -> None:
     assert send(make_token(world, scopes=("read",)), event()).status_code == 403
 

@@ -77,6 +77,14 @@ def test_a_file_over_the_limit_is_refused_and_not_kept(browser_of_cleo: Client, 
     assert (Pull.objects.count(), arriving()) == (0, [])
 
 
+def test_elsewhere_a_large_body_is_refused_before_it_is_read(browser_of_cleo: Client) -> None:
+    declared = {"CONTENT_LENGTH": str(12 * 1024**2)}
+    for path, kind in (("/workloads/import/", "text/html"), ("/api/v1/outcomes/", "application/problem+json")):
+        answer = browser_of_cleo.post(path, {"a": "b"}, **declared)
+        assert (answer.status_code, answer["Content-Type"].partition(";")[0]) == (413, kind)
+        assert b"larger than 10 MB, so nothing of it was read" in answer.content
+
+
 @pytest.mark.parametrize(("name", "kept"), [("../../etc/passwd", "passwd"), ("a\\b\\c.csv", "c.csv"), ("..", "upload")])
 def test_the_name_of_a_file_leads_nowhere(name: str, kept: str) -> None:
     assert files.safe_name(name) == kept
