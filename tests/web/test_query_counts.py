@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.economics import services as economics
 from apps.workloads.models import Workload, WorkloadRevision
 from tests import query_counts
+from tests.approvals.deciding import ask_tier
 from tests.books import at, make_workload, rate_all
 from tests.economics.ledger import OCTOBER, TODAY
 from tests.web.company import Company, make_company
@@ -32,6 +33,7 @@ PAGES = {
     "workload": "/workloads/summaries/?month=2026-10",
     "why": "/why/cost/?month=2026-10",
     "search": "/search/?q=sumaries",
+    "inbox": "/inbox/?tab=waiting",
 }
 PEOPLE = ("ada", "cleo")
 
@@ -50,6 +52,7 @@ def grow(company: Company, number: int) -> None:
     for at_number in range(number):
         workload = make_workload(f"Grown {at_number}", company.world)
         WorkloadRevision.objects.create(workload=workload, version=1)
+        ask_tier(workload, company.world.ben)
         company.spend(workload, 1, at(1 + at_number % 28))
     rate_all()
     economics.recompute_dirty(today=TODAY)
@@ -61,6 +64,7 @@ def make_worth(world: World) -> None:
     entry = economics.OutcomeEntry(summaries, OCTOBER, date(2026, 11, 1), 20, 18, 0)
     economics.record_outcomes(actor=actor(world.ben), entries=[entry], today=TODAY)
     economics.recompute_dirty(today=TODAY)
+    ask_tier(summaries, world.ben)
 
 
 def test_no_page_asks_more_for_more_workloads_or_than_is_on_record(world: World) -> None:
