@@ -161,20 +161,20 @@ def item(request: PageRequest, month: str, pk: int) -> HttpResponse:
 def news(request: PageRequest, month: str) -> HttpResponse:
     """What others decided since the page was read; it asks for it while it is open, and keeps its form."""
     cycle = cycle_of(request, month)
-    if not wants_part(request):
-        return redirect("reviews:show", month=month)
     since, seen = (_number(request.GET.get(name, "")) for name in ("since", "seen"))
     found = selectors.decided_since(actor=request.actor, cycle=cycle, after=since)
-    if not found or found[-1].pk <= seen:
-        return HttpResponse(status=204)
+    newest = found[-1].pk if found else since
     context = {
-        "cycle": cycle,
         "month": month,
         "news": [(each, reviews_words.title(each.item), _href(cycle, each.item_id)) for each in found],
         "since": since,
-        "seen": found[-1].pk,
+        "seen": newest,
     }
-    return page_or_part(request, "reviews/meeting.html", "news", context)
+    response = render(request, "reviews/meeting.html#news", context)
+    if newest <= seen:
+        # What was told already stays where it is: it is read aloud once.
+        response.headers["HX-Reswap"] = "none"
+    return response
 
 
 def _decide(request: PageRequest, cycle: Cycle, chosen: Item) -> HttpResponse:
@@ -219,7 +219,9 @@ def _preview(request: PageRequest, chosen: Item, form: DispositionForm) -> dict[
         planned = reviews.preview(actor=request.actor, item=chosen, told=form.told(), now=timezone.now())
     except TollgateError as error:
         return {"preview": [], "preview_lacks": str(error)}
-    return {"preview": _in_words([effect.as_json() for effect in planned]) or ["nothing changes"], "preview_lacks": ""}
+    words = _in_words([effect.as_json() for effect in planned])
+    way_back = reviews_words.WAYS_BACK.get(What(form.cleaned_data["what"]), "") if words else ""
+    return {"preview": words or ["nothing changes"], "preview_lacks": "", "way_back": way_back}
 
 
 def _stale(request: PageRequest, cycle: Cycle, stale: reviews.StaleItem, form: DispositionForm) -> HttpResponse:
@@ -509,8 +511,6 @@ def reopen(request: PageRequest, month: str) -> HttpResponse:
 
 def _ask(request: PageRequest, month: str, kind: str, proposed: dict[str, Any]) -> HttpResponse:
     cycle = cycle_of(request, month)
-    if not access.may_prepare(request.actor):
-        raise NotAllowed("Only those who prepare or decide the review can ask for this.")
     form = ReasonForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Say in 1 to 300 characters why.")

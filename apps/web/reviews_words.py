@@ -42,6 +42,12 @@ WHAT_MEANS: Final = {
     What.SUSPEND: "stopped at once",
     What.SUNSET: "budget 0 from this month",
 }
+# What tightened does not loosen by itself, and nobody loosens it alone.
+WAYS_BACK: Final = {
+    What.CAP: "Its owner may set less; to raise it again takes somebody else, too.",
+    What.SUSPEND: "To let it run again, an owner asks for it on its page and somebody else confirms.",
+    What.SUNSET: "To keep it after all, an owner asks for it on its page and somebody else confirms.",
+}
 FIGURE_NAMES: Final = {
     "cost": "Full cost",
     "value": "Value",

@@ -314,7 +314,7 @@ TABLE: dict[str, Address] = {
     "reviews:reopen": Address(
         post=deed(PREPARES, 302, {"reason": "A test"}, also=dict.fromkeys(TAKES_PART, 403)), arguments=REVIEW
     ),
-    "reviews:news": Address(get=of(TAKES_PART, 302), arguments=REVIEW),
+    "reviews:news": Address(get=of(TAKES_PART), arguments=REVIEW),
     "reviews:action": Address(get=of(SEES_ITEM), arguments={"pk": "action"}),
     "reviews:close-action": Address(post=deed(SEES_ITEM, 422), arguments={"pk": "action"}),
     "reviews:hand-over": Address(
