@@ -4,9 +4,12 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
+from django.db import connection
 
 from apps.config import embedded
 from apps.config.embedded import Paths
@@ -113,3 +116,15 @@ def test_a_long_data_folder_gets_a_short_socket() -> None:
     assert deep.sockets.parent == Path("/tmp")
     assert len(str(deep.broker_socket)) <= embedded.SOCKET_PATH_BYTES
     assert Paths(Path("/srv/t")).sockets == Path("/srv/t/run")
+
+
+def test_a_migration_does_not_wait_for_a_table_in_use_and_says_so(
+    run_command: Callable[..., "subprocess.CompletedProcess[str]"],
+) -> None:
+    """Who waits for a lock keeps everybody waiting who comes later."""
+    chosen = embedded.owner_settings("own")
+    with psycopg.connect(host=chosen["HOST"], user=chosen["USER"], dbname=connection.settings_dict["NAME"]) as session:
+        session.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
+        done = run_command("migrate")
+    assert "was not migrated to the end: a table was in use for 10s." in refusal(done)
+    assert run_command("migrate").returncode == 0
