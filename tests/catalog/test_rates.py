@@ -10,6 +10,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.accounts.models import Role
 from apps.catalog import services as catalog
 from apps.catalog.bands import ALL_PROMPT_BANDS, ServiceTier
 from apps.catalog.effective import FOREVER, effective_rates
@@ -19,6 +20,7 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.models import AuditEvent
 from tests.catalog.pricing import cost, rate_of
+from tests.world import World, give
 
 pytestmark = pytest.mark.django_db
 MACHINE = Actor.command("test")
@@ -167,6 +169,12 @@ def test_only_those_who_edit_rates_may(offering: Offering, world: Any) -> None:
     with pytest.raises(NotAllowed):  # a person's change takes the decision of somebody else
         contract(offering, actor=cleo)
     assert contract(offering, actor=cleo, decision_id=1).recorded_by == world.cleo.pk
+
+
+def test_a_command_states_prices_only_while_nobody_could_confirm_them(offering: Offering, world: World) -> None:
+    give(world.eve, Role.ADMINISTRATOR, by=world.ada)
+    with pytest.raises(NotAllowed, match="confirmed by somebody else"):
+        contract(offering, actor=MACHINE)
 
 
 def test_the_database_refuses_to_change_or_delete_a_rate(offering: Offering) -> None:
