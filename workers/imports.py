@@ -186,6 +186,7 @@ def _attempt(lease: sources.Lease, work: Path, on_progress: OnProgress) -> None:
     on_progress({"stage": "writing"})
     sources.beat(lease, {"stage": "writing", "rows_total": result["rows_read"]})
     _make_room(result)
+    usage.see_models(work)
     totals = _publish(lease, Read(work, result), rows_of)
     on_progress({"stage": "pricing"})
     _settle(lease.pull_id, totals)

@@ -33,6 +33,17 @@ def make_room(*, first: datetime, last: datetime) -> None:
     periods.ensure_months(first, last, TABLES)
 
 
+def see_models(work_dir: Path) -> None:
+    """Take in names of models never seen before, in a short transaction of its own ahead of the publishing one.
+
+    Whoever takes some in keeps everybody else who has new ones waiting until its transaction ends.
+    """
+    for name in ("hours", "charges"):
+        rows = work_dir / f"{name}.parquet"
+        if rows.exists():
+            catalog.resolve_many(staging.models_of(rows))
+
+
 def publish(*, pull: Pull, work_dir: Path) -> Published:
     """Replace the pull's window of its part by what it read. Inside the caller's transaction; see the module."""
     _begin(pull)

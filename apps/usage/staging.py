@@ -80,6 +80,14 @@ def series_keys(db: duckdb.DuckDBPyConnection, hours: Path) -> list[KeySeen]:
     return [KeySeen(SeriesKey(*row[:-1]), row[-1]) for row in rows]
 
 
+def models_of(rows: Path) -> set[tuple[str, str]]:
+    """Every provider and model that hours or charges name."""
+    read = f"read_parquet('{_quoted(rows)}')"
+    with duckdb.connect() as db:
+        named = db.execute(f"SELECT DISTINCT coalesce(provider, ''), model FROM {read} WHERE model IS NOT NULL")
+        return set(named.fetchall())
+
+
 def span(db: duckdb.DuckDBPyConnection) -> tuple[datetime | None, datetime | None]:
     """The first and the last of the reduced hours; None of both where there are none."""
     first, last = db.execute("SELECT min(hour)::TIMESTAMPTZ, max(hour)::TIMESTAMPTZ FROM hours").fetchall()[0]

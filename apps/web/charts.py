@@ -88,7 +88,6 @@ class Chart:
     band: tuple[Sequence[Number | None], Sequence[Number | None], str] | None = None
     tones: Sequence[str] = ()
     links: Sequence[str] = ()
-    csv_url: str = ""
 
     @property
     def is_empty(self) -> bool:

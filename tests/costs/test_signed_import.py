@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from apps.costs import attribution
 from apps.costs import services as costs
@@ -21,9 +22,9 @@ OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 HEADER = "time,usage_key,provider,model,input_tokens,output_tokens\n"
 
 
-def write(path: Path, calls: list[tuple[datetime, int]]) -> Path:
+def write(path: Path, calls: list[tuple[datetime, int]], model: str) -> Path:
     """Calls of the key A with so many thousand input tokens each; a million costs 1,000."""
-    path.write_text(HEADER + "".join(f"{when.isoformat()},A,openai,own-model,{k}000,0\n" for when, k in calls))
+    path.write_text(HEADER + "".join(f"{when.isoformat()},A,openai,{model},{k}000,0\n" for when, k in calls))
     return path
 
 
@@ -34,8 +35,8 @@ def test_late_rows_of_a_signed_month(run_command: Run, tmp_path: Path) -> None:
     prices(make_offering("openai", "own-model"), input="1000", output="0")
     attribution.bind(actor=MACHINE, workload=workload, pairs=[["key", "A"]])
 
-    def ingest(name: str, calls: list[tuple[datetime, int]]) -> int:
-        path = write(tmp_path / name, calls)
+    def ingest(name: str, calls: list[tuple[datetime, int]], model: str = "own-model") -> int:
+        path = write(tmp_path / name, calls, model)
         done = run_command("ingest", str(path), "--source", "gateway", "--format", "requests", "--json")
         assert done.returncode == 0, done.stderr
         return int(json.loads(done.stdout)["hours_written"])
@@ -59,3 +60,13 @@ def test_late_rows_of_a_signed_month(run_command: Run, tmp_path: Path) -> None:
     assert ingest("october.csv", [*october[:9], (at(5, 9), 50)]) == 1  # loaded again, half of one call less
     assert figure(OCTOBER, Figures.SIGNED, workload) == 1000
     assert figure(OCTOBER, Figures.RESTATED, workload) == 1070
+    assert ingest("new.csv", [(at(4, month=11), 1)], model="never-seen") == 1
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_ONE_TRANSACTION)
+        assert cursor.fetchone() == (False,)  # who takes names in keeps others waiting, but not while rows are written
+
+
+_IN_ONE_TRANSACTION = """
+SELECT (SELECT max(xid::text::bigint) FROM core_audit_event WHERE verb = 'saw offerings')
+    = (SELECT max(xid::text::bigint) FROM core_audit_event WHERE verb = 'imported')
+"""
