@@ -164,8 +164,7 @@ def _begin(actor: Actor, given: Mapping[str, Any]) -> Pull:
     """The draft of an import; its source is made here if it is new."""
     stored: Stored = given["file"].stored
     if given["source"] == NEW:
-        zone = organisation.get().zone
-        source = sources.create_source(actor=actor, name=given["new_source"], zone=zone)
+        source = sources.create_source(actor=actor, name=given["new_source"])
     else:
         source = selectors.get_source_for(actor=actor, slug=given["source"])
     part = sources.ensure_part(actor=actor, source=source, name=given["part"].strip() or stored.path.name)

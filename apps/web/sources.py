@@ -155,7 +155,7 @@ def make(request: PageRequest, kind: str) -> HttpResponse:
     connector = registry().get(kind)
     if connector is None:
         raise NotFound("There is no such kind of source.")
-    form = SourceForm(posted(request), has_schedule=_is_pulled(connector), initial={"zone": organisation.get().zone})
+    form = SourceForm(posted(request), **_asks(connector), initial={"zone": organisation.get().zone})
     config = connector.Config(posted(request), initial={"folder": str(incoming())} if kind == "folder" else None)
     if request.method == "POST" and form.is_valid() & config.is_valid():
         with errors_into(form):
@@ -181,6 +181,7 @@ def _make(actor: Actor, connector: type[Connector], form: SourceForm, config: fo
         secrets=secrets,
         zone=given["zone"],
         pull_every_minutes=given.get("pull_every_minutes"),
+        service_categories=given.get("service_categories", []),
     )
     if _is_pulled(connector):
         ring(asking.pull, source.pk)
@@ -193,8 +194,13 @@ def edit(request: PageRequest, slug: str) -> HttpResponse:
     source = _source(request, slug)
     require(request.actor, Right.MANAGE_SOURCES)
     connector = type(connector_of(source))
-    initial = {"name": source.name, "zone": source.zone, "pull_every_minutes": source.pull_every_minutes or ""}
-    form = SourceForm(posted(request), has_schedule=_is_pulled(connector), initial=initial)
+    initial = {
+        "name": source.name,
+        "zone": source.zone,
+        "pull_every_minutes": source.pull_every_minutes or "",
+        "service_categories": "\n".join(source.scope_filter.get("service_categories", [])),
+    }
+    form = SourceForm(posted(request), **_asks(connector), initial=initial)
     config = connector.Config(posted(request), initial=config_initial(source, connector))
     if request.method == "POST" and form.is_valid() & config.is_valid():
         with errors_into(form):
@@ -217,6 +223,7 @@ def _change(actor: Actor, source: Source, connector: type[Connector], form: Sour
         secrets=secrets,
         zone=given["zone"],
         pull_every_minutes=given.get("pull_every_minutes"),
+        service_categories=given.get("service_categories", []),
     )
 
 
@@ -291,6 +298,11 @@ def _source(request: PageRequest, slug: str) -> Source:
 
 def _may_manage(actor: Actor) -> bool:
     return rights_of(actor).may(Right.MANAGE_SOURCES)
+
+
+def _asks(kind: type[Connector]) -> dict[str, bool]:
+    """What the form asks of a kind: what sends rows of usage has no bills."""
+    return {"has_schedule": _is_pulled(kind), "has_bills": not issubclass(kind, RowConnector)}
 
 
 def _is_pulled(kind: type[Connector]) -> bool:

@@ -24,7 +24,7 @@ EVERY = [
 
 
 class SourceForm(forms.Form):
-    """Name, zone and, for what is pulled, the schedule."""
+    """Name, zone and, for what is pulled, the schedule; for what may bring bills, what of them is AI."""
 
     name = forms.CharField(label="Name", max_length=120)
     zone = forms.ChoiceField(label="Times without a zone are in", initial="UTC")
@@ -32,7 +32,18 @@ class SourceForm(forms.Form):
         label="Look for something new", choices=EVERY, required=False, coerce=int, empty_value=None
     )
 
-    def __init__(self, *args: Any, has_schedule: bool, **kwargs: Any) -> None:
+    service_categories = forms.CharField(
+        label="Of its bills, AI is also",
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=(
+            "Service categories, one a line, beside 'AI and Machine Learning'. They hold for what is read from now on; "
+            "read a bill again for what is here already."
+        ),
+    )
+
+    def __init__(self, *args: Any, has_schedule: bool, has_bills: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         zones = sorted(available_timezones(), key=lambda zone: (zone != "UTC", zone))
         self.fields["zone"] = forms.ChoiceField(
@@ -40,6 +51,11 @@ class SourceForm(forms.Form):
         )
         if not has_schedule:
             del self.fields["pull_every_minutes"]
+        if not has_bills:
+            del self.fields["service_categories"]
+
+    def clean_service_categories(self) -> list[str]:
+        return str(self.cleaned_data["service_categories"]).splitlines()
 
 
 class RoleForm(forms.Form):

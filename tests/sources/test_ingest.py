@@ -3,16 +3,20 @@
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from apps.core.models import Organisation
+from apps.costs import services as costs
 from apps.sources.models import Pull, Source
 from apps.usage.models import Hour, Identity, Series
+from tests.books import unproved
 
 Ingest = Callable[..., dict[str, Any]]
 CALLS = "time,usage_key,provider,model,input_tokens,output_tokens"
@@ -148,6 +152,23 @@ def test_the_focus_ai_examples_count_what_they_say(
     assert Decimal(result["effective_cost"]) == Decimal(effective)
     assert Decimal(result["in_scope_cost"]) == Decimal(effective)
     assert result["currency"] == "USD"
+
+
+def test_rows_that_come_late_go_to_the_hour_of_their_usage(ingest: Ingest, tmp_path: Path) -> None:
+    """3, 40 and 400 days late: a signed month gets a correction, an open one its row; only before 2015 is too late."""
+    now = timezone.now().replace(minute=0, second=0, microsecond=0)
+    late = [now - timedelta(days=days) for days in (3, 40, 400)]
+    calls = [call_at(f"{hour:%Y-%m-%dT%H:%M:%SZ}") for hour in late]
+    ingest(write(tmp_path, "a.csv", *calls), "--source=logs", "--format=requests")
+    with unproved():
+        costs.sign_month(month=late[2].date().replace(day=1), pack_sha256="ab" * 32)
+    path = write(tmp_path, "late.csv", *calls, call_at("2014-12-31T23:00:00Z"))
+    result = ingest(path, "--source=logs", "--format=requests")
+    assert (result["rows_read"], result["rows_rejected"], result["hours_written"]) == (4, 1, 3)
+    series = Series.objects.filter(part__name="late.csv").values("pk")
+    found = Hour.objects.filter(series_id__in=series).order_by("-hour").values_list("hour", "revision")
+    assert list(found) == [(late[0], 0), (late[1], 0), (late[2], 1)]
+    assert [reject["reason"] for reject in Pull.objects.latest("pk").totals["rejects"]] == ["time: before 2015"]
 
 
 BILL = "ChargePeriodStart,ChargePeriodEnd,ChargeCategory,ServiceCategory,BilledCost,EffectiveCost,BillingCurrency"

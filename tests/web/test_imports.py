@@ -378,6 +378,34 @@ def test_a_folder_is_added_by_its_form_and_its_path_is_checked(world: World, tmp
     assert client.get("/sources/drops/edit/").status_code == 200
 
 
+def test_a_source_says_what_else_of_its_bills_is_ai(browser_of_cleo: Client) -> None:
+    bill = BILL + ROW_OF_BILL.format(billed=100).replace("AI and Machine Learning", "Compute")
+    pull = drafted(browser_of_cleo, bill, name="oct.csv", new_source="Bill")
+    read(browser_of_cleo, pull)
+    imports.run(pull.pk)
+    assert not Charge.objects.get().in_scope
+    values = {"name": "Bill", "zone": "UTC", "service_categories": " Compute \n\nCompute\n"}
+    assert browser_of_cleo.post("/sources/bill/edit/", values).status_code == 302
+    assert Source.objects.get().scope_filter == {"service_categories": ["Compute"]}
+    event = AuditEvent.objects.get(verb="changed source")
+    assert event.data["after"]["scope_filter"] == {"service_categories": ["Compute"]}
+    assert ">Compute</textarea>" in browser_of_cleo.get("/sources/bill/edit/").content.decode().replace("\n", "")
+    again = drafted(browser_of_cleo, bill, name="oct.csv", source="bill")
+    read(browser_of_cleo, again)
+    imports.run(again.pk)
+    assert Charge.objects.get().in_scope
+    assert "service_categories" not in browser_of_cleo.get("/sources/new/push/").content.decode()
+
+
+def test_what_is_read_beside_an_import_can_be_cancelled_there(browser_of_cleo: Client) -> None:
+    done, other = drafted(browser_of_cleo), drafted(browser_of_cleo, LOG + ROWS[0], new_source="Other")
+    read(browser_of_cleo, done)
+    imports.run(done.pk)
+    read(browser_of_cleo, other)
+    page = browser_of_cleo.get(f"/imports/{done.pk}/").content.decode()
+    assert f'action="/imports/{other.pk}/cancel/"' in page
+
+
 def test_a_role_is_set_from_a_day_on(world: World) -> None:
     sources.create_source(actor=MACHINE, name="Bill", slug="bill")
     client = log_in(world.cleo)

@@ -1,6 +1,6 @@
 """Sources, their parts and their roles."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import available_timezones
@@ -20,6 +20,7 @@ from apps.workloads.models import Workload
 
 LONGEST_SLUG = 80
 LEAST_MINUTES = 1
+MOST_CATEGORIES, LONGEST_CATEGORY = 20, 100
 
 
 @transaction.atomic
@@ -33,6 +34,7 @@ def create_source(
     secrets: Mapping[str, str] | None = None,
     zone: str = "UTC",
     pull_every_minutes: int | None = None,
+    service_categories: Iterable[str] = (),
 ) -> Source:
     """Make a source; a slug is worked out of the name where none is given."""
     require(actor, Right.MANAGE_SOURCES)
@@ -45,6 +47,7 @@ def create_source(
         secret=vault.close(dict(secrets or {})),
         zone=zone,
         pull_every_minutes=pull_every_minutes,
+        scope_filter=_scope_filter(service_categories),
     )
     source.save()
     audit.record(actor=actor, verb="made source", subject=source, data=_told(source))
@@ -61,14 +64,18 @@ def change_source(
     secrets: Mapping[str, str],
     zone: str,
     pull_every_minutes: int | None,
+    service_categories: Iterable[str] = (),
 ) -> Source:
-    """Change what a source is called and how it is pulled; a secret that is left empty stays."""
+    """Change what a source is called and how it is pulled; a secret that is left empty stays.
+
+    `service_categories` of a bill are in scope from its next reading on.
+    """
     require(actor, Right.MANAGE_SOURCES)
     _check(name=name, kind=source.kind, zone=zone, pull_every_minutes=pull_every_minutes)
     source = Source.objects.select_for_update().get(pk=source.pk)
     before = _told(source)
     source.name, source.config, source.zone = name.strip(), dict(config), zone
-    source.pull_every_minutes = pull_every_minutes
+    source.pull_every_minutes, source.scope_filter = pull_every_minutes, _scope_filter(service_categories)
     given = {key: value for key, value in secrets.items() if value}
     if given:
         source.secret = vault.close({**vault.open_(source.secret), **given})
@@ -195,6 +202,13 @@ def _check(*, name: str, kind: str, zone: str, pull_every_minutes: int | None) -
         raise BadInput("A schedule is one minute or longer.")
 
 
+def _scope_filter(service_categories: Iterable[str]) -> dict[str, list[str]]:
+    named = list(dict.fromkeys(name for given in service_categories if (name := given.strip())))
+    if len(named) > MOST_CATEGORIES or any(len(name) > LONGEST_CATEGORY or not name.isprintable() for name in named):
+        raise BadInput(f"A source has at most {MOST_CATEGORIES} service categories of {LONGEST_CATEGORY} characters.")
+    return {"service_categories": named} if named else {}
+
+
 def _free_slug(wanted: str, *, given: bool) -> str:
     slug = slugify(wanted)[:LONGEST_SLUG] or "source"
     if not Source.objects.filter(slug=slug).exists():
@@ -214,4 +228,5 @@ def _told(source: Source) -> dict[str, Any]:
         "config": source.config,
         "zone": source.zone,
         "pull_every_minutes": source.pull_every_minutes,
+        "scope_filter": source.scope_filter,
     }
