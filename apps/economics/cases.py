@@ -86,10 +86,7 @@ def write_case(
     labour = read_assumptions(assumptions)
     _check_dates(valid_from, expires)
     _check_evidence(workload, evidence_link, evidence)
-    if labour.review_minutes.high > 0 and review_grade is None:
-        raise BadInput("Say who reviews: without a grade the reviews have no cost.")
-    if not owner.active:
-        raise BadInput(f"{owner} is no longer active.", hint="Choose another owner of the case.")
+    _check_people(labour, review_grade, owner)
     newest = _held(workload).first()
     _check_version(newest, expected_version)
     made = ValueCase.objects.create(
@@ -106,12 +103,8 @@ def write_case(
         valid_from=valid_from,
         expires=expires,
     )
-    waiting = ValueCase.objects.waiting().filter(workload=workload, kind=made.kind).exclude(pk=made.pk)
-    waiting.update(superseded_by=made)
-    data = {"workload": workload.pk, "version": made.version, "assumptions": made.assumptions}
-    more = {"valid_from": valid_from, "expires": expires, "reason": made.reason}
-    audit.record(actor=actor, verb="wrote value case", subject=made, data=data | more)
-    mark_months(workload.pk, valid_from, expires, "value case")
+    _take_the_place_of_waiting(made)
+    _tell_written(actor, made)
     return made
 
 
@@ -243,6 +236,13 @@ def _check_evidence(workload: Workload, link: str, evidence: Evidence | None) ->
         raise BadInput("The link to the evidence is no web address.", hint="It begins with https://.")
 
 
+def _check_people(labour: Labour, review_grade: Grade | None, owner: Person) -> None:
+    if labour.review_minutes.high > 0 and review_grade is None:
+        raise BadInput("Say who reviews: without a grade the reviews have no cost.")
+    if not owner.active:
+        raise BadInput(f"{owner} is no longer active.", hint="Choose another owner of the case.")
+
+
 def _range(name: str, said: Mapping[str, Any]) -> Three:
     label, _, most = LIMITS[name]
     low, base, high = (_number(label, said.get(case), most) for case in CASES)
@@ -262,6 +262,18 @@ def _number(label: str, value: Any, most: Decimal) -> Decimal:
     if isinstance(exponent, int) and exponent < -MOST_PLACES:
         raise BadInput(f"{label} has at most {MOST_PLACES} places.")
     return number
+
+
+def _take_the_place_of_waiting(made: ValueCase) -> None:
+    waiting = ValueCase.objects.waiting().filter(workload=made.workload_id, kind=made.kind).exclude(pk=made.pk)
+    waiting.update(superseded_by=made)
+
+
+def _tell_written(actor: Actor, made: ValueCase) -> None:
+    data = {"workload": made.workload_id, "version": made.version, "assumptions": made.assumptions}
+    more = {"valid_from": made.valid_from, "expires": made.expires, "reason": made.reason}
+    audit.record(actor=actor, verb="wrote value case", subject=made, data=data | more)
+    mark_months(made.workload_id, made.valid_from, made.expires, "value case")
 
 
 def _as_json(labour: Labour) -> dict[str, dict[str, str | None]]:

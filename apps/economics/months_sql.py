@@ -3,6 +3,7 @@
 from typing import Final
 
 from apps.catalog.edges import LATENCY_EDGES_MS
+from apps.sources.roles_sql import role_at
 
 BUCKETS: Final = len(LATENCY_EDGES_MS) + 1
 
@@ -16,6 +17,7 @@ SELECT DISTINCT workload_id, day FROM taken
 
 # Only delivered calls promise a latency; a source that checks latency does not count it.
 _COUNTS: Final = ", ".join(f"coalesce(sum(h.latency_counts[{at}]), 0)" for at in range(1, BUCKETS + 1))
+_ROLE: Final = role_at(source="p.source_id", measure="'latency'", workload="w.workload_id", at="h.hour")
 SERVICE_DAYS = f"""
 WITH gone AS (
     DELETE FROM economics_service_day s USING economics_day d WHERE s.workload_id = d.workload_id AND s.day = d.day
@@ -33,12 +35,7 @@ JOIN usage_series q ON q.identity_id = a.identity_id AND q.call_kind <> 'retry_f
 JOIN sources_part p ON p.id = q.part_id
 JOIN usage_hour h ON h.series_id = q.id AND h.hour >= w.starts_at AND h.hour < w.ends_at
     AND h.hour >= a.valid_from AND h.hour < a.valid_to AND h.latency_counts IS NOT NULL
-WHERE (
-    SELECT o.role FROM sources_role o
-    WHERE o.source_id = p.source_id AND o.measure = 'latency' AND o.valid_from < w.ends_at
-      AND (o.workload_id IS NULL OR o.workload_id = w.workload_id)
-    ORDER BY o.workload_id NULLS LAST, o.valid_from DESC LIMIT 1
-) IS DISTINCT FROM 'checks'
+WHERE {_ROLE} IS DISTINCT FROM 'checks'
 GROUP BY 1, 2
 ON CONFLICT (workload_id, day) DO UPDATE SET counts = excluded.counts
 """

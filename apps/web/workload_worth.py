@@ -103,13 +103,13 @@ def _cost_per_output(found: UnitEconomics, workload: Workload, currency: str) ->
     now = number_of(found.now.appraisal.cost_per_useful)
     before = number_of(found.before.appraisal.cost_per_useful) if found.before else None
     moved = now / before - 1 if now is not None and before else None
-    return Kpi(
-        f"Cost per {unit_of(workload)}",
-        ratio_text(found.now.appraisal.cost_per_useful, lambda amount: figures.unit_price(amount, currency)),
-        f"from {figures.unit_price(before, currency)}" if moved is not None else "full cost ÷ useful outputs",
-        figures.delta(moved) if moved is not None else "",
-        why=worth_address(workload, found.month, "cost_per_useful"),
-    )
+    shown = ratio_text(found.now.appraisal.cost_per_useful, lambda amount: figures.unit_price(amount, currency))
+    label, why = f"Cost per {unit_of(workload)}", worth_address(workload, found.month, "cost_per_useful")
+    if found.now.is_declared:
+        return Kpi(label, shown, "its outputs are declared, not counted", tone="warn", why=why)
+    if moved is None:
+        return Kpi(label, shown, "full cost ÷ useful outputs", why=why)
+    return Kpi(label, shown, f"from {figures.unit_price(before, currency)}", figures.delta(moved), why=why)
 
 
 def _value_per_output(found: UnitEconomics, workload: Workload, currency: str) -> Kpi:

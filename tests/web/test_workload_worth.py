@@ -1,6 +1,7 @@
 """The page of a workload of which it is known what it is worth: example C of the ledger, read by its owner."""
 
 from datetime import date
+from decimal import Decimal
 
 import pytest
 from django.test import Client
@@ -12,7 +13,7 @@ from tests.books import at
 from tests.economics.ledger import OCTOBER, TODAY, Ledger, came_out, settle, spend
 from tests.economics.ledger import example_c as example_c_of
 from tests.economics.ledger import make_ledger as make_ledger_of
-from tests.world import World, log_in
+from tests.world import World, actor, log_in
 
 pytestmark = pytest.mark.django_db
 PAGE = "/workloads/ticket-summaries/?month=2026-10"
@@ -109,9 +110,18 @@ def test_whoever_may_not_fill_a_gap_finds_the_link_that_asks_the_owner(world: Wo
     assert ways["Ask Ben Okoro"].startswith("mailto:ben@example.com?subject=Ticket%20summaries")
     own = [(words, href) for _, words, href in log_in(world.ben).get(PAGE).context["worth"].missing]
     assert own == [
-        ("Write the value case", "/workloads/ticket-summaries/value/write/"),
-        ("Say what came out", "/workloads/ticket-summaries/outcomes/"),
+        ("Write the value case", "/workloads/ticket-summaries/value/write/?month=2026-10"),
+        ("Say what came out", "/workloads/ticket-summaries/outcomes/?month=2026-10"),
     ]
+
+
+def test_declared_outputs_are_marked_at_the_cost_of_one(world: World) -> None:
+    ledger = make_ledger(world)
+    spend(ledger, 24, requests=1000)
+    share = {"share": Decimal("0.8"), "reviewed_share": Decimal(0)}
+    economics.declare_outcomes(actor=actor(world.ben), workload=ledger.workload, month=OCTOBER, today=TODAY, **share)
+    settle()
+    assert kpis(log_in(world.ben))["Cost per answer"] == ("$0.0300", "", "its outputs are declared, not counted")
 
 
 @pytest.mark.parametrize("period", ["from=2026-10-01&to=2026-10-15", "from=2026-09-01&to=2026-10-31"])
