@@ -24,11 +24,11 @@ def test_a_process_that_has_the_number_of_a_dead_server_is_not_taken_for_it(toll
 
 
 def test_the_demo_company_before_it_is_made(tollgate: Tollgate) -> None:
+    missing = (1, "The demo company is not made yet. Run `make up` or `make demo-reset`.\n")
     done = tollgate.run("showmigrations", TOLLGATE_DATABASE="demo")
-    assert (done.returncode, done.stderr) == (
-        1,
-        "The demo company is not made yet. Run `make up` or `make demo-reset`.\n",
-    )
+    assert (done.returncode, done.stderr) == missing
+    done = tollgate.run("demo_logins", "--json")  # whose database it is needs no telling
+    assert (done.returncode, done.stderr) == missing
 
 
 @pytest.mark.slow
