@@ -70,7 +70,7 @@ def band_list(request: PageRequest) -> HttpResponseBase:
 @login_required
 @require_http_methods(["GET", "POST"])
 def edit_band(request: PageRequest, code: str) -> HttpResponse:
-    """Another limit or other words; every workload that promises the band is measured by the new ones."""
+    """Another limit or other words; months of workloads that promise the band follow, unless they are signed."""
     rights.require(request.actor, Right.MANAGE_SETTINGS)
     band = LatencyBand.objects.filter(code=code).first()
     if band is None:
