@@ -24,7 +24,8 @@ def _no_truncate() -> pgtrigger.Trigger:
     )
 
 
-def _append_only() -> tuple[pgtrigger.Trigger, ...]:
+def append_only() -> tuple[pgtrigger.Trigger, ...]:
+    """No row changes or goes, neither one by one nor all at once."""
     return pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete), _no_truncate()
 
 
@@ -152,7 +153,7 @@ class Decision(models.Model):
             ),
             models.CheckConstraint(name="approvals_decided_at_a_page", condition=models.Q(channel="web")),
         )
-        triggers = _append_only()
+        triggers = append_only()
 
     def __str__(self) -> str:
         return f"{self.confirmation_id} {self.verdict} by {self.person_id}"
@@ -193,7 +194,7 @@ class Barred(models.Model):
             ),
         )
         indexes = (models.Index(fields=("workload", "person", "since"), name="approvals_barred_workload"),)
-        triggers = _append_only()
+        triggers = append_only()
 
     def __str__(self) -> str:
         return f"{self.person_id} {self.why}"

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 Values = dict[str, Any]
 
 
-def canonical(value: object) -> str:
-    """JSON with sorted keys and without spaces; equal values have equal texts."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+def canonical(value: object, *, plain: Callable[[Any], str] | None = None) -> str:
+    """JSON with sorted keys and without spaces; equal values have equal texts. `plain` says what JSON does not know."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=plain)
 
 
 def digest_of(statement: str) -> str:

@@ -16,9 +16,9 @@ FIGURES = (
 
 
 def pack_contents(
-    cycle: Cycle, *, revision: int, signed_by: int, signed_at: datetime, head: dict[str, Any]
+    cycle: Cycle, *, revision: int, signed_by: int | None, signed_at: datetime, head: dict[str, Any]
 ) -> dict[str, Any]:
-    """The pack as plain data; `packs.canonical` makes the bytes of it."""
+    """The pack as plain data; `packs.canonical` makes the bytes of it. A draft is signed by nobody."""
     company = organisation.get()
     return {
         "format": packs.FORMAT,

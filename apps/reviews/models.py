@@ -10,23 +10,10 @@ from django.db.models.functions import Now
 from apps.accounts import rights
 from apps.accounts.models import CostCentre, Person
 from apps.accounts.rights import Right
+from apps.approvals.models import append_only
 from apps.core.actor import Actor
 from apps.core.money import MoneyField, is_a_number
 from apps.workloads.models import Workload
-
-
-def append_only() -> tuple[pgtrigger.Trigger, ...]:
-    """No row changes or goes, neither one by one nor all at once: TRUNCATE passes row triggers by."""
-    return (
-        pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
-        pgtrigger.Trigger(
-            name="no_truncate",
-            when=pgtrigger.Before,
-            operation=pgtrigger.Truncate,
-            level=pgtrigger.Statement,
-            func="RAISE EXCEPTION 'Cannot truncate the append-only table %', TG_TABLE_NAME;",
-        ),
-    )
 
 
 def _while_open(cycle: str) -> str:

@@ -1,13 +1,13 @@
 """The pack as bytes: canonical JSON, its SHA-256, and what differs between two packs. Pure."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
+
+from apps.approvals import statement
 
 FORMAT: Final = 2  # 1 had no counts of what has no price, no names beside items and promises, no declared outcomes
 TOTALS: Final = ("cost", "unallocated", "unpriced", "unconverted")
@@ -39,11 +39,11 @@ class Difference:
 
 def canonical(figures: Mapping[str, Any]) -> str:
     """One text for one content: sorted keys, no white space, money as text, so that any program finds the digest."""
-    return json.dumps(figures, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    return statement.canonical(figures, plain=_plain)
 
 
 def digest(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()
+    return statement.digest_of(body)
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:

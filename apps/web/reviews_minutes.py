@@ -300,7 +300,7 @@ def _minutes(request: PageRequest, cycle: Cycle) -> Minutes:
 def _draft(cycle: Cycle) -> dict[str, Any]:
     now: datetime = cycle.figures_at
     head = heads.current(now=now)
-    contents = pack_contents(cycle, revision=cycle.revision + 1, signed_by=0, signed_at=now, head=head)
+    contents = pack_contents(cycle, revision=cycle.revision + 1, signed_by=None, signed_at=now, head=head)
     draft: dict[str, Any] = json.loads(packs.canonical(contents))
     return draft
 
