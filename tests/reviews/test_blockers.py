@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from apps.approvals import services as approvals
+from apps.approvals.selectors import proposals, rows_of, table_of, why_not
 from apps.catalog import services as catalog
 from apps.core.errors import BadInput
 from apps.costs.models import DirtyDay
 from apps.economics import services as economics
-from apps.approvals import services as approvals
-from apps.approvals.selectors import proposals, rows_of, table_of, why_not
 from apps.reviews.blockers import Blocker, Key, blockers_of, not_waived
 from apps.reviews.models import Cycle
 from apps.sources.models import Pull, Source
