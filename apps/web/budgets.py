@@ -26,15 +26,16 @@ from apps.approvals.selectors import Proposal, waiting_about
 from apps.budgets import selectors, services
 from apps.budgets.csv_import import workload_meant
 from apps.budgets.models import Budget
-from apps.budgets.rows import SORTS, STATES, BudgetRow, Filters, Totals, budget_rows, totals_of, with_forecasts
+from apps.budgets.rows import SORTS, BudgetRow, Filters, Totals, budget_rows, totals_of, with_forecasts
 from apps.budgets.selectors import Burn, CentreRow, Standing, this_month
 from apps.core import organisation, periods
-from apps.core.errors import BadInput, NotFound
+from apps.core.errors import NotFound
 from apps.web import figures
 from apps.web.approvals import say_asked
 from apps.web.budget_forms import BudgetForm, TransferForm, TurnForm, initial_of, said_of
+from apps.web.budget_why import FIGURES, filters_of, month_of, proof_of, why_query, why_sum
 from apps.web.charts import Chart, Limit, Series
-from apps.web.cost_scope import require_money, why_address
+from apps.web.cost_scope import require_money
 from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_into, posted
 from apps.web.pages import PageRequest, page_or_part
@@ -104,7 +105,7 @@ def budget_list(request: PageRequest) -> HttpResponseBase:
     period = period_of(request)
     if request.GET.get("view") == "centres":
         return _centres(request, period)
-    filters, month = _filters(request), month_of(period)
+    filters, month = filters_of(request), month_of(period)
     rows = budget_rows(actor=request.actor, month=month, filters=filters, sort=_sort(request))
     if request.GET.get("format"):
         return _file(request, month, rows)
@@ -112,11 +113,11 @@ def budget_list(request: PageRequest) -> HttpResponseBase:
     shown = with_forecasts(list(page.object_list), month=month, today=timezone.localdate())
     context = {
         **_frame(request, period, month),
-        "rows": [_Row(row, _href(row, period), _why(month, row.slug)) for row in shown],
+        "rows": [_Row(row, _href(row, period), proof_of(month, row.slug)) for row in shown],
         "page": page,
         "count": len(rows),
         "totals": totals_of(rows),
-        "kpis": _kpis(totals_of(rows), organisation.get().currency),
+        "kpis": _kpis(totals_of(rows), organisation.get().currency, why_query(request)),
         "columns": COLUMNS,
         "sort": _sort(request),
         "chips": list(_chips(request, filters)),
@@ -125,11 +126,6 @@ def budget_list(request: PageRequest) -> HttpResponseBase:
         "clear_href": f"{reverse('budgets:list')}?{period.query}",
     }
     return page_or_part(request, "budgets/list.html", "rows", context)
-
-
-def month_of(period: PeriodChoice) -> date:
-    """Budgets are by the month: of a free range, the month in which it ends."""
-    return period.last_day.replace(day=1)
 
 
 def tone_of(burn: Burn) -> str:
@@ -156,46 +152,32 @@ def _frame(request: PageRequest, period: PeriodChoice, month: date) -> dict[str,
     }
 
 
-def _kpis(totals: Totals, currency: str) -> list[Kpi]:
+def _kpis(totals: Totals, currency: str, query: str) -> list[Kpi]:
+    why = {figure: f"{reverse('budgets:why', args=[figure])}?{query}" for figure in FIGURES}
     used = figures.percent(totals.ratio, digits=0) if totals.ratio is not None else ""
     return [
-        Kpi("Budgets", figures.money(totals.granted, currency), f"of {totals.with_budget} workloads"),
+        Kpi(
+            "Budgets",
+            figures.money(totals.granted, currency),
+            f"of {totals.with_budget} workloads",
+            why=why["granted"],
+        ),
         Kpi(
             "Spent of them",
             figures.money(totals.spent_of_granted, currency),
             "of the budgets" if used else "no budget yet",
             used,
             "bad" if totals.ratio is not None and totals.ratio > 1 else "",
+            why=why["spent"],
         ),
-        Kpi("Over budget", figures.count(totals.over), f"{totals.warned} over a threshold in all"),
+        Kpi("Over budget", figures.count(totals.over), f"{totals.warned} over a threshold in all", why=why["over"]),
         Kpi(
             "Spent without a budget",
             figures.money(totals.ungoverned, currency),
             f"{totals.workloads - totals.with_budget} workloads have none",
+            why=why["ungoverned"],
         ),
     ]
-
-
-def _filters(request: HttpRequest) -> Filters:
-    state = request.GET.get("state", "")
-    if state and state not in STATES:
-        raise BadInput(f"“{state[:40]}” is no state of a budget.", hint=f"Use one of {', '.join(STATES)}.")
-    owner = getattr(request, "actor", None) if request.GET.get("owner") == "me" else None
-    return Filters(
-        words=request.GET.get("q", "")[:100],
-        state=state,
-        centre_path=_centre_path(request.GET.get("cc", "")),
-        owner=owner.person_id if owner else None,
-    )
-
-
-def _centre_path(code: str) -> str:
-    if not code:
-        return ""
-    found = CostCentre.objects.filter(code__iexact=code).first()
-    if found is None:
-        raise NotFound("There is no such cost centre.")
-    return found.path
 
 
 def _sort(request: HttpRequest) -> str:
@@ -226,15 +208,6 @@ def _chips(request: HttpRequest, filters: Filters) -> Iterator[Chip]:
 
 def _href(row: BudgetRow, period: PeriodChoice) -> str:
     return f"{reverse('budgets:workload', args=[row.slug])}?{period.query}"
-
-
-def _why(month: date, slug: str = "", centre: str = "") -> str:
-    """The proof of what was used in the month itself; what was booked for earlier ones stands beside it."""
-    return why_address("cost", _month_query(month), workload=slug, centre=centre, component="direct")
-
-
-def _month_query(month: date) -> str:
-    return urlencode({"month": f"{month:%Y-%m}"})
 
 
 def _file(request: PageRequest, month: date, rows: Sequence[BudgetRow]) -> HttpResponseBase:
@@ -303,7 +276,7 @@ def _centres(request: PageRequest, period: PeriodChoice) -> HttpResponseBase:
             row,
             f"{reverse('budgets:centre', args=[row.centre.pk])}?{period.query}",
             f"{reverse('budgets:list')}?{period.query}&{urlencode({'cc': row.centre.code})}",
-            _why(month, centre=row.centre.code),
+            proof_of(month, centre=row.centre.code),
         )
         for row in rows
     ]
@@ -451,7 +424,7 @@ def _shown(request: PageRequest, owner: Owner, today: date) -> dict[str, Any]:
         "month": month,
         "burn": burn,
         "tone": tone_of(burn),
-        "why": _why(month, *(owner.slug,) if isinstance(owner, Workload) else ("", owner.code)),
+        "why": proof_of(month, *(owner.slug,) if isinstance(owner, Workload) else ("", owner.code)),
         "history": selectors.history_of(owner),
         "notices": selectors.notices_of(owner, month),
         "may_set": services.may_set(request.actor, owner),
@@ -614,6 +587,7 @@ def _burn_sentence(burn: Burn, currency: str, href: str) -> SafeString:
 app_name = "budgets"
 urlpatterns = [
     path("", budget_list, name="list"),
+    path("sums/<str:figure>/why/", why_sum, name="why"),
     path("workload/<slug:slug>/", workload, name="workload"),
     path("centre/<int:pk>/", centre, name="centre"),
 ]

@@ -78,6 +78,10 @@ class GrantForm(forms.Form):
     )
 
 
+class RenameForm(forms.Form):
+    name = forms.CharField(label="Name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+
+
 # --- The list ---------------------------------------------------------------------------------------------------------
 
 
@@ -178,8 +182,8 @@ def invite_by(form: forms.Form, actor: Actor) -> SentInvitation:
     return sent
 
 
-def _propose_role(actor: Actor, person: Person, reason: str, **proposed: Any) -> None:
-    approvals.ask(actor=actor, kind="role", subject=person, proposed=proposed, reason=reason)
+def _propose_role(actor: Actor, person: Person, reason: str, **proposed: Any) -> Confirmation:
+    return approvals.ask(actor=actor, kind="role", subject=person, proposed=proposed, reason=reason)
 
 
 def deliver(request: HttpRequest, sent: SentInvitation) -> None:
@@ -233,12 +237,12 @@ def grant(request: PageRequest, pk: int) -> HttpResponse:
     form = GrantForm(request.POST)
     if form.is_valid():
         with errors_into(form):
-            messages.success(request, _grant_by(form, request.actor, person))
+            _grant_by(form, request, person)
             return redirect("people:detail", pk=pk)
     return _detail(request, person, form, status=400)
 
 
-def _grant_by(form: GrantForm, actor: Actor, person: Person) -> str:
+def _grant_by(form: GrantForm, request: PageRequest, person: Person) -> None:
     """Give the role, or propose it where somebody else can confirm; says which."""
     role, first_day = Role(form.cleaned_data["role"]), form.cleaned_data["first_day"]
     wanted: dict[str, Any] = {
@@ -248,10 +252,11 @@ def _grant_by(form: GrantForm, actor: Actor, person: Person) -> str:
         "valid_to": end_of(form.cleaned_data["last_day"]),
     }
     if accounts.is_founding():
-        accounts.grant_role(actor=actor, person=person, **wanted)
-        return f"{person.name} is {role.label} now."
-    _propose_role(actor, person, form.cleaned_data["reason"] or "No reason given", **wanted)
-    return f"{role.label} for {person.name} waits for another administrator."
+        accounts.grant_role(actor=request.actor, person=person, **wanted)
+        messages.success(request, f"{person.name} is {role.label} now.")
+        return
+    reason = form.cleaned_data["reason"] or "No reason given"
+    say_asked(request, [_propose_role(request.actor, person, reason, **wanted)])
 
 
 @login_required
@@ -287,17 +292,26 @@ def erase(request: PageRequest, pk: int) -> HttpResponse:
 @require_POST
 def rename(request: PageRequest, pk: int) -> HttpResponse:
     person = get_person_for(actor=request.actor, pk=pk)
-    with errors_said(request, "Renamed."):
-        accounts.rename_person(actor=request.actor, person=person, name=request.POST.get("name", ""))
-    return redirect("people:detail", pk=pk)
+    if person.pk != request.actor.person_id:
+        rights.require(request.actor, Right.MANAGE_PEOPLE)
+    form = RenameForm(request.POST)
+    if form.is_valid():
+        with errors_into(form):
+            accounts.rename_person(actor=request.actor, person=person, name=form.cleaned_data["name"])
+            messages.success(request, "Renamed.")
+            return redirect("people:detail", pk=pk)
+    return _detail(request, person, GrantForm(), status=400, rename=form)
 
 
-def _detail(request: PageRequest, person: Person, form: GrantForm, *, status: int = 200) -> HttpResponse:
+def _detail(
+    request: PageRequest, person: Person, form: GrantForm, *, status: int = 200, rename: RenameForm | None = None
+) -> HttpResponse:
     may = rights_of(request.actor).may
     context = {
         "row": person_row(person),
         "subject": person,
         "form": form,
+        "rename": rename or RenameForm(initial={"name": person.name}),
         "may_manage": may(Right.MANAGE_PEOPLE) and person.active,
         "may_erase": may(Right.MANAGE_PEOPLE) and not person.active and not person.erased_at,
         "may_rename": person.active and (may(Right.MANAGE_PEOPLE) or person.pk == request.actor.person_id),

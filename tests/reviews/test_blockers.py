@@ -260,5 +260,5 @@ def test_a_reviewer_of_a_part_lets_nothing_of_the_whole_month_pass_and_a_second_
 
     assert "Reviewer or Administrator for the whole organisation" in why_not(actor(meeting.world.hana), asked)
     assert [seat.name for seat in table_of(asked).may] == [meeting.olaf.name]
-    said = [(row.label, row.before) for row in rows_of(proposals([asked])[0])][1:]
+    said = {(row.label, row.before) for row in rows_of(proposals([asked])[0])[1:]}
     assert dict(said) == {"How many": "1", "Imports": str(pull.pk), "Names": "late.csv"}

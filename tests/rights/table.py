@@ -188,6 +188,7 @@ TABLE: dict[str, Address] = {
     # --- Money
     "costs:overview": Address(get=Answer(200, SEES_ANY_MONEY), files=("csv", "xlsx"), query="month=2026-10"),
     "budgets:list": Address(get=Answer(200, SEES_ANY_MONEY), files=("csv", "xlsx"), query="month=2026-10"),
+    "budgets:why": Address(get=Answer(200, SEES_ANY_MONEY), arguments={"figure": "spent"}, query=OCTOBER),
     "budgets:workload": Address(
         get=of(SEES_MONEY_OF_IT),
         post=deed(SETS_BUDGET, 422, {"amount": "x"}, also=dict.fromkeys(SEES_MONEY_OF_IT - SETS_BUDGET, 403)),

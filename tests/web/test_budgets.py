@@ -130,6 +130,23 @@ def test_the_figure_spent_leads_to_its_proof(world: World, company: Company) -> 
     assert "$50.00" in text_of(client, proof.replace("&amp;", "&"))
 
 
+def test_each_figure_over_the_list_leads_to_what_it_adds_up(world: World, company: Company) -> None:
+    client = log_in(world.ada)
+    shown = text_of(client, LIST)
+
+    for figure, total, addends in (
+        ("granted", "$125.00", ("Triage", "$100.00", "Summaries", "$25.00")),
+        ("spent", "$80.00", ("Triage", "$50.00", "Summaries", "$30.00")),
+        ("over", '"tg-panel__figure">1<', ("Summaries", "$30.00")),
+        ("ungoverned", "$5.00", ("Draws",)),
+    ):
+        address = f"/budgets/sums/{figure}/why/?month=2026-10"
+        assert f'href="{address}"' in shown
+        proof = text_of(client, address)
+        assert all(words in proof for words in (total, *addends)), figure
+    text_of(client, "/budgets/sums/nothing/why/?month=2026-10", 404)
+
+
 # --- Setting one ------------------------------------------------------------------------------------------------------
 
 
