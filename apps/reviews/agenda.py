@@ -20,10 +20,14 @@ EXPIRY_MONTHS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many items stand on the agenda; `is_changed`: figures or items are not what they were."""
+    """How many items stand on the agenda; `is_changed`: figures, items or the cost behind them are not what they were.
+
+    `books` is a digest of that cost: what belongs to nobody has no figure, and a decided item keeps the facts it had.
+    """
 
     items: int
     is_changed: bool
+    books: str
 
 
 def take(cycle: Cycle) -> Taken:
@@ -36,7 +40,9 @@ def take(cycle: Cycle) -> Taken:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM reviews_item WHERE cycle_id = %(cycle)s AND state <> 'cleared'", values)
         items = int(cursor.fetchone()[0])
-    return Taken(items, _mark(values) != before)
+        cursor.execute(_BOOKS, values)
+        books = str(cursor.fetchone()[0])
+    return Taken(items, is_changed=_mark(values) != before or books != cycle.books, books=books)
 
 
 def _take_items(values: dict[str, Any]) -> None:
@@ -60,7 +66,7 @@ def _take_figures(values: dict[str, Any]) -> None:
 
 
 def _mark(values: dict[str, Any]) -> str:
-    """Changes with every figure and every item that is still spoken about."""
+    """Changes with every figure, every measured promise and every item that is still spoken about."""
     with connection.cursor() as cursor:
         cursor.execute(_MARK, values)
         return str(cursor.fetchone()[0])
@@ -136,9 +142,19 @@ DELETE FROM reviews_figure f WHERE f.cycle_id = %(cycle)s AND NOT EXISTS (
 """
 _MARK: Final = """
 SELECT md5(concat(
-    (SELECT string_agg(digest, ',' ORDER BY workload_id) FROM reviews_figure WHERE cycle_id = %(cycle)s), ';',
+    (SELECT string_agg(concat(digest, ':', cost_centre_id), ',' ORDER BY workload_id)
+        FROM reviews_figure WHERE cycle_id = %(cycle)s), ';',
+    (SELECT string_agg(concat(action_id, ':', saved, why), ',' ORDER BY action_id)
+        FROM reviews_measurement WHERE cycle_id = %(cycle)s), ';',
     (SELECT string_agg(concat(id, ':', version), ',' ORDER BY id) FROM reviews_item WHERE cycle_id = %(cycle)s)
 ))
+"""
+
+_BOOKS: Final = f"""
+SELECT md5(coalesce(string_agg(concat_ws(' ', charge_month, booked_month, workload_id, basis, amount_org, lines), ','
+    ORDER BY charge_month, booked_month, workload_id, basis), ''))
+FROM costs_owner_month WHERE {_COUNTS} AND (charge_month = %(month)s
+    OR (booked_month = %(month)s AND booked_month <> charge_month))
 """
 
 _CANDIDATE: Final = """

@@ -48,6 +48,13 @@ class Cycle(models.Model):
     opened_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     opened_at = models.DateTimeField(db_default=Now())
     figures_at = models.DateTimeField(help_text="When the agenda and the figures were last taken from the books.")
+    books = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Digest of the month's cost as it was taken then.",
+    )
     facilitator = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     signed_at = models.DateTimeField(null=True)
 

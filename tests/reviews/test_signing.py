@@ -23,7 +23,7 @@ from apps.sources.models import Pull
 from apps.workloads.models import Workload
 from tests.books import at, make_pull
 from tests.economics.ledger import came_out, settle, spend
-from tests.reviews.meeting import NOVEMBER, NOW, OCTOBER, Meeting
+from tests.reviews.meeting import NOVEMBER, NOW, OCTOBER, Meeting, spend_nobodys
 from tests.world import actor
 
 DECEMBER = date(2026, 12, 1)
@@ -197,6 +197,19 @@ def test_what_turned_into_a_loss_since_is_on_the_agenda_before_anybody_signs(mee
         meeting.sign(cycle)
 
     assert meeting.item(cycle, "stop", meeting.summaries).state == Item.State.OPEN
+
+
+def test_what_belongs_to_nobody_is_not_signed_unseen_either(meeting: Meeting) -> None:
+    """The item was decided when 200 belonged to nobody; then 1,000 more came."""
+    cycle = meeting.open()
+    meeting.decide_all(cycle)
+    spend_nobodys(meeting.labels, 1000, at(9))
+    settle()
+
+    with pytest.raises(NewerFigures):
+        meeting.sign(cycle)
+
+    assert json.loads(meeting.sign(cycle).body)["totals"]["unallocated"] == "1200"
 
 
 def test_newer_figures_make_a_page_stale_and_the_same_ones_do_not(meeting: Meeting) -> None:

@@ -52,9 +52,9 @@ def open_cycle(*, actor: Actor, month: date, now: datetime, by_calendar: bool = 
 def take_into(cycle: Cycle, *, now: datetime, is_new: bool = False) -> Taken:
     """Bring the agenda of a cycle that the caller holds up to date; a page that was read before is stale then."""
     taken = agenda.take(cycle)
-    cycle.figures_at = now
+    cycle.figures_at, cycle.books = now, taken.books
     cycle.version += taken.is_changed and not is_new
-    cycle.save(update_fields=["figures_at", "version"])
+    cycle.save(update_fields=["figures_at", "books", "version"])
     return taken
 
 
