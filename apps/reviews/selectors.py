@@ -22,7 +22,6 @@ from apps.reviews.models import (
     Disposition,
     Figure,
     Item,
-    ItemKind,
     Measurement,
     Pack,
 )
@@ -64,12 +63,6 @@ def decided_since(*, actor: Actor, cycle: Cycle, after: int) -> list[Disposition
     """What others decided of the items that the actor sees, after the disposition with this key."""
     found = Disposition.objects.filter(item__in=Item.objects.visible_to(actor).filter(cycle=cycle), pk__gt=after)
     return list(found.exclude(by_id=actor.person_id).select_related("by", "item__workload").order_by("pk"))
-
-
-def orphans_for(*, actor: Actor, cycle: Cycle) -> list[Item]:
-    """Undecided items about use cases that cost and that nobody answers for, as far as the actor may see them."""
-    items = Item.objects.visible_to(actor).filter(cycle=cycle, kind=ItemKind.ORPHAN, state=Item.State.OPEN)
-    return list(items.select_related("workload").order_by("position"))
 
 
 def promises_for(*, actor: Actor, cycle: Cycle) -> list[Promise]:

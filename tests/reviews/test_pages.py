@@ -13,6 +13,7 @@ from openpyxl import load_workbook
 
 from apps.accounts.models import Person
 from apps.core.models import Period
+from apps.costs.models import DirtyDay
 from apps.economics.services import declare_outcomes
 from apps.reviews.models import Action, Attestation, Cycle, Disposition, Figure, Item, Measurement, Pack
 from apps.workloads.models import Workload
@@ -213,6 +214,7 @@ def test_who_promised_closes_it_though_they_see_nothing_else_of_the_review(meeti
 def test_a_reviewer_hands_an_action_over(meeting: Meeting, cycle: Cycle) -> None:
     meeting.decide(meeting.item(cycle, "stop"), "optimise", owner=meeting.world.ben, due=LAST_OF_NOVEMBER)
     address, client = f"/reviews/actions/{Action.objects.get().pk}/", browser(meeting.nora)
+    assert f'href="{address}"' in client.get(f"{REVIEW}items/{meeting.item(cycle, 'stop').pk}/").content.decode()
 
     past = client.post(f"{address}hand-over/", {"owner": meeting.world.eve.pk, "due": "2026-01-05"})
     answer = client.post(f"{address}hand-over/", {"owner": meeting.world.eve.pk, "due": "2090-01-02"})
@@ -313,6 +315,16 @@ def test_the_statement_of_a_cost_centre_is_a_page_and_a_table(meeting: Meeting) 
     lines = b"".join(answer.streaming_content).decode().splitlines()  # type: ignore[arg-type]
     assert lines[1].startswith("Summaries,Care,2026-10-01,2026-10-01,own cost,2400.")
     assert lines[-1].startswith("Statement,,,2026-10-01,total,3200.")
+
+
+def test_only_what_can_be_waived_has_the_form_for_it(meeting: Meeting, cycle: Cycle) -> None:
+    DirtyDay.objects.create(day=date(2026, 10, 5), identity=meeting.labels.identity, reason="test")
+
+    page = browser(meeting.nora).get(REVIEW).content.decode()
+
+    assert "1 day is still being priced" in page
+    assert 'name="blocker" value="items"' in page
+    assert 'name="blocker" value="rating"' not in page
 
 
 def test_asking_to_waive_leaves_it_to_a_second_person(meeting: Meeting, cycle: Cycle) -> None:
