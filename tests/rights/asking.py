@@ -52,7 +52,7 @@ def ask(client: Client, method: str, path: str, data: Any = None, **headers: str
         given = Given(
             response.status_code,
             text_of(response),
-            response.headers.get("Location", ""),
+            response.headers.get("Location", response.headers.get("HX-Redirect", "")),
             AuditEvent.objects.count() > before,
         )
         transaction.set_rollback(True)

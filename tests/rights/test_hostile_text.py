@@ -9,11 +9,17 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from django.db import connection
+from django.db.models import Model
 from django.urls import reverse
 
 from apps.accounts.models import CostCentre, Person
+from apps.approvals.models import Confirmation, Decision
+from apps.budgets.models import Budget
 from apps.catalog.models import Offering
 from apps.core.models import Organisation
+from apps.economics.models import Evidence, Grade, ValueCase
+from apps.reviews.models import Action, Disposition, Waiver
 from apps.sources.models import Part, Source
 from apps.usage.models import Identity
 from apps.workloads.models import Workload
@@ -26,6 +32,18 @@ HOSTILE = "=cmd|'/C calc'!A0<script>alert(1)</script>{{7*7}}\u202e\"'><svg onloa
 PAGES = sorted(name for name, entry in TABLE.items() if entry.get and Who.ADMINISTRATOR in entry.get.may)
 FILES = sorted((name, kind) for name in PAGES for kind in TABLE[name].files)
 LINKS = {"href", "src", "action", "formaction", "hx-get", "hx-post", "poster", "data"}
+# What people write beside a figure or a decision; each with the longest that fits.
+WRITTEN: tuple[tuple[type[Model], str, int], ...] = (
+    (Budget, "reason", 300),
+    (Grade, "name", 80),
+    (Evidence, "name", 200),
+    (ValueCase, "reason", 300),
+    (Confirmation, "reason", 300),
+    (Decision, "reason", 300),
+    (Disposition, "reason", 500),
+    (Action, "title", 200),
+    (Waiver, "reason", 500),
+)
 DOES_SOMETHING = re.compile(r"\s*(javascript|vbscript|data:text)", re.IGNORECASE)
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
@@ -43,7 +61,21 @@ def hostile(cast: Cast) -> Cast:
     Organisation.objects.update(name=name)
     for identity in Identity.objects.all():
         Identity.objects.filter(pk=identity.pk).update(pairs=[["key", f"{HOSTILE}{identity.pk}"], ["tag:x", HOSTILE]])
+    with connection.cursor() as cursor:
+        # What is only ever added to is renamed all the same: the worst that anybody could have written.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for model, column, longest in WRITTEN:
+            cursor.execute(
+                f"UPDATE {model._meta.db_table} SET {column} = left(%s || {_number(model, column)}, %s)",
+                [HOSTILE[: longest - 12], longest],
+            )
+        cursor.execute("SET LOCAL session_replication_role = origin")
     return cast
+
+
+def _number(model: type[Model], column: str) -> str:
+    """What is unique stays so."""
+    return "id" if model._meta.get_field(column).unique else "''"  # type: ignore[union-attr]
 
 
 class Reader(HTMLParser):
