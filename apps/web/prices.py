@@ -33,7 +33,7 @@ from apps.web import bands, fx, hooks
 from apps.web.exports import Cell, table_response
 from apps.web.forms import posted
 from apps.web.pages import PageRequest, page_or_part
-from apps.web.parts import Chip, Choice, Column, Crumb
+from apps.web.parts import Chip, Column, Crumb
 from apps.web.price_tabs import price_tabs
 from apps.web.prices_forms import (
     ClassForm,
@@ -44,7 +44,7 @@ from apps.web.prices_forms import (
     ListedForm,
     start_of_day,
 )
-from apps.web.queries import query_with
+from apps.web.queries import choice_chip, query_with
 
 PAGE = 50
 COLUMNS = (
@@ -160,15 +160,7 @@ def _chips(request: HttpRequest, filters: Filters) -> list[Chip]:
         ("class", "Class", filters.model_class, [(value, str(label)) for value, label in ModelClass.choices]),
         ("from", "Price from", filters.source, list(SOURCES.items())),
     ]
-    return [_chip(request, *kind) for kind in kinds]
-
-
-def _chip(request: HttpRequest, key: str, label: str, chosen: str, choices: list[tuple[str, str]]) -> Chip:
-    if chosen:
-        word = dict(choices).get(chosen, chosen)
-        return Chip(f"{label} is {word}", href=query_with(request, **{key: None, "page": None}), is_on=True)
-    links = [Choice(word, query_with(request, **{key: value, "page": None})) for value, word in choices]
-    return Chip(label, choices=links)
+    return [choice_chip(request, *kind, are_names=True) for kind in kinds]
 
 
 # --- One model --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest
 
+from apps.web.parts import Chip, Choice
+
 LAST_PAGE = 100_000
 
 
@@ -27,6 +29,26 @@ def query_with(request: HttpRequest, **changes: str | None) -> str:
     """The address' query with these values; None takes one out. A download's format never stays by itself."""
     values = {**request.GET.dict(), "format": None, **changes}
     return "?" + urlencode({name: value for name, value in values.items() if value is not None})
+
+
+def choice_chip(
+    request: HttpRequest,
+    key: str,
+    label: str,
+    chosen: str,
+    choices: Sequence[tuple[str, str]],
+    *,
+    are_names: bool = False,
+) -> Chip:
+    """A filter by one of several: a menu of them, or the chosen one with a link that takes it off.
+
+    A word of ours begins large in the menu; names stay as they are written.
+    """
+    if chosen:
+        word = dict(choices).get(chosen, chosen)
+        return Chip(f"{label} is {word}", href=query_with(request, **{key: None, "page": None}), is_on=True)
+    entries = [(word if are_names else word[:1].upper() + word[1:], value) for value, word in choices]
+    return Chip(label, choices=[Choice(word, query_with(request, **{key: at, "page": None})) for word, at in entries])
 
 
 def page_number(request: HttpRequest) -> int:

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import path, reverse
@@ -24,7 +23,8 @@ from apps.core.models import Organisation
 from apps.costs.limits import unallocated_limit
 from apps.costs.selectors import CostScope, CostTotals, billed_months, cost_totals, may_see_unallocated
 from apps.costs.selectors.portfolio import SORTS, Portfolio, change_of, months_before, portfolio
-from apps.costs.selectors.scope import Sql, rows_of
+from apps.costs.selectors.scope import Sql
+from apps.costs.selectors.unpriced import unpriced_of
 from apps.economics.portfolio import RANKS, Point, ranking, with_band_broken, with_verdict
 from apps.economics.portfolio import Portfolio as Worths
 from apps.web import figures, hooks, portfolio_why, register, workload, workload_edit, workload_import
@@ -36,9 +36,18 @@ from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice, Kpi
 from apps.web.period import PeriodChoice, period_of
 from apps.web.portfolio import WORDS
-from apps.web.queries import page_number, query_with, read_page
+from apps.web.queries import choice_chip, page_number, query_with, read_page
 from apps.web.workloads_cells import ListRow
-from apps.web.workloads_columns import COLUMNS, Entry, ListColumn, chosen_columns, file_columns, file_row, totals_row
+from apps.web.workloads_columns import (
+    COLUMNS,
+    Entry,
+    ListColumn,
+    chosen_columns,
+    file_columns,
+    file_row,
+    for_file,
+    totals_row,
+)
 from apps.workloads import selectors
 from apps.workloads.models import Workload
 from apps.workloads.selectors import Filters
@@ -211,6 +220,7 @@ def _file(
     request: PageRequest, period: PeriodChoice, filters: Filters, columns: list[ListColumn], currency: str,
     month: date | None,
 ) -> HttpResponseBase:  # fmt: skip
+    columns = for_file(columns)
     found = _portfolio(request, period, filters, month, columns=columns, limit=LONGEST_FILE)
     has_months = any(column.key in ("months", "useful_months") for column in columns)
     months = months_before(period.end) if has_months else []
@@ -303,11 +313,7 @@ def _calls(totals: CostTotals) -> Kpi:
 
 
 def _unpriced(actor: Actor, scope: CostScope) -> Kpi:
-    rows = rows_of(actor, scope)
-    counted = "count(DISTINCT x.offering_id), coalesce(sum(x.unpriced_tokens), 0)"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {counted} FROM ({rows.text}) x WHERE x.unpriced_tokens > 0", rows.values)
-        models, tokens = cursor.fetchone()
+    models, tokens = unpriced_of(actor=actor, scope=scope)
     if not models:
         return Kpi("Unpriced", "None", context="every model used has a price")
     noun = "model" if models == 1 else "models"
@@ -327,12 +333,12 @@ def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
     month = worth_side.month_of(period_of(request)) if selectors.sees_any_money(request.actor) else None
     verdicts = [(word.value, label) for word, label in WORDS.items()]
     chips = [
-        *([_chip(request, "verdict", "Verdict", _verdict(request), verdicts)] if month else []),
-        _chip(request, "stage", "Stage", filters.stage, list(STAGES.items())),
-        _chip(request, "tier", "Tier", filters.tier, tiers),
-        _chip(request, "cc", "Cost centre", filters.cost_centre, centres),
-        _chip(request, "audience", "Audience", filters.audience, audiences),
-        *([_chip(request, "band", "Speed", filters.band, bands)] if filters.band else []),
+        *([choice_chip(request, "verdict", "Verdict", _verdict(request), verdicts)] if month else []),
+        choice_chip(request, "stage", "Stage", filters.stage, list(STAGES.items())),
+        choice_chip(request, "tier", "Tier", filters.tier, tiers),
+        choice_chip(request, "cc", "Cost centre", filters.cost_centre, centres),
+        choice_chip(request, "audience", "Audience", filters.audience, audiences),
+        *([choice_chip(request, "band", "Speed", filters.band, bands)] if filters.band else []),
     ]
     return [
         *chips,
@@ -341,18 +347,6 @@ def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
         *_words_chip(request, filters),
         *_more_chip(request, filters, bands),
     ]
-
-
-def _chip(request: HttpRequest, key: str, label: str, chosen: str, choices: list[tuple[str, str]]) -> Chip:
-    if chosen:
-        word = dict(choices).get(chosen, chosen)
-        return Chip(f"{label} is {word}", href=query_with(request, **{key: None, "page": None}), is_on=True)
-    links = [(_first_letter_large(word), query_with(request, **{key: value, "page": None})) for value, word in choices]
-    return Chip(label, choices=[Choice(word, href) for word, href in links])
-
-
-def _first_letter_large(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _more_chip(request: PageRequest, filters: Filters, bands: list[tuple[str, str]]) -> Iterator[Chip]:

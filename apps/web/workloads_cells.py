@@ -18,7 +18,7 @@ from apps.web.period import PeriodChoice
 from apps.web.templatetags.components import change, fact_tag, icon, limit_bar, share, sparkline, verdict
 from apps.web.templatetags.figures import shown
 from apps.web.templatetags.why import why_to
-from apps.web.workloads_columns import Entry, ListColumn
+from apps.web.workloads_columns import COLUMNS, Entry, ListColumn
 from apps.web.worth_why import worth_address
 from apps.workloads.models import Workload
 
@@ -214,6 +214,7 @@ _CELLS: Final[Mapping[str, _Cell]] = {
     "per_call": lambda item: _number(
         "Cost / call", shown(figures.unit_price(item.row.per_call, item.currency)), classes=_HIDDEN
     ),
+    "outcomes": lambda item: _text("Outcomes", COLUMNS["outcomes"].value(item.entry)),
     "spend": lambda item: _number("May spend", _spend(item), classes=_HIDDEN),
     "stage": _stage,
     "tier": lambda item: _text("Tier", item.row.tier),

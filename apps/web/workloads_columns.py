@@ -55,6 +55,13 @@ def _spend(entry: Entry) -> Decimal | None:
     return entry.burn.amount if entry.burn else None
 
 
+def _outcomes(entry: Entry) -> str:
+    """How it is known what came out; empty where it is not."""
+    if entry.worth is None or entry.worth.useful is None:
+        return ""
+    return "declared" if entry.worth.is_declared else "counted"
+
+
 def _worth(name: str) -> Callable[[Entry], Cell]:
     return lambda entry: getattr(entry.worth, name) if entry.worth else None
 
@@ -102,6 +109,7 @@ COLUMNS: Final = {
         _number(
             "per_call", "Cost / call", "per_call", lambda entry: entry.row.per_call, "Full cost per delivered call"
         ),
+        ListColumn("outcomes", Column("Outcomes"), _outcomes, is_money=True, is_worth=True),
         _number("spend", "May spend", "", _spend, "What it may spend in the month", worth=True),
         _text("stage", "Stage", lambda entry: entry.row.workload.get_stage_display(), "stage"),
         _text("tier", "Tier", lambda entry: entry.row.tier, "tier", "Value tier"),
@@ -137,6 +145,12 @@ def chosen_columns(text: str, *, sees_money: bool, has_worth: bool) -> list[List
         for column in COLUMNS.values()
         if column.key in keys and (sees_money or not column.is_money) and (has_worth or not column.is_worth)
     ]
+
+
+def for_file(columns: list[ListColumn]) -> list[ListColumn]:
+    """What a mark at the verdict says on the page, that outcomes are only declared, is a column of its own here."""
+    outcomes = COLUMNS["outcomes"]
+    return columns if COLUMNS["verdict"] not in columns or outcomes in columns else [*columns, outcomes]
 
 
 def file_columns(columns: Sequence[ListColumn], months: Sequence[date], currency: str) -> list[str]:

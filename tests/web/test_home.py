@@ -1,14 +1,23 @@
 """Home: what waits for whom, and a next step when nothing does."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.utils import timezone
 
+from apps.accounts.models import Person, Role
+from apps.catalog.models import LatencyBand
+from apps.core import periods
 from apps.costs.selectors.waiting import unclaimed_keys
 from apps.sources.models import Pull, Source
-from apps.workloads.models import Workload
+from apps.web import figures
+from apps.web.home_parts import Task
+from apps.workloads.models import Workload, WorkloadRevision
+from tests.approvals.deciding import ask
 from tests.books import at, make_offering, make_pull, make_source, october, rate_all
+from tests.economics.ledger import make_ledger, settle, spend
 from tests.web.company import Company, make_company
-from tests.world import MACHINE, World, actor, log_in
+from tests.world import MACHINE, World, actor, give, log_in
 
 pytestmark = pytest.mark.django_db
 HOME = "/?month=2026-10"
@@ -117,3 +126,58 @@ def test_an_owner_sees_what_their_own_workloads_cost(company: Company, world: Wo
     ((row, cost, proof),) = client.get(HOME).context["own"]
     assert (row.name, cost) == ("Summaries", "$30.00")
     assert client.get(proof).context["explained"].figure == "$30.00"
+
+
+def test_keys_that_nobody_claims_wait_though_nobody_knows_what_they_cost(world: World) -> None:
+    company = Company(world)
+    company.spend(None, 3, at(9), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+    (task,) = [
+        task
+        for _, tasks in log_in(world.ada).get(HOME).context["groups"]
+        for task in tasks
+        if task.code == "nobodys-key"
+    ]
+    assert (task.title, task.money) == ("1 usage key belongs to nobody", "–")
+    assert task.why.startswith("What they cost is unknown and not zero.")
+
+
+def test_a_use_case_whose_owners_have_left_waits_for_those_who_can_name_others(company: Company, world: World) -> None:
+    assert "Nobody answers for Summaries" not in waiting(world.ada)["This week"]
+    Person.objects.filter(pk__in=[world.ben.pk, world.dan.pk]).update(active=False)
+    assert "Nobody answers for Summaries" in waiting(world.ada)["This week"]
+    assert "Nobody answers for Summaries" in waiting(world.cleo)["This week"]
+    assert "Nobody answers for Triage" not in waiting(world.ada)["This week"]
+    assert waiting(world.eve).get("This week") is None
+    assert log_in(world.ada).get("/workloads/summaries/edit/").status_code == 200
+
+
+def test_a_change_waits_with_the_cost_of_its_use_case_and_its_deadline(world: World) -> None:
+    ledger = make_ledger(world)
+    last = periods.previous_month(timezone.localdate().replace(day=1))
+    spend(ledger, 300, datetime(last.year, last.month, 3, tzinfo=UTC))
+    settle(timezone.localdate())
+    give(world.gus, Role.APPROVER, world.care, by=world.ada)
+    WorkloadRevision.objects.create(workload=ledger.workload, version=1)
+    asked = ask(ledger.workload, world.ben, "band", {"latency_band": LatencyBand.objects.get(code="scheduled")})
+
+    def task() -> Task:
+        found = [task for _, tasks in log_in(world.gus).get("/").context["groups"] for task in tasks]
+        return next(task for task in found if task.title.startswith("Decide"))
+
+    first = task()
+    assert (first.group, first.money, first.stake) == ("This week", "$300", 300)
+    assert first.due == f"until {figures.day_short(asked.expires_at)}"
+
+
+def test_a_source_that_is_not_asked_any_more_is_not_ticked(company: Company, world: World) -> None:
+    checks = {check.text: check for check in log_in(world.ada).get(HOME).context["checks"]}
+    assert checks["Every source has delivered"].is_done
+    long_ago = timezone.now() - timedelta(days=9)
+    Source.objects.create(slug="old", name="Old gateway", kind="folder", last_looked_at=long_ago, pull_every_minutes=5)
+    page = log_in(world.ada).get(HOME)
+    (late,) = [each for each in page.context["sources"] if each.trouble]
+    assert (late.row.source.name, late.trouble) == ("Old gateway", "stale")
+    assert page.context["blocker"].text == "1 source to look at"
+    assert "2 of 5 done" in page.content.decode()
+    assert 'href="/sources/">Look at the sources</a>' in page.content.decode()

@@ -7,9 +7,21 @@ from decimal import Decimal
 
 import pytest
 
+from apps.economics import services as economics
+from apps.economics.models import EconomicsMonth
 from apps.web.value_map import Spot, value_map
-from tests.economics.ledger import Ledger, attested, came_out, example_c, make_ledger, settle, spend
-from tests.world import World, log_in
+from tests.economics.ledger import (
+    OCTOBER,
+    TODAY,
+    Ledger,
+    attested,
+    came_out,
+    example_c,
+    make_ledger,
+    settle,
+    spend,
+)
+from tests.world import World, actor, log_in
 
 pytestmark = pytest.mark.django_db
 PORTFOLIO = "/workloads/?month=2026-10"
@@ -142,3 +154,77 @@ def test_marks_stand_on_their_side_of_the_break_even_line() -> None:
         assert (mark.y < on_line) == (mark.spot.name == "Winner")
     assert drawn.marks[0].r > drawn.marks[1].r
     assert all(mark.label for mark in drawn.marks)
+
+
+def test_the_range_of_the_value_is_of_the_same_workloads_as_the_value(company: World) -> None:
+    few = make_ledger(company, "Drafts")
+    spend(few, 5)
+    attested(few)
+    came_out(few, 20, 20)  # unproven, so that its 7.50 to 17.50 are in no end either
+    settle()
+    kpis = {kpi.label: kpi for kpi in log_in(company.cleo).get(PORTFOLIO).context["kpis"]}
+    # Ticket summaries 3,450 to 8,050, Labels 15 in each case.
+    assert kpis["Value"].context == "between $3.46k and $8.06k"
+
+
+def test_the_picture_says_what_it_leaves_out_and_why(company: World) -> None:
+    useless = make_ledger(company, "Useless")
+    spend(useless, 40)
+    attested(useless)
+    came_out(useless, 100, 0)
+    settle()
+    page = log_in(company.cleo).get(PORTFOLIO)
+    assert "Not drawn: 1 unproven, 1 without a useful output." in page.content.decode()
+    assert {row.label: row.count for row in page.context["worth"]["by_verdict"]}["Stop"] == 2
+
+
+def test_the_sums_lead_down_to_verdicts_workloads_and_their_own_proofs(company: World) -> None:
+    client = log_in(company.cleo)
+    kpis = {kpi.label: kpi for kpi in client.get(PORTFOLIO).context["kpis"]}
+    top = client.get(kpis["Net value"].why)
+    assert top.context["figure"] == "$2,480.00"
+    assert [(line.label, line.text) for line in top.context["terms"]] == [
+        ("Value", "$5,535.00"), ("Review cost", "$575.00"), ("Full cost", "$2,480.00"),
+    ]  # fmt: skip
+    keep = next(line for line in top.context["lines"] if line.label == "Keep, 1")
+    assert keep.text == "$2,545.00"
+    below = client.get(keep.href)
+    assert [(line.label, line.text) for line in below.context["lines"]] == [("Ticket summaries", "$2,545.00")]
+    assert client.get(below.context["lines"][0].href).context["figure"] == "$2,545.00"
+    part = client.get(kpis["Value"].why, headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part
+    assert "$5,535.00" in part
+    assert client.get("/workloads/sums/nothing/why/?month=2026-10").status_code == 404
+    assert client.get("/workloads/sums/value/why/?from=2026-10-01&to=2026-10-02").status_code == 400
+    assert log_in(company.eve).get("/workloads/sums/value/why/?month=2026-10").status_code == 403
+
+
+def test_figures_of_a_row_have_their_proofs(company: World) -> None:
+    body = log_in(company.cleo).get(PORTFOLIO).content.decode()
+    for figure in ("value", "net", "cost_per_useful", "value_per_useful"):
+        assert f'href="/workloads/labels/worth/{figure}/?month=2026-10"' in body
+        assert f'href="/workloads/notes/worth/{figure}/' not in body
+
+
+def test_what_is_declared_is_marked_in_rows_and_files(company: World) -> None:
+    declared = make_ledger(company, "Guesses")
+    spend(declared, 10, requests=100)
+    attested(declared)
+    economics.declare_outcomes(
+        actor=actor(company.ben), workload=declared.workload, month=OCTOBER, share=Decimal("0.5"),
+        reviewed_share=Decimal(0), today=TODAY,
+    )  # fmt: skip
+    settle()
+    client = log_in(company.cleo)
+    assert client.get(PORTFOLIO).content.decode().count("outcomes are declared") == 1
+    rows = csv.DictReader(io.StringIO(b"".join(client.get(f"{PORTFOLIO}&format=csv")).decode("utf-8-sig")))
+    assert {row["Workload"]: row["Outcomes"] for row in rows} == {
+        "Ticket summaries": "counted", "Labels": "counted", "Notes": "", "Guesses": "declared", "All 4 workloads": "",
+    }  # fmt: skip
+
+
+def test_those_who_answer_too_slowly_can_be_picked(company: World) -> None:
+    EconomicsMonth.objects.filter(workload__name="Labels").update(coverage={"band": "broken"})
+    page = log_in(company.cleo).get(f"{PORTFOLIO}&slow=1")
+    assert [item.workload.name for item in page.context["rows"]] == ["Labels"]
+    assert len(log_in(company.eve).get(f"{PORTFOLIO}&slow=1").context["rows"]) == 3
