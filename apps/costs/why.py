@@ -21,6 +21,7 @@ from apps.costs import flags, why_sql
 from apps.costs.selectors.scope import CostScope, Figures, Sql, line_conditions
 from apps.costs.selectors.tables import cost_totals
 from apps.usage.fields import NOTES, Flag
+from apps.usage.models import label_of
 
 # More day lines than this are not taken apart for a page; its parts are, each on a page of its own.
 MOST_LINES: Final = 20_000
@@ -208,13 +209,6 @@ def proof_rows(*, actor: Actor, scope: CostScope) -> Iterator[tuple[Any, ...]]:
     for row in rows:
         day, workload, source, part, pairs, *rest = row
         yield (day, workload, source, part, label_of(json.loads(pairs)) if pairs else "", *rest)
-
-
-def label_of(pairs: list[list[str]]) -> str:
-    """A usage key as people say it: its value, or all pairs with their kinds."""
-    if len(pairs) == 1:
-        return pairs[0][1]
-    return " / ".join(f"{kind} {value}" for kind, value in pairs) or "no key"
 
 
 @contextmanager

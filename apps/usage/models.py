@@ -1,5 +1,7 @@
 """Usage as it was reported: who spent (identity), on what (series), how much an hour, and bills at their own width."""
 
+from collections.abc import Sequence
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
@@ -13,6 +15,13 @@ class CallKind(models.TextChoices):
     TOKEN = "token", "delivered"
     RETRY_FAILED = "retry_failed", "failed attempt"
     FALLBACK = "fallback", "fallback"
+
+
+def label_of(pairs: Sequence[Sequence[str]]) -> str:
+    """A spender as people say it: the value alone where one pair names it, else all pairs with their kinds."""
+    if len(pairs) == 1:
+        return str(pairs[0][1])
+    return " / ".join(f"{kind} {value}" for kind, value in pairs) or "no key"
 
 
 class Identity(models.Model):
@@ -32,10 +41,7 @@ class Identity(models.Model):
 
     @property
     def label(self) -> str:
-        """The value alone where there is one plain key, else the pairs in words."""
-        if len(self.pairs) == 1:
-            return str(self.pairs[0][1])
-        return " / ".join(f"{kind} {value}" for kind, value in self.pairs) or "no key"
+        return label_of(self.pairs)
 
 
 class Series(models.Model):

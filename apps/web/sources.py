@@ -18,6 +18,7 @@ from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
 from apps.costs import roles
+from apps.costs.selectors import figure_state
 from apps.sources import selectors
 from apps.sources import services as sources
 from apps.sources.connector import Connector, FileConnector, RowConnector, connector_of, registry
@@ -73,6 +74,7 @@ def source_list(request: PageRequest) -> HttpResponseBase:
         "columns": LIST_COLUMNS,
         "icons": ICONS,
         "broken": [row for row in rows if row.source.state == Source.State.NEEDS_ATTENTION],
+        "state": figure_state(now=timezone.now()),
         "may_manage": _may_manage(request.actor),
     }
     return page_or_part(request, "sources/list.html", "rows", context)

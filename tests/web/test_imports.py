@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Page
 
 from apps.core.errors import BadInput
@@ -413,6 +415,14 @@ def test_a_role_is_set_from_a_day_on(world: World) -> None:
     assert client.post("/sources/bill/role/", values).status_code == 302
     assert "checks from 1 Oct 2026" in client.get("/sources/bill/").content.decode()
     assert client.post("/sources/bill/role/", values).status_code == 422
+
+
+def test_a_live_source_that_nobody_asks_is_not_shown_as_well(world: World) -> None:
+    source = sources.create_source(actor=MACHINE, name="Bot", kind="push")
+    assert "not asked in time" not in log_in(world.finn).get("/sources/").content.decode()
+    Source.objects.filter(pk=source.pk).update(last_looked_at=timezone.now() - timedelta(hours=3))
+    page = log_in(world.finn).get("/sources/").content.decode()
+    assert "not asked in time" in page
 
 
 def test_a_source_that_needs_attention_says_why(world: World) -> None:

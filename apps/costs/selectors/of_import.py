@@ -6,6 +6,7 @@ from decimal import Decimal
 from django.db import connection
 
 from apps.sources.models import Pull
+from apps.usage.models import label_of
 
 MOST = 5
 
@@ -30,7 +31,7 @@ def loose_keys(pull: Pull) -> list[LooseKey]:
     """Counting unallocated cost of the part's spenders in the organisation's currency, most money first."""
     with connection.cursor() as cursor:
         cursor.execute(_KEYS, [pull.part_id, pull.part_id, MOST])
-        return [LooseKey(number, _label(pairs), cost) for number, pairs, cost in cursor.fetchall()]
+        return [LooseKey(number, label_of(pairs), cost) for number, pairs, cost in cursor.fetchall()]
 
 
 def loose_models(pull: Pull) -> list[LooseModel]:
@@ -40,10 +41,6 @@ def loose_models(pull: Pull) -> list[LooseModel]:
         return [
             LooseModel(number, name or "model not reported", int(tokens)) for number, name, tokens in cursor.fetchall()
         ]
-
-
-def _label(pairs: list[list[str]]) -> str:
-    return " / ".join(value for _, value in pairs) or "no key"
 
 
 _KEYS = """

@@ -8,7 +8,7 @@ from django.db import connection
 
 from apps.core.actor import Actor
 from apps.costs.selectors.scope import CostScope, line_conditions
-from apps.costs.why import label_of
+from apps.usage.models import label_of
 
 
 @dataclass(frozen=True, slots=True)
