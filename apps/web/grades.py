@@ -74,22 +74,27 @@ def rate(request: PageRequest, pk: int) -> HttpResponseBase:
     if form.is_valid():
         with errors_into(form):
             economics.set_grade_rate(actor=request.actor, grade=grade, **form.cleaned_data)
-    if form.errors:
-        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
-    else:
-        messages.success(request, f"{grade.name} has a new rate. Months that are not signed follow.")
-    return HttpResponseRedirect(reverse("grades:list"))
+        if not form.errors:
+            messages.success(request, f"{grade.name} has a new rate. Months that are not signed follow.")
+            return HttpResponseRedirect(reverse("grades:list"))
+    return _page(request, rate=form, rated=grade.pk)
 
 
-def _page(request: PageRequest, form: GradeForm | None = None) -> HttpResponseBase:
+def _page(
+    request: PageRequest, form: GradeForm | None = None, *, rate: RateForm | None = None, rated: int = 0
+) -> HttpResponseBase:
+    """With what was typed into one of its forms and refused: `rate` is that of the grade `rated`."""
     rates = list(selectors.grade_rates_for(request.actor).order_by("grade__name", "-valid_from", "-pk"))
     context = {
         "rates": rates,
         "grades": selectors.grades(),
         "form": form or GradeForm(),
+        "rate": rate,
+        "rated": rated,
         "crumbs": [Crumb("Settings", reverse("settings:overview")), Crumb("Grades")],
     }
-    return render(request, "grades/list.html", context, status=422 if form and form.errors else 200)
+    is_refused = any(each and each.errors for each in (form, rate))
+    return render(request, "grades/list.html", context, status=422 if is_refused else 200)
 
 
 def _cells(request: PageRequest) -> Iterator[tuple[Cell, ...]]:

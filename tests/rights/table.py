@@ -157,7 +157,7 @@ TABLE: dict[str, Address] = {
     "thresholds:edit": Address(get=Answer(200, ADMINISTRATOR), post=Answer(422, ADMINISTRATOR)),
     "grades:list": page(SEES_GRADES, files=("csv", "xlsx")),
     "grades:add": Address(post=Answer(422, SEES_GRADES)),
-    "grades:rate": Address(post=Answer(302, SEES_GRADES), arguments={"pk": "grade"}),
+    "grades:rate": Address(post=Answer(422, SEES_GRADES), arguments={"pk": "grade"}),
     "workloads:mandate": Address(post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD),
     "workloads:take_up": Address(post=deed(EDITS_IT, 422, others=SEEN), arguments=WORKLOAD),
     "workloads:promise": Address(

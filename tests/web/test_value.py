@@ -19,7 +19,7 @@ from apps.economics import services as economics
 from apps.economics.models import Evidence, GradeRate, Outcome, ValueCase
 from tests.books import at, make_offering, make_pull, make_series
 from tests.economics.ledger import TODAY, Ledger, came_out, example_c, make_ledger, month_of, settle, spend
-from tests.world import World, log_in
+from tests.world import MACHINE, World, log_in
 
 pytestmark = pytest.mark.django_db
 VALUE = "/workloads/ticket-summaries/value/?month=2026-10"
@@ -367,3 +367,15 @@ def test_a_table_of_outcomes_is_shown_before_it_counts(world: World) -> None:
     sent = {"text": dry.context["text"], "digest": dry.context["result"].digest}
     assert client.post("/workloads/import/apply/?kind=outcomes", sent).status_code == 302
     assert Outcome.objects.get().accepted == 9200
+
+
+def test_a_rate_that_is_refused_keeps_what_was_typed(world: World) -> None:
+    grade = economics.add_grade(actor=MACHINE, name="Clerk")
+
+    answer = log_in(world.ada).post(
+        f"/settings/grades/{grade.pk}/rate/", {"hourly": "1.2.3", "valid_from": "2026-10-01"}
+    )
+
+    assert answer.status_code == 422
+    assert 'value="1.2.3"' in answer.content.decode()
+    assert not grade.rates.exists()
