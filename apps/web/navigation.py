@@ -118,6 +118,7 @@ NAVIGATION = (
     Group("", (Entry("settings", "Settings", "settings", "settings:overview"),), at_foot=True),
 )
 
+
 def links_for(*, actor: Actor, rights: Rights, current: str, query: str = "") -> list[LinkGroup]:
     """The navigation of one person; `query` keeps the chosen period on the way, `current` is the key of the page."""
     groups = (LinkGroup(g.title, tuple(_links(g, actor, rights, current, query)), g.at_foot) for g in NAVIGATION)

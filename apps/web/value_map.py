@@ -115,7 +115,7 @@ class ValueMap:
         if self.even is None:
             return None
         _, _, x, y = self.even
-        return Label(min(x, self.right) - 6, y + 2 * LINE, "end")
+        return Label(min(x, self.right) - 6, y + 3.4 * LINE, "end")
 
     def drawn(self, *, label: str, unit: str) -> SafeString:
         """The whole picture as SVG, made here since it has hundreds of parts; `label` says it in words."""
