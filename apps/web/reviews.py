@@ -347,6 +347,7 @@ def _about(cycle: Cycle, chosen: Item | None, currency: str) -> dict[str, Any]:
         "chart": chart,
         "ways": [str(way) for way in chosen.facts.get("would_change") or []],
         "decided": [(each, _in_words(each.effect)) for each in _decided(chosen)],
+        "actions": list(chosen.actions.select_related("owner").order_by("pk")) if _decided(chosen) else [],
     }
 
 
