@@ -56,7 +56,7 @@ class Sums(serializers.Serializer[Any]):
     cost = _money()
     requests = serializers.IntegerField(allow_null=True, help_text="null where no source tells calls, as no bill does.")
     failed_requests = serializers.IntegerField()
-    tokens = serializers.IntegerField()
+    tokens = serializers.IntegerField(allow_null=True, help_text="null where no source tells tokens.")
     unpriced_tokens = serializers.IntegerField(help_text="Tokens without a price; their cost is missing in `cost`.")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Now
 
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
@@ -77,8 +78,9 @@ def source_rows(*, actor: Actor) -> list[SourceRow]:
 
 
 def _token_cost_role() -> QuerySet[SourceRole]:
+    """What holds now; a role that begins later is not told yet."""
     of_source = SourceRole.objects.filter(source=OuterRef("pk"), measure=Measure.TOKEN_COST, workload__isnull=True)
-    return of_source.order_by("-valid_from")
+    return of_source.filter(valid_from__lte=Now()).order_by("-valid_from")
 
 
 def _row(source: Source) -> SourceRow:

@@ -22,6 +22,7 @@ from apps.costs.selectors import (
     cost_totals,
 )
 from apps.sources.models import Measure, Source, SourceRole
+from apps.sources.selectors import source_rows
 from apps.usage.selectors import usage_by_month
 from apps.workloads.models import Workload
 from tests.books import at, make_offering, make_pull, prices, rate_all
@@ -110,6 +111,13 @@ def test_calls_are_counted_up_to_the_hour_from_which_their_source_only_checks(
     set_role("gateway", SourceRole.Role.COUNTS, at(1), Measure.TOKENS)
     (month,) = usage_by_month(workload_id=copilot.pk, first=at(1), end=at(1, month=11), zone="UTC").values()
     assert month.requests == 60
+
+
+def test_a_role_that_begins_later_is_not_told_as_the_one_that_holds(copilot: Workload, gateway: Source) -> None:
+    set_role("gateway", SourceRole.Role.CHECKS, at(1).replace(year=2999))
+    assert [(row.role, row.role_is_set) for row in source_rows(actor=MACHINE)] == [("counts", False)]
+    set_role("gateway", SourceRole.Role.CHECKS, at(1).replace(year=2020))
+    assert [(row.role, row.role_is_set) for row in source_rows(actor=MACHINE)] == [("checks", True)]
 
 
 # --- How far apart they are -------------------------------------------------------------------------------------------

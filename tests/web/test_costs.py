@@ -158,8 +158,11 @@ def test_what_is_known_from_a_bill_alone_has_no_number_of_calls(company: Company
     bill([charge(5, "9", "a", provider="Elsewhere")], tmp_path)
     rate_all()
     client = log_in(world.ada)
-    calls = {row.name: row.now.requests for row in shown(client, COSTS).context["page"]}
-    assert calls == {"Triage": 20, "Summaries": 20, "Billed": None, "Unallocated": 10}
+    calls = {row.name: (row.now.requests, row.now.tokens) for row in shown(client, COSTS).context["page"]}
+    assert calls == {
+        "Triage": (20, 50_000_000), "Summaries": (20, 30_000_000), "Billed": (None, None),
+        "Unallocated": (10, 7_000_000),
+    }  # fmt: skip
     only = f"{COSTS}&workload=billed"
     file = list(csv.reader(io.StringIO(b"".join(client.get(f"{only}&format=csv").streaming_content).decode())))  # type: ignore[attr-defined]
     assert [dict(zip(file[0], row, strict=True))["Calls"] for row in file[1:]] == [""]

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db import connection
 
-from apps.core import organisation, periods
+from apps.core import periods
 from apps.core.actor import Actor
 from apps.costs.limits import bill_tolerance
 from apps.costs.rating_sql import COMPONENT_OF_CHARGE
@@ -66,15 +66,14 @@ def bills_booked(*, actor: Actor, month: date) -> list[BilledMonth]:
 
 
 def _compared(rows: Sql, of_lines: Sql, *, booked: date | None) -> list[BilledMonth]:
-    company = organisation.get()
     statement = _COMPARE.format(rows=rows.text, conditions=of_lines.text)
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*rows.values, company.zone, company.zone, *of_lines.values, booked, booked])
-        rows_found = cursor.fetchall()
-    allowed = bill_tolerance(company)
+        cursor.execute(statement, [*rows.values, *of_lines.values, booked, booked])
+        found = cursor.fetchall()
+    allowed = bill_tolerance() if found else Decimal(0)
     return [
         BilledMonth(provider, month, billed, effective, computed, allowed)
-        for provider, month, billed, effective, computed in rows_found
+        for provider, month, billed, effective, computed in found
     ]
 
 
@@ -97,10 +96,10 @@ WITH x AS MATERIALIZED (
     SELECT silent.month, c.identity_id, {COMPONENT_OF_CHARGE} AS component, c.provider,
         sum(coalesce(c.effective, c.billed)) AS amount
     FROM (SELECT DISTINCT month, source_id FROM x WHERE basis <> 'computed' AND offering_id IS NULL) silent
-    JOIN sources_part p ON p.source_id = silent.source_id
+    CROSS JOIN core_organisation org JOIN sources_part p ON p.source_id = silent.source_id
     JOIN usage_charge c ON c.part_id = p.id AND c.offering_id IS NULL AND {STANDING_CHARGE}
-        AND c.charge_start < (silent.month + interval '1 month') AT TIME ZONE %s
-        AND c.charge_end > silent.month::timestamp AT TIME ZONE %s
+        AND c.charge_start < (silent.month + interval '1 month') AT TIME ZONE org.zone
+        AND c.charge_end > silent.month::timestamp AT TIME ZONE org.zone
     GROUP BY 1, 2, 3, 4
 ), share AS (
     SELECT *, sum(amount) OVER same AS total, count(*) OVER same AS number

@@ -91,13 +91,14 @@ class CostScope:
 class Measures:
     """Sums of day lines. `cost` is in the organisation's currency; None where nothing of it is known.
 
-    `requests` are attempts, failed ones included; None where no line tells any, as those of bills do not.
+    `requests` are attempts, failed ones included. They and `tokens` are None where no line tells any, as those of bills
+    do not.
     """
 
     cost: Decimal | None = None
     requests: int | None = None
     failed: int = 0
-    tokens: int = 0
+    tokens: int | None = None
     unpriced_tokens: int = 0
     unpriced_lines: int = 0
     unconverted_lines: int = 0
@@ -127,7 +128,7 @@ def measures_of(row: Iterable[Any]) -> Measures:
     found = Measures(None, *(int(other) for other in others))
     unknown = found.unpriced_lines + found.unconverted_lines
     known = known_sum(cost, lines=found.lines, unknown=unknown)
-    return replace(found, cost=known, requests=found.requests or None)
+    return replace(found, cost=known, requests=found.requests or None, tokens=found.tokens or None)
 
 
 def split(first: date, end: date) -> tuple[list[date], list[tuple[date, date]]]:
