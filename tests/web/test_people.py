@@ -457,3 +457,16 @@ def test_a_foreign_token_does_not_exist(world: World) -> None:
     assert log_in(world.eve).get(reverse("tokens:list")).status_code == 403
     log_in(world.finn).post(reverse("tokens:revoke", args=[token.pk]))
     assert ApiToken.objects.usable().exists()
+
+
+def test_a_move_of_a_cost_centre_waits_for_another_administrator_and_a_new_name_does_not(world: World) -> None:
+    give(world.eve, Role.ADMINISTRATOR, by=world.ada)
+    address = reverse("cost_centres:detail", args=[world.care.pk])
+    move = {"code": "CARE", "name": "Customer care", "parent": world.legal.pk, "reason": "It answers to Legal now"}
+
+    page = log_in(world.ada).post(address, move, follow=True).content.decode()
+
+    assert "It counts once somebody else has confirmed it" in page
+    world.care.refresh_from_db()
+    assert (world.care.name, world.care.parent) == ("Customer care", world.operations)
+    assert "Move it below Legal" in log_in(world.eve).get(address).content.decode()
