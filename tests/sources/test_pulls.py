@@ -63,7 +63,8 @@ def test_a_pull_is_read_and_says_who_did_what(db: None, log: Path) -> None:
     assert pull.progress == {}
     assert Part.objects.get().sha256 == pull.digest
     said = AuditEvent.objects.filter(subject_kind__startswith="sources.").order_by("id")
-    assert list(said.values_list("verb", flat=True)) == ["made source", "asked for import", "imported"]
+    verbs = ["made source", "made part of source", "asked for import", "imported"]
+    assert list(said.values_list("verb", flat=True)) == verbs
 
 
 def test_a_pull_that_is_taken_is_not_taken_twice(db: None, log: Path) -> None:
