@@ -1,6 +1,6 @@
 """Registering a use case: three short steps that save themselves, and a last page that says what happens next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -16,9 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts import rights
 from apps.accounts.rights import Right
 from apps.budgets.services import adopt_registered
-from apps.core import organisation
+from apps.core import organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotFound
+from apps.economics.models import EconomicsMonth
 from apps.usage.models import Identity
 from apps.web import figures
 from apps.web.pages import PageRequest
@@ -53,6 +54,15 @@ class Said:
 
     label: str
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A use case that may be the same: whose it is and why it looks so, and its verdict where one may know it."""
+
+    workload: Workload
+    words: str
+    verdict: str
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------
@@ -249,10 +259,17 @@ def _aside(request: PageRequest, token: str, draft: Workload | None, form: StepF
     found = likely_duplicates(actor=request.actor, about=about, besides=besides)
     return {
         "token": token,
-        "duplicates": found,
-        "why_seen": [_seen(item) for item in found],
+        "duplicates": _alike(request.actor, found),
         "said": _said(draft) if draft else [],
     }
+
+
+def _alike(actor: Actor, found: Sequence[Likeness]) -> list[Alike]:
+    """With the verdict of the last complete month, for whoever sees the other's money."""
+    month = periods.previous_month(timezone.localdate().replace(day=1))
+    judged = EconomicsMonth.objects.visible_to(actor).current().filter(month=month)
+    verdicts = dict(judged.filter(workload__in=[item.workload for item in found]).values_list("workload_id", "verdict"))
+    return [Alike(item.workload, _seen(item), verdicts.get(item.workload.pk, "")) for item in found]
 
 
 def _described(draft: Workload | None, form: StepForm) -> Description:

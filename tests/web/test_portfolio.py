@@ -6,7 +6,9 @@ import re
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
+from apps.core import periods
 from apps.economics import services as economics
 from apps.economics.models import EconomicsMonth
 from apps.web.value_map import Spot, value_map
@@ -228,3 +230,14 @@ def test_those_who_answer_too_slowly_can_be_picked(company: World) -> None:
     page = log_in(company.cleo).get(f"{PORTFOLIO}&slow=1")
     assert [item.workload.name for item in page.context["rows"]] == ["Labels"]
     assert len(log_in(company.eve).get(f"{PORTFOLIO}&slow=1").context["rows"]) == 3
+
+
+def test_a_likely_duplicate_stands_with_its_verdict_for_those_who_see_its_money(company: World) -> None:
+    last = periods.previous_month(timezone.localdate().replace(day=1))
+    EconomicsMonth.objects.filter(workload__slug="ticket-summaries").update(month=last)
+    for person, is_theirs in ((company.ben, True), (company.eve, False)):
+        client = log_in(person)
+        form = client.get("/workloads/new/")["Location"]
+        typed = client.post(f"{form}save/", {"name": "Ticket summaries", "output_unit": "answer"}).content.decode()
+        assert "Somebody may have this already" in typed
+        assert ("tg-verdict--keep" in typed) is is_theirs

@@ -30,6 +30,7 @@ PAGES = {
     "budgets of cost centres": "/budgets/?month=2026-10&view=centres",
     "budgets as a file": "/budgets/?month=2026-10&format=csv",
     "budget": "/budgets/workload/summaries/?month=2026-10",
+    "portfolio": "/workloads/?month=2026-10",
     "workload": "/workloads/summaries/?month=2026-10",
     "why": "/why/cost/?month=2026-10",
     "search": "/search/?q=sumaries",
