@@ -248,7 +248,7 @@ def _orphans(looker: Looker) -> Iterator[Task]:
     if not (may_name or looker.rights.may(Right.ALLOCATE)):
         return
     last, found = last_month(looker), list(orphans(looker.actor))
-    costs = costs_of(last, [workload.pk for workload in found])
+    costs = costs_of(looker.actor, last, [workload.pk for workload in found])
     found.sort(key=lambda workload: -(costs.get(workload.pk) or 0))
     why = "Everybody who was named as its owner has left. "
     for workload in found[:MOST_OF_A_KIND]:
@@ -285,7 +285,7 @@ def _to_confirm(looker: Looker) -> Iterator[Task]:
     """Changes that wait for this person's decision: what their use cases cost, and until when they wait."""
     found, last = waiting_for(looker.actor, limit=MOST_OF_A_KIND), last_month(looker)
     seen = [proposal.confirmation.workload_id for proposal in found]
-    costs = costs_of(last, [pk for pk in seen if pk and looker.sees_money])
+    costs = costs_of(looker.actor, last, [pk for pk in seen if pk])
     for proposal in found:
         waiting = proposal.confirmation
         cost, left = costs.get(waiting.workload_id or 0), waiting.expires_at - timezone.now()
@@ -433,7 +433,7 @@ def _checks(looker: Looker, sources: Sequence[Delivering], bills: Sequence[Bille
     running = Pull.objects.visible_to(looker.actor).unfinished().count()
     unpriced = totals.now.unpriced_tokens
     is_within = share is not None and share <= looker.unallocated_limit
-    over = "Unallocated over its limit" if share is not None else "What is unallocated costs nobody knows what"
+    over = "Unallocated over its limit" if share is not None else "The cost of what is unallocated is unknown"
     return [
         Check(
             _said(not troubled, "Every source has delivered", f"{_number(len(troubled), 'source')} to look at"),

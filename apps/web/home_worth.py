@@ -9,6 +9,7 @@ from typing import Final
 from django.urls import reverse
 
 from apps.core import periods
+from apps.core.actor import Actor
 from apps.economics.models import EconomicsMonth, ValueCase
 from apps.economics.verdict import Gap, Word
 from apps.web import figures
@@ -75,11 +76,11 @@ def last_month(looker: Looker) -> date:
     return periods.previous_month(looker.period.today.replace(day=1))
 
 
-def costs_of(month: date, ids: Collection[int]) -> dict[int, Decimal | None]:
-    """What workloads whose money one sees cost in a month, where it is known."""
+def costs_of(actor: Actor, month: date, ids: Collection[int]) -> dict[int, Decimal | None]:
+    """What workloads cost in a month, where it is known and the actor sees their money."""
     if not ids:
         return {}
-    found = EconomicsMonth.objects.current().filter(month=month, workload__in=ids)
+    found = EconomicsMonth.objects.visible_to(actor).current().filter(month=month, workload__in=ids)
     return dict(found.values_list("workload_id", "cost"))
 
 
