@@ -143,7 +143,8 @@ def test_a_month_with_what_led_to_it(ledger: Ledger) -> None:
     assert found.case is not None
     assert found.now.breaks[0].input in (Input.MINUTES_SAVED, Input.REALISATION, Input.HOURLY_RATE, Input.USEFUL)
     changed = selectors.what_changed(found.now, found.before)
-    assert ("Full cost", 2400, 900) in [(one.label, one.before, one.after) for one in changed]
+    told = {one.label: (one.before, one.after) for one in changed}
+    assert told["Full cost"] == (Decimal(2400), Decimal(900))
 
 
 def test_the_proof_of_a_value_shows_no_rate_but_to_those_who_may_see_it(ledger: Ledger) -> None:
