@@ -157,11 +157,13 @@ FACTS = f"""
         bool_or(is_declared) AS is_declared, bool_or(period_end - period_start > 1) AS covers_all
     FROM figure GROUP BY 1
 ), usage_day AS (
-    SELECT l.workload_id, l.day
-    FROM costs_line l JOIN economics_todo t USING (workload_id)
-    WHERE l.day >= %(month)s AND l.day < %(end)s AND l.role = 'counts' AND l.basis <> 'billed'
-      AND l.component <> 'gpu_idle' AND (l.basis = 'computed' OR l.requests > 0 OR l.quantity > 0)
-    GROUP BY 1, 2 HAVING sum(l.lines) > 0
+    -- One workload at a time, by the index: for a changed day a scan of the month would cost as much as all of it.
+    SELECT t.workload_id, l.day FROM economics_todo t CROSS JOIN LATERAL (
+        SELECT day FROM costs_line
+        WHERE workload_id = t.workload_id AND day >= %(month)s AND day < %(end)s AND role = 'counts'
+          AND basis <> 'billed' AND component <> 'gpu_idle' AND (basis = 'computed' OR requests > 0 OR quantity > 0)
+        GROUP BY day HAVING sum(lines) > 0
+    ) l
 ), days AS (
     SELECT u.workload_id, count(*) AS usage_days, count(*) FILTER (WHERE f.workload_id IS NULL) AS uncounted_days
     FROM usage_day u LEFT JOIN (SELECT DISTINCT workload_id, period_start FROM counted) f
