@@ -10,13 +10,14 @@ from django.conf import settings
 from django.db import models, transaction
 from django.urls import reverse
 
+from apps.approvals.models import Confirmation
 from tests.rights.asking import address_of, ask, client_of
 from tests.rights.cast import Cast, Who
 from tests.rights.table import TABLE, Address
 
 POSTS = sorted(name for name, entry in TABLE.items() if entry.post)
-# The trail tells each request apart, a session changes with each, a letter names the new row that it is about.
-NOT_WATCHED = {"core.auditevent", "core.auditseal", "sessions.session", "approvals.letter"}
+# The trail tells each request apart, and a session changes with each.
+NOT_WATCHED = {"core.auditevent", "core.auditseal", "sessions.session"}
 WATCHED = tuple(model for model in apps.get_models() if model._meta.label_lower not in NOT_WATCHED)
 NOT_COMPARED = {"sha256", "prefix", "session_epoch", "last_login"}
 NEVER_FIELDS = {
@@ -129,5 +130,6 @@ def _rows(model: type[models.Model]) -> list[tuple[Any, ...]]:
 
 
 def _known(field: models.Field[Any, Any], value: Any) -> Any:
-    """Of an instant only whether there is one."""
-    return value is not None if isinstance(field, models.DateTimeField) else value
+    """Of an instant, and of the proposal that the request itself made, only whether there is one."""
+    differs = isinstance(field, models.DateTimeField) or field.related_model is Confirmation
+    return value is not None if differs else value
