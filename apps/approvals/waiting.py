@@ -11,10 +11,10 @@ from apps.approvals.models import Confirmation, Letter
 from apps.approvals.services import WAITS_FOR, end_waiting
 from apps.core import organisation
 from apps.core.actor import Actor
+from apps.core.working_days import days_off, is_working_day
 
 MAIL_FOR: Final = timedelta(days=3)
 SYSTEM: Final = Actor.system("approvals")
-SATURDAY: Final = 5
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +26,7 @@ def expire() -> int:
 
 def escalate(*, now: datetime) -> int:
     """Write to the administrators where half of the time is over; on a working day, since nobody reads it before."""
-    if now.astimezone(organisation.zone()).weekday() >= SATURDAY:
+    if not is_working_day(now.astimezone(organisation.zone()).date(), days_off()):
         return 0
     waiting = Confirmation.objects.waiting().filter(asked_at__lte=now - WAITS_FOR / 2)
     late = waiting.exclude(letters__occasion=Letter.Occasion.HALF)

@@ -61,7 +61,7 @@ def change(
 
 
 @transaction.atomic
-def set_setting(*, actor: Actor, name: str, value: str) -> Organisation:
+def set_setting(*, actor: Actor, name: str, value: str | list[str]) -> Organisation:
     """Keep a choice of the organisation's under a name; what it means, and who may choose, is its feature's to say."""
     organisation = Organisation.objects.select_for_update().get()
     before = organisation.settings.get(name)

@@ -3,11 +3,14 @@
 A disposition only keeps or tightens. What would loosen is refused with a sentence; a request is the way to that.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
+
+from apps.core.working_days import working_day
 
 LONGEST_REASON: Final = 500
 ACTIVE, SUSPENDED, ENDING = "active", "suspended", "sunset"
@@ -116,20 +119,20 @@ def allowed(*, is_about_one: bool) -> tuple[Kind, ...]:
     return tuple(Kind) if is_about_one else (Kind.CONTINUE, Kind.OPTIMISE)
 
 
-def plan(facts: Facts | None, wish: Wish, *, today: date) -> tuple[Effect, ...]:
-    """Everything that recording the wish will do; raises Refused for what is incomplete or would loosen."""
+def plan(
+    facts: Facts | None, wish: Wish, *, today: date, off: Collection[date] = ()
+) -> tuple[Effect, ...]:  # fmt: skip
+    """Everything that recording the wish will do; raises Refused for what is incomplete or would loosen.
+
+    `off` are the organisation's days off: what is due on one of them, or at a weekend, is due on the next working day.
+    """
     if wish.what not in allowed(is_about_one=facts is not None):
         raise Refused("This is not about one workload, so there is nothing to change.", "what")
     _check_action(wish, today)
     if facts and facts.cost is not None and wish.promised_saving is not None and wish.promised_saving > facts.cost:
         raise Refused(f"It costs {_plain(facts.cost)} a month; more than that cannot be saved.", "promised_saving")
     effects = _on_workload(facts, wish) if facts else ()
-    return (*effects, *_action(wish))
-
-
-def working_day(day: date) -> date:
-    """The day itself, or the Monday after a weekend: nobody is late for not working on a Sunday."""
-    return day + timedelta(days=max(0, 7 - day.weekday())) if day.weekday() >= 5 else day
+    return (*effects, *_action(wish, off))
 
 
 def _check_action(wish: Wish, today: date) -> None:
@@ -147,10 +150,11 @@ def _check_action(wish: Wish, today: date) -> None:
         raise Refused("The date has passed already.", "due")
 
 
-def _action(wish: Wish) -> tuple[Effect, ...]:
+def _action(wish: Wish, off: Collection[date]) -> tuple[Effect, ...]:
     if not wish.owner or wish.due is None:
         return ()
-    return (Effect(Field.ACTION, None, str(wish.owner), working_day(wish.due), _or_none(wish.promised_saving)),)
+    due = working_day(wish.due, off)
+    return (Effect(Field.ACTION, None, str(wish.owner), due, _or_none(wish.promised_saving)),)
 
 
 def _on_workload(facts: Facts, wish: Wish) -> tuple[Effect, ...]:

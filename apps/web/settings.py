@@ -20,6 +20,7 @@ from apps.accounts.rights import Right, rights_of
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.models import Organisation
+from apps.core.working_days import days_off, set_days_off
 from apps.costs.limits import set_unallocated_limit, unallocated_limit
 from apps.usage.models import Series
 from apps.web import figures
@@ -85,17 +86,26 @@ class SettingsForm(OrganisationForm):
         help_text="Per cent of the full cost. Above it Home and the workbench ask for somebody to bind the keys.",
     )
 
+    days_off = forms.CharField(
+        label="Days off",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"}),
+        help_text="Holidays, each as 2026-12-25. What falls due on one is due on the next working day.",
+    )
+
     def __init__(self, *args: Any, current: Organisation, **kwargs: Any) -> None:
         super().__init__(*args, current=current, **kwargs)
+        self.fields["days_off"].initial = " ".join(day.isoformat() for day in sorted(days_off(current)))
         self.fields["unallocated_limit"].initial = figures.percent_short(unallocated_limit(current)).removesuffix("%")
 
     def save(self, actor: Actor) -> None:
-        """Both or neither: the caller's transaction holds them together. An empty limit stays as it is."""
+        """All or nothing: the caller's transaction holds them together. An empty limit stays as it is."""
         values = dict(self.cleaned_data)
-        limit = values.pop("unallocated_limit")
+        limit, off = values.pop("unallocated_limit"), values.pop("days_off")
         organisation.change(actor=actor, usage_is_loaded=usage_is_loaded(), **values)
         if limit is not None:
             set_unallocated_limit(actor=actor, share=limit / 100)
+        set_days_off(actor=actor, text=off)
 
 
 def usage_is_loaded() -> bool:
@@ -137,6 +147,7 @@ def overview(request: PageRequest) -> HttpResponse:
         .filter(person_id=request.actor.person_id or 0)
         .select_related("cost_centre", "granted_by"),
         "unallocated_limit": figures.percent_short(unallocated_limit(current)),
+        "days_off": sorted(days_off(current)),
         "month_name": MONTHS[current.fiscal_start - 1],
     }
     return render(request, "settings/overview.html", context, status=400 if form.errors else 200)

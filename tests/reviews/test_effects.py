@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.reviews.effects import Effect, Facts, Field, Limit, Refused, Wish, allowed, plan, working_day
+from apps.core.working_days import working_day
+from apps.reviews.effects import Effect, Facts, Field, Limit, Refused, Wish, allowed, plan
 
 TODAY = date(2026, 11, 12)
 NOVEMBER, DECEMBER, JANUARY = date(2026, 11, 1), date(2026, 12, 1), date(2027, 1, 1)
@@ -146,6 +147,15 @@ def test_a_date_at_the_weekend_moves_to_monday() -> None:
         date(2026, 11, 27),
         *[date(2026, 11, 30)] * 3,
     ]
+
+
+def test_a_date_on_a_day_off_moves_to_the_next_day_on_which_somebody_works() -> None:
+    christmas = {date(2026, 12, 25), date(2026, 12, 28)}  # a Friday and the Monday after it
+    wish = Wish("optimise", "because", owner=7, due=date(2026, 12, 25))
+
+    (effect,) = plan(AGENT, wish, today=TODAY, off=christmas)
+
+    assert effect.starts == date(2026, 12, 29)
 
 
 @given(

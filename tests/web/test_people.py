@@ -1,6 +1,7 @@
 """People pages: administrators let people in and out; auditors look; nobody else."""
 
 import re
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -15,6 +16,7 @@ from apps.accounts import services as accounts
 from apps.accounts.models import Account, ApiToken, CostCentre, Person, Role, RoleGrant
 from apps.core import organisation
 from apps.core.models import AuditEvent
+from apps.core.working_days import days_off
 from apps.costs.limits import unallocated_limit
 from tests.world import MACHINE, PASSWORD, World, actor, give, log_in, make_member
 
@@ -433,6 +435,20 @@ def test_the_limit_of_the_unallocated_share_is_a_setting_with_a_trace(world: Wor
     for nonsense in ("-1", "101", "NaN", "1e3"):
         assert log_in(world.ada).post(address, {**form, "unallocated_limit": nonsense}).status_code == 400, nonsense
     assert company.pk == organisation.get().pk
+
+
+def test_days_off_are_named_in_the_settings_and_nonsense_is_refused_in_words(world: World) -> None:
+    organisation.make(actor=MACHINE, name="Larch")
+    form = {"name": "Larch", "currency": "USD", "zone": "UTC", "fiscal_start": "1"}
+    address = reverse("settings:overview")
+
+    assert log_in(world.ada).post(address, {**form, "days_off": "2026-12-28, 2026-12-25"}).status_code == 302
+    assert days_off() == {date(2026, 12, 25), date(2026, 12, 28)}
+    assert AuditEvent.objects.get(verb="changed setting").data["after"] == ["2026-12-25", "2026-12-28"]
+    assert "2026-12-25 2026-12-28" in log_in(world.ada).get(address).content.decode()
+    refused = log_in(world.ada).post(address, {**form, "days_off": "2026-12-25 25.12.2026"})
+    assert (refused.status_code, "&#x27;25.12.2026&#x27; is no day." in refused.content.decode()) == (400, True)
+    assert days_off() == {date(2026, 12, 25), date(2026, 12, 28)}
 
 
 def test_a_token_is_shown_once_on_the_page_that_makes_it(world: World) -> None:

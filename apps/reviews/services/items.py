@@ -17,6 +17,7 @@ from apps.core import audit, organisation
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.money import TOO_LARGE
+from apps.core.working_days import days_off, working_day
 from apps.reviews import effects
 from apps.reviews.access import require_decides, require_person_at_page, why_not_decide
 from apps.reviews.effects import Effect, Facts, Field, Limit, Refused, Wish
@@ -86,7 +87,7 @@ def preview(*, actor: Actor, item: Item, told: Told, now: datetime) -> tuple[Eff
     require_decides(actor, item)
     today = now.astimezone(organisation.zone()).date()
     try:
-        return effects.plan(facts_of(item, today=today), told.wish, today=today)
+        return effects.plan(facts_of(item, today=today), told.wish, today=today, off=days_off())
     except Refused as error:
         raise BadInput(str(error)) from error
 
@@ -159,7 +160,7 @@ def hand_over_action(*, actor: Actor, action: Action, owner: Person, due: date, 
     if current.state != Action.State.OPEN:
         raise Conflict(f"This action is {current.get_state_display()} already.")
     before = {"owner": current.owner_id, "due": current.due}
-    current.owner, current.due = owner, effects.working_day(due)
+    current.owner, current.due = owner, working_day(due, days_off())
     current.save(update_fields=["owner", "due"])
     data = {"before": before, "after": {"owner": owner.pk, "due": current.due}}
     audit.record(actor=actor, verb="handed over action", subject=current, data=data)
