@@ -61,7 +61,7 @@ def test_the_list_shows_the_newest_day_of_each_currency_and_a_file_of_one_has_al
         ({"rate": "-1"}, "greater than or equal to 0"),
         ({"rate": "NaN"}, "Enter a number"),
         ({"reason": ""}, "This field is required"),
-        ({"day": "2999-01-01"}, "has not come yet"),
+        ({"day": "2099-01-01"}, "has not come yet"),
         ({"currency": "USD"}, "Select a valid choice"),
     ],
 )
