@@ -58,7 +58,7 @@ def _check(wanted: Settings) -> None:
             continue
         most = HIGHEST_ROI if name == "scale_roi" else Decimal(1)
         if not value.is_finite() or not 0 <= value <= most:
-            limit = f"0 and {HIGHEST_ROI:,}" if name == "scale_roi" else "0 % and 100 %"
+            limit = f"0 and {HIGHEST_ROI:,}" if name == "scale_roi" else "0% and 100%"
             raise BadInput(f"A threshold lies between {limit}.")
 
 

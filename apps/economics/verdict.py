@@ -470,7 +470,7 @@ def _money(facts: Facts) -> Callable[[Decimal], str]:
 
 
 def _percent(share: Decimal) -> str:
-    return f"{_plain((share * 100).quantize(Decimal('0.1'), ROUND_HALF_EVEN))} %"
+    return f"{_plain((share * 100).quantize(Decimal('0.1'), ROUND_HALF_EVEN))}%"
 
 
 def _times(ratio: Ratio) -> str:

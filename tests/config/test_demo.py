@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 # As it was signed: what came late is booked in November.
 OCTOBER = "charge_month = '2026-10-01' AND booked_month = charge_month AND role = 'counts' AND basis <> 'billed'"
 COPILOT_IS = (
-    "In the low case it loses $3,833, more than the $3,011 that are tolerated. And fewer than 95 % of its answers come "
+    "In the low case it loses $3,833, more than the $3,011 that are tolerated. And fewer than 95% of its answers come "
     "within the promised time. And for four months its cost for each useful output has risen faster than its value."
 )
 VOICE_LACKS = (

@@ -169,7 +169,7 @@ def test_whatever_else_is_to_be_fixed_is_said_with_it() -> None:
 
     assert found.rule is Rule.LOW_NET_TOO_LOW
     assert found.sentence == (
-        "In the low case it loses $200, more than the $100 that are tolerated. And fewer than 95 % of its answers come "
+        "In the low case it loses $200, more than the $100 that are tolerated. And fewer than 95% of its answers come "
         "within the promised time. And for four months its cost for each useful output has risen faster than its value."
     )
     assert len(found.would_change) == 3
