@@ -122,6 +122,17 @@ class SignedLedger(Ledger):
         assert Line.objects.filter(revision__gt=0).count() == lines
 
 
+def drop_months() -> None:
+    """Months whose edges are those of another zone, as tests before this one have left them behind."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent::regclass::text = ANY(%s)",
+            [["usage_hour", "usage_charge", "costs_line"]],
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE {name}")
+
+
 def run(zone: str, *, examples: int, steps: int) -> None:
     world = make_world()
     company = organisation.get()
@@ -130,6 +141,7 @@ def run(zone: str, *, examples: int, steps: int) -> None:
     for name in ("Triage", "Summaries"):
         make_workload(name, world)
     fx.ensure("EUR", "USD")
+    drop_months()
     options = settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
