@@ -7,6 +7,7 @@ import pytest
 from tests.config.tollgate import Tollgate
 
 
+@pytest.mark.slow
 def test_a_command_starts_what_it_needs_and_stops_it(tollgate: Tollgate) -> None:
     done = tollgate.run("shell", "-c", "from apps.core.models import Organisation; print(Organisation.objects.count())")
     assert done.returncode == 0, done.stderr
@@ -15,6 +16,7 @@ def test_a_command_starts_what_it_needs_and_stops_it(tollgate: Tollgate) -> None
     assert tollgate.all_pids() == []
 
 
+@pytest.mark.slow
 def test_a_process_that_has_the_number_of_a_dead_server_is_not_taken_for_it(tollgate: Tollgate) -> None:
     tollgate.run("migrate")
     (tollgate.paths.cluster / "postmaster.pid").write_text(f"{os.getpid()}\n{tollgate.paths.cluster}\n")
@@ -23,6 +25,7 @@ def test_a_process_that_has_the_number_of_a_dead_server_is_not_taken_for_it(toll
     assert tollgate.run("showmigrations").returncode == 0
 
 
+@pytest.mark.slow
 def test_the_demo_company_before_it_is_made(tollgate: Tollgate) -> None:
     missing = (1, "The demo company is not made yet. Run `make up` or `make demo-reset`.\n")
     done = tollgate.run("showmigrations", TOLLGATE_DATABASE="demo")

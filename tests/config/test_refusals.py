@@ -86,6 +86,7 @@ def test_a_wrong_database_url(tollgate: Tollgate, address: str, why: str) -> Non
         ("amqp://me:canary@127.0.0.1:1/x", "CELERY_BROKER_URL (amqp://me@127.0.0.1:1/x) cannot be reached"),
     ],
 )
+@pytest.mark.slow
 def test_a_wrong_broker_url(tollgate: Tollgate, address: str, why: str) -> None:
     said = refusal(tollgate.run("up", CELERY_BROKER_URL=address))
     assert why in said
@@ -118,6 +119,7 @@ def test_a_long_data_folder_gets_a_short_socket() -> None:
     assert Paths(Path("/srv/t")).sockets == Path("/srv/t/run")
 
 
+@pytest.mark.slow
 def test_a_migration_does_not_wait_for_a_table_in_use_and_says_so(
     run_command: Callable[..., "subprocess.CompletedProcess[str]"],
 ) -> None:

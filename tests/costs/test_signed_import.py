@@ -29,6 +29,7 @@ def write(path: Path, calls: list[tuple[datetime, int]], model: str) -> Path:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_late_rows_of_a_signed_month(run_command: Run, tmp_path: Path) -> None:
     # October signed with C 1,000. In November 120 of October cost arrive; November's own: 900.
     workload = make_workload("Copilot", make_world())

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Locator, Page
 
 from tests.world import PASSWORD
@@ -27,6 +28,7 @@ class Clicks:
         self.count += 1
 
 
+@pytest.mark.slow
 def test_an_empty_tollgate_shows_a_first_own_figure_within_ten_clicks(page: Page, worker: Any, tmp_path: Path) -> None:
     page.set_default_timeout(60_000)
     clicks = Clicks()

@@ -158,6 +158,7 @@ def test_everything_works_small_and_without_a_script(plain: Page, world: World) 
 
 
 @pytest.mark.parametrize("width", [1440, 360])
+@pytest.mark.slow
 def test_the_pages_fit_and_hold_the_accessibility_rules(analyst: Page, world: World, width: int) -> None:
     key = stray_key(world)
     draft = services.start_draft(actor=MACHINE, token="0123456789ab", **told(world, name="Growth letter"))
