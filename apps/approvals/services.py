@@ -310,8 +310,8 @@ def _settle(confirmation: Confirmation, state: Confirmation.State) -> None:
 
 def _clean_reason(reason: str) -> str:
     reason = " ".join(reason.split())
-    if not reason or len(reason) > LONGEST_REASON:
-        raise BadInput(f"Say why, in 1 to {LONGEST_REASON} characters.")
+    if not reason or len(reason) > LONGEST_REASON or not reason.isprintable():
+        raise BadInput(f"Say why, in 1 to {LONGEST_REASON} printable characters.")
     return reason
 
 

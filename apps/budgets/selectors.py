@@ -38,6 +38,8 @@ ZERO: Final = Decimal(0)
 NOTHING: Final = Spending()
 # Two months and a bit: enough for eight weeks of weekdays, whatever the day of the month.
 DAYS_LOOKED_BACK: Final = 56
+LAGS: Final = timedelta(days=3)  # sources deliver at their own pace; beyond it one of them has fallen silent
+SILENT: Final = "No forecast: one of its sources has told of nothing since another one has."
 NOT_BY_THE_DAY: Final = "No forecast: none of this month's cost is counted day by day; a bill says it."
 
 
@@ -308,11 +310,17 @@ class _Clock:
         return min(self.month, self.today - timedelta(days=DAYS_LOOKED_BACK))
 
     def filled(self, burn: Burn, days: Mapping[date, Decimal], newest: date | None) -> Burn:
-        """Nothing is known yet of the days after the newest one of all its sources, so none of them counts as free."""
+        """Nothing is known yet of the days after the newest one of all its sources, so none of them counts as free.
+
+        Where another source has told of much later ones, those count all the same, and nothing is left to forecast by.
+        """
         is_running = self.today < self.end
         arriving = min(self.today, newest or self.today) if is_running else self.end
-        line = running_total(days, self.month, min(arriving, self.end - timedelta(days=1)), burn.restated)
-        seen = self._forecast(burn, days, newest, arriving)
+        known = max((day for day, cost in days.items() if cost and day <= self.today), default=arriving)
+        is_silent = newest is not None and is_running and known > arriving + LAGS
+        last = known if is_silent else arriving
+        line = running_total(days, self.month, min(last, self.end - timedelta(days=1)), burn.restated)
+        seen = Forecast(why_not=SILENT) if is_silent else self._forecast(burn, days, newest, arriving)
         expected = seen.path if is_running else ()
         out = None
         if burn.limit is not None:

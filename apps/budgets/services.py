@@ -186,9 +186,10 @@ def transfer(
 def _moved(
     actor: Actor, owner: Owner, row: Budget, month: date, change: Decimal, reason: str, decision_id: int | None
 ) -> Budget:
+    """A transfer lifts no cap: it is decided where the money comes from, and the cap is another's."""
     wanted = replace(_Values.of(row), amount=row.amount + change)
-    confirmed = _Confirmed(decision_id, _new_cap(owner, month, wanted.amount, decision_id))
-    return _write(actor, owner, month, wanted, reason=reason, confirmed=confirmed)
+    _new_cap(owner, month, wanted.amount, None)
+    return _write(actor, owner, month, wanted, reason=reason, confirmed=_Confirmed(decision_id))
 
 
 @transaction.atomic
@@ -493,13 +494,14 @@ def _is_alone() -> bool:
 
 def _sweep_month(month: date, now: datetime) -> list[Notice]:
     # Each level is told once a month, at whatever amount: the newest notice of a level is the one that is corrected.
+    # It is judged by its own limit, since a budget that was raised has corrected nothing.
     known = {(each.owner_key, each.level): each for each in Notice.objects.filter(month=month).order_by("pk")}
     new: list[Notice] = []
     for budget, spent in _spent_of_budgets(month):
         for level, limit in limits_of(budget):
             notice = known.get((budget.owner_key, level))
             if notice is not None:
-                _note_correction(notice, spent, is_passed(limit, spent), now)
+                _note_correction(notice, spent, is_passed(notice.limit_amount, spent), now)
             elif is_passed(limit, spent):
                 new.append(_passed(budget, month, level, limit, spent, now))
     return new

@@ -420,5 +420,7 @@ def test_no_transfer_lifts_a_cap(world: World, summaries: Workload) -> None:
     services.lower(actor=actor(world.hana), owner=sorting, month=OCTOBER, amount=Decimal(50))
 
     with pytest.raises(NotAllowed, match="capped the budget of Sorting"):
-        services.transfer(actor=MACHINE, giver=summaries, taker=sorting, month=OCTOBER, amount=Decimal(1))
+        services.transfer(
+            actor=MACHINE, giver=summaries, taker=sorting, month=OCTOBER, amount=Decimal(1), decision_id=1
+        )
     assert [amount_in(each, OCTOBER) for each in (summaries, sorting)] == [100, 50]

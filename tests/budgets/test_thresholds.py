@@ -403,7 +403,33 @@ def test_days_that_its_own_source_has_not_told_of_are_not_free(world: World) -> 
     }
 
     assert whole(burn.run_rate, burn.expected) == [10, 310]
-    assert rows["CARE"].run_rate == 10
+    assert rows["CARE"].run_rate is None, "Draws has spent on the 20th, of which Chat's source tells nothing"
+    assert rows["CARE"].days[-1] == (date(2026, 10, 20), 60)
+
+
+def test_what_is_spent_at_a_second_source_counts_where_the_first_one_fell_silent(world: World) -> None:
+    """10 a day at one gateway until the 4th, then 100 a day at another: 1,640 by the 20th, 1,040 by the 14th."""
+    old, new = Company(world), Company(world, source="Other gateway")
+    chat = make_workload("Chat", world)
+    for day in range(1, 5):
+        old.spend(chat, 10, at(day))
+    for day in range(5, 21):
+        new.spend(chat, 100, at(day))
+    rate_all()
+    budget(chat, 1000)
+
+    burn = selectors.burn_for(actor=MACHINE, workload=chat, month=OCTOBER, today=date(2026, 10, 21))
+
+    assert (burn.direct, burn.run_rate, burn.runs_out_on) == (1640, None, date(2026, 10, 14))
+
+
+def test_a_budget_that_was_raised_has_corrected_nothing(summaries: Workload) -> None:
+    budget(summaries, 30, soft="0.8", hard="1")
+    services.sweep(now=ON_THE_20TH)
+    budget(summaries, 200, soft="0.8", hard="1")
+
+    assert services.sweep(now=at(21)) == []
+    assert not Notice.objects.filter(corrected_at__isnull=False).exists()
 
 
 def test_a_bill_that_is_spread_over_days_to_come_gives_no_rate(summaries: Workload) -> None:
