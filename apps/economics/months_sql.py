@@ -161,7 +161,7 @@ FACTS = f"""
     SELECT t.workload_id, l.day FROM economics_todo t CROSS JOIN LATERAL (
         SELECT day FROM costs_line
         WHERE workload_id = t.workload_id AND day >= %(month)s AND day < %(end)s AND role = 'counts'
-          AND basis <> 'billed' AND component <> 'gpu_idle' AND (basis = 'computed' OR requests > 0 OR quantity > 0)
+          AND basis <> 'billed' AND component <> 'gpu_idle' AND (basis = 'computed' OR requests <> 0 OR quantity <> 0)
         GROUP BY day HAVING sum(lines) > 0
     ) l
 ), days AS (

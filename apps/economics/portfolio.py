@@ -134,14 +134,6 @@ class Portfolio:
     def net(self) -> Decimal:
         return sum((one.net for one in self.by_verdict.values()), Decimal(0))
 
-    @property
-    def value_low(self) -> Decimal:
-        return sum((one.value_low for one in self.by_verdict.values()), Decimal(0))
-
-    @property
-    def value_high(self) -> Decimal:
-        return sum((one.value_high for one in self.by_verdict.values()), Decimal(0))
-
 
 @dataclass(frozen=True, slots=True)
 class Point:

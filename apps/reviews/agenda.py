@@ -166,7 +166,8 @@ CREATE TEMP TABLE reviews_candidate (
 # One statement a component; each gives kind, workload, subject, money at stake, facts. Money in facts is text.
 COMPONENTS: Final[dict[str, str]] = {
     # What became known of signed months: cost that was booked in this month, lines of it that nobody can price or
-    # convert, and useful outputs and value that are not what the last review of them said.
+    # convert, and useful outputs and value beyond what the last review of them said. `known` is all since signing;
+    # `turned` counts workloads of which one side knows something that the other does not: no difference of amounts.
     "restatement": f"""
 WITH booked AS (
     SELECT charge_month AS month, workload_id, sum(amount_org) AS amount, sum(unpriced_lines) AS unpriced,
@@ -178,32 +179,41 @@ WITH booked AS (
         count(*) FILTER (WHERE amount <> 0 OR unpriced <> 0 OR unconverted <> 0) AS workloads
     FROM booked GROUP BY 1 HAVING bool_or(amount <> 0 OR unpriced > 0 OR unconverted > 0)
 ), worth AS (
-    SELECT month, sum(useful) AS useful, sum(value) AS value, count(*) AS workloads FROM (
-        SELECT e.month, coalesce(e.useful, 0) - coalesce(f.useful, 0) AS useful,
-            coalesce(e.value_base, 0) - coalesce(f.value, 0) AS value
-        FROM economics_month e JOIN reviews_cycle c ON c.month = e.month AND c.revision > 0
-        LEFT JOIN reviews_figure f ON f.cycle_id = c.id AND f.workload_id = e.workload_id
-        WHERE e.month < %(month)s AND e.is_current AND e.state = 'restated'
-    ) x WHERE useful <> 0 OR value <> 0 GROUP BY 1
+    SELECT e.month, coalesce(sum(e.useful - f.useful), 0) AS useful, coalesce(sum(e.value_base - f.value), 0) AS value,
+        count(*) FILTER (
+            WHERE (e.useful IS NULL) <> (f.useful IS NULL) OR (e.value_base IS NULL) <> (f.value IS NULL)
+        ) AS turned,
+        count(*) FILTER (WHERE (e.useful, e.value_base) IS DISTINCT FROM (f.useful, f.value)) AS workloads
+    FROM economics_month e JOIN reviews_cycle c ON c.month = e.month AND c.revision > 0
+    LEFT JOIN reviews_figure f ON f.cycle_id = c.id AND f.workload_id = e.workload_id
+    WHERE e.month < %(month)s AND e.is_current AND e.state = 'restated' GROUP BY 1
 ), told AS (
-    SELECT DISTINCT ON (i.subject) i.subject, i.facts -> 'outcomes' AS outcomes FROM reviews_item i
+    SELECT DISTINCT ON (i.subject) i.subject, i.facts #> '{{outcomes,known}}' AS known FROM reviews_item i
     JOIN reviews_cycle c ON c.id = i.cycle_id
     WHERE i.kind = 'restatement' AND i.state <> 'cleared' AND c.month < %(month)s
         AND jsonb_typeof(i.facts -> 'outcomes') = 'object' ORDER BY i.subject, c.month DESC
 ), news AS (
-    SELECT w.* FROM worth w LEFT JOIN told t ON t.subject = to_char(w.month, 'YYYY-MM')
-    WHERE (t.outcomes ->> 'useful', t.outcomes ->> 'value') IS DISTINCT FROM (w.useful::text, w.value::text)
+    SELECT x.*, useful - useful_told AS more_useful, value - value_told AS more_value,
+        CASE WHEN turned <> turned_told THEN turned ELSE 0 END AS now_turned
+    FROM (
+        SELECT w.*, coalesce((t.known ->> 'useful')::numeric, 0) AS useful_told,
+            coalesce((t.known ->> 'value')::numeric, 0) AS value_told,
+            coalesce((t.known ->> 'turned')::bigint, 0) AS turned_told
+        FROM worth w LEFT JOIN told t ON t.subject = to_char(w.month, 'YYYY-MM')
+    ) x WHERE (useful, value, turned) IS DISTINCT FROM (useful_told, value_told, turned_told)
 ), causes AS (
     SELECT charge_month AS month, jsonb_object_agg(cause, amount::text) AS amounts FROM (
         SELECT charge_month, cause, sum(amount_org) AS amount FROM costs_line
         WHERE booked_month = %(month)s AND revision > 0 AND {_COUNTS} GROUP BY 1, 2
     ) x WHERE amount <> 0 GROUP BY 1
 )
-SELECT 'restatement', NULL::bigint, to_char(month, 'YYYY-MM'), nullif(greatest(c.moved, abs(n.value)), 0),
+SELECT 'restatement', NULL::bigint, to_char(month, 'YYYY-MM'), nullif(greatest(c.moved, abs(n.more_value)), 0),
     jsonb_build_object('month', month, 'amount', coalesce(c.amount, 0)::text,
         'workloads', greatest(c.workloads, n.workloads), 'unpriced_lines', coalesce(c.unpriced, 0),
         'unconverted_lines', coalesce(c.unconverted, 0), 'causes', coalesce(a.amounts, '{{}}'), 'outcomes',
-        CASE WHEN n.month IS NOT NULL THEN jsonb_build_object('useful', n.useful::text, 'value', n.value::text) END)
+        CASE WHEN n.month IS NOT NULL THEN jsonb_build_object('useful', n.more_useful::text,
+            'value', n.more_value::text, 'turned', n.now_turned, 'known', jsonb_build_object(
+            'useful', n.useful::text, 'value', n.value::text, 'turned', n.turned)) END)
 FROM costs c FULL JOIN news n USING (month) LEFT JOIN causes a USING (month)
 """,
     "unpriced": f"""
@@ -240,18 +250,18 @@ WITH b AS (
     SELECT workload_id, sum(amount_org) AS spent FROM costs_month
     WHERE booked_month = %(month)s AND {_COUNTS} AND component = ANY(%(direct)s) AND workload_id IS NOT NULL GROUP BY 1
 ), centres AS (
-    SELECT b.cost_centre_id, cc.name, b.amount, sum(s.spent) AS spent
+    SELECT b.cost_centre_id, cc.name, b.amount, b.state, sum(s.spent) AS spent
     FROM b JOIN accounts_cost_centre cc ON cc.id = b.cost_centre_id
     JOIN accounts_cost_centre below ON starts_with(below.path, cc.path)
     JOIN workloads_workload w ON w.cost_centre_id = below.id JOIN s ON s.workload_id = w.id
-    WHERE b.state <> 'ended' GROUP BY 1, 2, 3
+    WHERE b.state <> 'ended' GROUP BY 1, 2, 3, 4
 )
 SELECT 'over_budget', b.workload_id, '', s.spent - b.amount,
     jsonb_build_object('spent', s.spent::text, 'amount', b.amount::text, 'state', b.state)
 FROM b JOIN s USING (workload_id) WHERE b.state <> 'ended' AND s.spent > b.amount
 UNION ALL
 SELECT 'over_budget', NULL, 'centre ' || cost_centre_id, spent - amount,
-    jsonb_build_object('spent', spent::text, 'amount', amount::text, 'centre', name)
+    jsonb_build_object('spent', spent::text, 'amount', amount::text, 'centre', name, 'state', state)
 FROM centres WHERE spent > amount
 """,
     "expiring_case": """

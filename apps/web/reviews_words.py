@@ -113,6 +113,8 @@ def meta(item: Item, currency: str) -> str:
     if item.kind == ItemKind.UNALLOCATED:
         return f"{figures.percent(Decimal(facts['share']))} of the full cost"
     if item.kind == ItemKind.OVER_BUDGET:
+        if facts.get("state") == "suspended":
+            return "over a suspended budget"
         return f"over budget, {figures.money(amount(facts, 'amount'), currency)}"
     if item.kind == ItemKind.EXPIRING:
         return f"value case ends {figures.day(_date(facts['expires']))}"
@@ -177,7 +179,7 @@ def kpis(item: Item, currency: str) -> list[Kpi]:
         spent, budget = amount(facts, "spent"), amount(facts, "amount")
         return [
             Kpi("Spent", figures.money(spent, currency)),
-            Kpi("Budget", figures.money(budget, currency)),
+            Kpi("Budget", "suspended" if facts.get("state") == "suspended" else figures.money(budget, currency)),
             Kpi("Over by", figures.money(item.money_at_stake, currency), tone="bad"),
         ]
     if item.kind == ItemKind.PROMISE:
@@ -294,6 +296,8 @@ def _restated(facts: dict[str, Any], currency: str) -> list[str]:
         told.append(f"{'+' if useful > 0 else ''}{figures.count(useful)} useful outputs")
     if value:
         told.append(f"{_signed(value, currency)} of value")
+    if turned := outcomes.get("turned"):
+        told.append(f"the worth of {turned} use case{'' if turned == 1 else 's'} became known or unknown")
     return told or [f"{_signed(moved, currency)} of cost"]
 
 

@@ -49,6 +49,24 @@ def test_a_gateway_that_stops_in_the_middle_of_the_month_is_silent(world: World)
     assert (silent.slug, silent.name, silent.last_day) == ("gateway", "Gateway", date(2026, 10, 14))
 
 
+def test_a_source_that_stopped_stays_silent_through_the_whole_month_after(world: World) -> None:
+    gateway = make_source("Gateway", kind="push")
+    delivered(gateway, *range(1, 21))
+    looked_at(gateway, datetime(2026, 11, 29, 8, tzinfo=UTC))
+    assert figure_state(now=datetime(2026, 11, 29, 9, tzinfo=UTC)).silent == ("Gateway",)
+    [silent] = silent_sources(until=date(2026, 12, 1))
+    assert silent.last_day == date(2026, 10, 20)
+    assert silent_sources(until=date(2027, 1, 1)) == []  # it ended longer ago than December
+
+
+def test_a_source_that_speaks_again_today_is_silent_no_more(world: World) -> None:
+    gateway = make_source("Gateway", kind="push")
+    delivered(gateway, *range(1, 15), 25)
+    now = datetime(2026, 10, 25, 18, tzinfo=UTC)
+    looked_at(gateway, now)
+    assert figure_state(now=now).silent == ()
+
+
 def test_a_source_is_silent_only_after_its_own_longest_pause(world: World) -> None:
     weekly = make_source("Weekly", kind="folder")
     delivered(weekly, 1, 8, 15, 22, 24)

@@ -15,7 +15,8 @@ from apps.core.errors import BadInput
 from apps.costs.models import DirtyDay
 from apps.economics import services as economics
 from apps.reviews.blockers import Blocker, Key, blockers_of, not_waived
-from apps.reviews.models import Cycle
+from apps.reviews.models import Cycle, Item
+from apps.reviews.services import cycles
 from apps.sources.models import Pull, Source
 from tests.books import at, make_offering, make_pull, prices, rate_all
 from tests.costs.test_signed import bill, charge
@@ -240,12 +241,42 @@ def test_outcomes_that_came_late_are_spoken_about_once(meeting: Meeting, cycle: 
     november = meeting.open(month=NOVEMBER, now=IN_DECEMBER)
 
     item = meeting.item(november, "restatement")
-    outcomes = {name: Decimal(value) for name, value in item.facts["outcomes"].items()}
-    assert (item.money_at_stake, outcomes) == (50, {"useful": Decimal(100), "value": Decimal(50)})
+    assert (item.money_at_stake, *told_of(item)) == (50, 100, 50)
     meeting.decide_all(november)
     meeting.sign(november, now=IN_DECEMBER)
     december = meeting.open(month=NOVEMBER + timedelta(days=30), now=IN_DECEMBER + timedelta(days=31))
     assert not december.items.filter(kind="restatement").exists()
+
+
+def test_more_outcomes_are_told_as_what_came_since_the_last_review_and_their_taking_back_too(
+    meeting: Meeting, cycle: Cycle
+) -> None:
+    """1,000 labels were signed: November tells of 100 more and 50 of value, December of 40 and 20 beyond."""
+    meeting.sign(cycle)
+
+    def counted(labels: int) -> None:
+        entry = economics.OutcomeEntry(meeting.labels.workload, cycle.month, NOVEMBER, labels, labels, 0)
+        economics.record_outcomes(actor=MACHINE, entries=[entry], today=NOW.date())
+        settle()
+
+    counted(1100)
+    november = meeting.open(month=NOVEMBER, now=IN_DECEMBER)
+    assert told_of(meeting.item(november, "restatement")) == (100, 50)
+    meeting.decide_all(november)
+    meeting.sign(november, now=IN_DECEMBER)
+
+    counted(1140)
+    december = meeting.open(month=NOVEMBER + timedelta(days=30), now=IN_DECEMBER + timedelta(days=31))
+    assert told_of(meeting.item(december, "restatement")) == (40, 20)
+
+    counted(1000)
+    cycles.refresh(actor=MACHINE, cycle=december, now=IN_DECEMBER + timedelta(days=31))
+    assert told_of(meeting.item(december, "restatement")) == (-100, -50)
+
+
+def told_of(item: Item) -> tuple[Decimal, Decimal]:
+    outcomes = item.facts["outcomes"]
+    return Decimal(outcomes["useful"]), Decimal(outcomes["value"])
 
 
 def test_a_reviewer_of_a_part_lets_nothing_of_the_whole_month_pass_and_a_second_person_sees_what(

@@ -1,9 +1,9 @@
 """Up to when the figures reach, whether every source has delivered, and which month to show first.
 
 A source is *stale* when nobody has asked it for longer than its schedule says, and *silent* when it is asked and has
-nothing more to say: none of its usage lies in the last three full days, although it was seen on five days of the five
-weeks before, and it has never paused that long in them. So a gateway without traffic at weekends is not silent on a
-Monday, and one that stopped on Tuesday is on Saturday.
+nothing more to say: none of its usage lies in the last three full days, although it was seen on five days of its last
+five weeks, and it has never paused that long in them. So a gateway without traffic at weekends is not silent on a
+Monday, and one that stopped on Tuesday is on Saturday. One that ended longer ago than a whole month is over.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ EVERY_MINUTES = 1  # how often a live source without a schedule of its own is as
 SILENT_DAYS = 3
 SEEN_DAYS = 5
 LOOK_BACK_DAYS = 35
+LONGEST_MONTH = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +83,26 @@ def newest_month(*, today: date) -> date | None:
 
 
 def _rule(bases: tuple[str, ...]) -> dict[str, Any]:
-    return {"bases": list(bases), "look_back": LOOK_BACK_DAYS, "silent_days": SILENT_DAYS, "seen_days": SEEN_DAYS}
+    return {"bases": list(bases), "look_back": LOOK_BACK_DAYS, "ended": LOOK_BACK_DAYS + LONGEST_MONTH, **_LEAST}
 
 
+_LEAST = {"silent_days": SILENT_DAYS, "seen_days": SEEN_DAYS}
 # The pauses are counted in whole days without usage; the last one runs up to the end of the period.
 _SILENT = """
 seen AS (
-    SELECT source_id, day, day - lag(day) OVER (PARTITION BY source_id ORDER BY day) - 1 AS pause
+    SELECT source_id, day, max(day) OVER (PARTITION BY source_id) AS last_day
     FROM (
         SELECT d.source_id, d.day FROM costs_day d, edge
-        WHERE d.day >= edge.until - %(look_back)s AND d.day < edge.until AND d.basis = ANY(%(bases)s)
+        WHERE d.day >= edge.until - %(ended)s AND d.day < edge.until AND d.basis = ANY(%(bases)s)
         GROUP BY d.source_id, d.day HAVING sum(d.lines) > 0
     ) days
+), paused AS (
+    SELECT source_id, last_day, day - lag(day) OVER (PARTITION BY source_id ORDER BY day) - 1 AS pause
+    FROM seen WHERE day > last_day - %(look_back)s
 ), silent AS (
-    SELECT source_id, max(day) AS last_day FROM seen, edge GROUP BY source_id, edge.until
+    SELECT source_id, last_day FROM paused, edge GROUP BY source_id, last_day, edge.until
     HAVING count(*) >= %(seen_days)s
-       AND edge.until - 1 - max(day) >= greatest(%(silent_days)s, coalesce(max(pause), 0) + 1)
+       AND edge.until - 1 - last_day >= greatest(%(silent_days)s, coalesce(max(pause), 0) + 1)
 )
 """
 _STATE = f"""
@@ -106,7 +111,9 @@ WITH edge AS (SELECT (%(now)s AT TIME ZONE zone)::date AS until FROM core_organi
         s.state = 'active' AND s.kind <> 'file' AND coalesce(s.last_looked_at, s.created_at)
             + make_interval(mins => greatest(coalesce(s.pull_every_minutes, %(every)s) * %(missed)s, %(shortest)s))
             < %(now)s AS is_stale,
-        s.state = 'active' AND s.kind <> 'file' AND EXISTS (SELECT FROM silent WHERE source_id = s.id) AS is_silent
+        s.state = 'active' AND s.kind <> 'file' AND EXISTS (SELECT FROM silent WHERE source_id = s.id)
+            AND NOT EXISTS (SELECT FROM costs_day d, edge WHERE d.source_id = s.id AND d.day >= edge.until
+                AND d.basis = ANY(%(bases)s) AND d.lines > 0) AS is_silent
     FROM sources_source s
 )
 SELECT (SELECT max(finished_at) FROM sources_pull WHERE state = 'done'),

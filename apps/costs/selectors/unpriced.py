@@ -7,7 +7,7 @@ from apps.costs.selectors.scope import CostScope, rows_of
 
 _UNPRICED = """
 SELECT offering_id, sum(unpriced_tokens)::bigint FROM costs_month
-WHERE unpriced_tokens > 0 AND offering_id IS NOT NULL GROUP BY offering_id
+WHERE unpriced_tokens <> 0 AND offering_id IS NOT NULL GROUP BY offering_id HAVING sum(unpriced_tokens) > 0
 """
 
 
@@ -21,8 +21,13 @@ def unpriced_tokens() -> dict[int, int]:
 def unpriced_of(*, actor: Actor, scope: CostScope) -> tuple[int, int]:
     """How many models of the scope have usage without a price, and how many tokens that is."""
     rows = rows_of(actor, scope)
-    counted = "count(DISTINCT x.offering_id), coalesce(sum(x.unpriced_tokens), 0)"
+    statement = f"""
+        SELECT count(*), coalesce(sum(tokens), 0) FROM (
+            SELECT sum(x.unpriced_tokens) AS tokens FROM ({rows.text}) x
+            GROUP BY x.offering_id HAVING sum(x.unpriced_tokens) > 0
+        ) u
+    """
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {counted} FROM ({rows.text}) x WHERE x.unpriced_tokens > 0", rows.values)
+        cursor.execute(statement, rows.values)
         models, tokens = cursor.fetchone()
     return int(models), int(tokens)
