@@ -80,7 +80,8 @@ def why_sum(request: PageRequest, figure: str) -> HttpResponse:
         row for row in budget_rows(actor=request.actor, month=month, filters=filters_of(request)) if wanted.takes(row)
     ]
     rows.sort(key=lambda row: wanted.adds(row) or Decimal(0), reverse=True)
-    total = sum((wanted.adds(row) or Decimal(0) for row in rows), Decimal(0))
+    known = [amount for row in rows if (amount := wanted.adds(row)) is not None]
+    total = sum(known, Decimal(0)) if known or not any(row.burn.mark for row in rows) else None
     context = {
         "title": wanted.title,
         "formula": wanted.formula,

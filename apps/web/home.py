@@ -29,6 +29,7 @@ from apps.sources.models import Pull, Source
 from apps.sources.selectors import SourceRow, source_rows
 from apps.web import figures
 from apps.web.cost_scope import why_address
+from apps.web.costs import residual_of
 from apps.web.home_parts import GROUPS, MOST_OF_A_KIND, Check, Group, Looker, NextStep, Task
 from apps.web.home_reviews import open_cycles, review_tasks, sign_off
 from apps.web.home_worth import MonthWorth, costs_of, last_month, month_worth, worth_tasks
@@ -397,10 +398,8 @@ def _facts(looker: Looker, bills: Sequence[BilledMonth], worth: MonthWorth | Non
             )
         )
     if bills:
-        residual = sum((bill.residual for bill in bills), Decimal(0))
-        facts.append(
-            ("Residual to the bill", figures.money(residual, currency), why_address("residual", looker.period))
-        )
+        residual = figures.money(residual_of(bills), currency)
+        facts.append(("Residual to the bill", residual, why_address("residual", looker.period)))
     return facts
 
 
@@ -497,6 +496,8 @@ def _own(looker: Looker) -> list[tuple[CostRow, str, str]]:
 
 
 def _unallocated_share(totals: CostTotals) -> Decimal | None:
+    if totals.unallocated.cost == 0 and totals.now.cost is not None:
+        return Decimal(0)
     return _ratio(totals.unallocated.cost, totals.now.cost) if totals.now.lines else None
 
 

@@ -389,7 +389,8 @@ def cost_centre(request: PageRequest, pk: int) -> HttpResponse:
         if form.is_valid():
             with errors_into(form):
                 asked = _change_centre(form, request.actor, centre)
-                messages.success(request, "Saved.")
+                if not asked or {"code", "name"} & set(form.changed_data):
+                    messages.success(request, "Saved.")
                 say_asked(request, asked)
                 return redirect("cost_centres:list")
     context = {

@@ -21,6 +21,7 @@ from apps.costs.selectors import BilledMonth, CostTotals
 from apps.economics.portfolio import Point, Portfolio, PortfolioRow, VerdictSum, picture, portfolio, rows_of
 from apps.economics.verdict import Word
 from apps.web import figures
+from apps.web.costs import residual_of
 from apps.web.parts import Kpi
 from apps.web.period import PeriodChoice
 from apps.web.value_map import Spot, value_map
@@ -185,7 +186,7 @@ def rest_of(found: Portfolio, totals: CostTotals, bills: Sequence[BilledMonth], 
     total = totals.now.cost if totals.now.lines else None
     unallocated = totals.unallocated.cost if sees_unallocated else None
     partly = (total or Decimal(0)) - (unallocated or Decimal(0)) - found.cost
-    residual = sum((bill.residual for bill in bills), Decimal(0)) if bills else None
+    residual = residual_of(bills) if bills else None
     return Rest(unallocated, partly, total, residual)
 
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.core.errors import NotFound
+from apps.core.errors import NotAllowed, NotFound
 from apps.reviews import access
 from apps.reviews import services as reviews
 from apps.reviews.models import Action, Cycle
@@ -33,6 +33,9 @@ def show(request: PageRequest, pk: int) -> HttpResponse:
 def close(request: PageRequest, pk: int) -> HttpResponse:
     """Say that it is done, or give it up; from its page, or from the meeting that asked."""
     action = access.get_action_for(actor=request.actor, pk=pk)
+    refusal = access.why_not_decide(request.actor, action.item)
+    if refusal and action.owner_id != request.actor.person_id:
+        raise NotAllowed(refusal)
     form = CloseActionForm(request.POST)
     if form.is_valid():
         given = form.cleaned_data
@@ -78,6 +81,7 @@ def _page(
         "may_give_up": may_decide,
         "closing": (closing or CloseActionForm()) if is_open and (is_mine or may_decide) else None,
         "handing": (handing or _hand_over_form(action)) if is_open and may_decide else None,
+        "refused": closing or handing,
         "is_of_one_month": True,
         "crumbs": [Crumb("Home", reverse("home")), Crumb("Action")],
     }

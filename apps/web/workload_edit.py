@@ -72,7 +72,8 @@ def _edited(request: PageRequest, workload: Workload, form: CardForm, context: d
                 reason=form.cleaned_data["reason"],
                 values=form.values(),
             )
-            messages.success(request, f"{workload.name} is saved.")
+            saved = f"What needs nobody else is saved for {workload.name}." if asked else f"{workload.name} is saved."
+            messages.success(request, saved)
             say_asked(request, asked)
     except StaleEdit as error:
         context |= {"clashes": error.clashes, "version": error.version}

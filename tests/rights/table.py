@@ -317,7 +317,12 @@ TABLE: dict[str, Address] = {
     ),
     "reviews:news": Address(get=of(TAKES_PART), arguments=REVIEW),
     "reviews:action": Address(get=of(SEES_ITEM), arguments={"pk": "action"}),
-    "reviews:close-action": Address(post=deed(SEES_ITEM, 422), arguments={"pk": "action"}),
+    "reviews:close-action": Address(
+        post=deed(
+            frozenset({Who.REVIEWER, Who.OWNER}), 422, also=dict.fromkeys(SEES_ITEM - {Who.REVIEWER, Who.OWNER}, 403)
+        ),
+        arguments={"pk": "action"},
+    ),
     "reviews:hand-over": Address(
         post=deed(frozenset({Who.REVIEWER}), 422, also=dict.fromkeys(SEES_ITEM - {Who.REVIEWER}, 403)),
         arguments={"pk": "action"},

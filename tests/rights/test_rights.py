@@ -120,7 +120,8 @@ def other_methods(cast: Cast, side: Side, path: str, entry: Address) -> Iterator
     unused = [method for method in METHODS if getattr(entry, method) is None]
     for method in (*unused, "put", "patch", "delete"):
         given = ask(client, method, path)
-        if method == "get" and given.status == 302 and path.startswith(given.location.partition("?")[0]):
+        above = given.location.partition("?")[0] if given.status == 302 else ""
+        if method == "get" and above and path.startswith(above) and (above != "/" or path.count("/") == 2):
             continue  # to the page that the deed belongs to
         if given.status != 405:
             yield f"  {method.upper()} answers {given.status}: say in the table who may, or let the page refuse it"

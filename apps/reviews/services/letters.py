@@ -10,8 +10,8 @@ from django.db.models import Exists, OuterRef
 
 from apps.accounts.models import Person, Role, RoleGrant
 from apps.core import audit
-from apps.core.actor import Actor
 from apps.reviews import mails
+from apps.reviews.blockers import CLOCK
 from apps.reviews.mails import Letter
 from apps.reviews.models import Attestation, Cycle, Figure, Reminder
 from apps.workloads.models import Workload
@@ -20,7 +20,6 @@ REMIND_EVERY: Final = timedelta(days=3)
 MOST_REMINDERS: Final = 4
 ESCALATE_AFTER: Final = timedelta(days=10)
 ESCALATION: Final = 100
-CLOCK: Final = Actor.system("review")
 log = logging.getLogger(__name__)
 
 
