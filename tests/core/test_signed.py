@@ -166,8 +166,8 @@ def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
-def test_a_signing_waits_for_an_import_that_is_being_written(books: None, tmp_path: Path) -> None:
-    """The rows of the import were written before, so they are of revision 0 and are priced as such."""
+def while_it_is_written(sign: Callable[[], Any], tmp_path: Path) -> Any:
+    """What signing comes to that begins in the middle of an import, which ends only once the signing waits for it."""
     written, go_on = threading.Event(), threading.Event()
 
     def importing() -> None:
@@ -181,12 +181,17 @@ def test_a_signing_waits_for_an_import_that_is_being_written(books: None, tmp_pa
     with ThreadPoolExecutor(2) as pool:
         imported = pool.submit(in_thread(importing))
         written.wait(20)
-        signed = pool.submit(in_thread(lambda: unproved()(periods.sign)(OCTOBER, "")))
+        signed = pool.submit(in_thread(sign))
         time.sleep(1.5)
         assert not signed.done()
         go_on.set()
         imported.result(20)
-        assert signed.result(40).state == "signed"
+        return signed.result(40)
+
+
+def test_a_signing_waits_for_an_import_that_is_being_written(books: None, tmp_path: Path) -> None:
+    """The rows of the import were written before, so they are of revision 0 and are priced as such."""
+    assert while_it_is_written(lambda: unproved()(periods.sign)(OCTOBER, ""), tmp_path).state == "signed"
     assert list(Hour.objects.filter(hour=at(6)).values_list("revision", flat=True)) == [0]
     costs.rate_dirty()
     assert list(Line.objects.filter(day=at(6).date()).values_list("revision", "amount")) == [(1, 5)]
@@ -194,26 +199,8 @@ def test_a_signing_waits_for_an_import_that_is_being_written(books: None, tmp_pa
 
 def test_a_month_is_not_signed_over_what_an_import_wrote_while_the_signing_waited(books: None, tmp_path: Path) -> None:
     """Its hours lie in the month and have no cost yet: the sign-off would seal a sum that lacks them."""
-    written, go_on = threading.Event(), threading.Event()
-
-    def importing() -> None:
-        write_hours(tokens(5, at(6)), tmp_path)
-        with transaction.atomic():
-            usage.publish(pull=make_pull(make_source("Proxy"), "late"), work_dir=tmp_path)
-            mark_touched()
-            written.set()
-            go_on.wait(20)
-
-    with ThreadPoolExecutor(2) as pool:
-        imported = pool.submit(in_thread(importing))
-        written.wait(20)
-        signed = pool.submit(in_thread(lambda: unproved()(costs.sign_month)(month=OCTOBER, pack_sha256="")))
-        time.sleep(1)
-        assert not signed.done()
-        go_on.set()
-        imported.result(20)
-        with pytest.raises(Conflict, match="still being worked out"):
-            signed.result(40)
+    with pytest.raises(Conflict, match="still being worked out"):
+        while_it_is_written(lambda: unproved()(costs.sign_month)(month=OCTOBER, pack_sha256=""), tmp_path)
     assert not periods.is_frozen(OCTOBER)
     costs.rate_dirty()
     with unproved():
