@@ -310,8 +310,8 @@ SELECT DISTINCT ON (l.workload_id, l.kind, l.subject) 'carried', l.workload_id,
         'item', l.id, 'facts', l.facts, 'since', l.since)
 FROM left_over l
 WHERE NOT EXISTS (
-    SELECT FROM reviews_candidate n WHERE n.kind = l.kind AND n.workload_id IS NOT DISTINCT FROM l.workload_id
-        AND n.subject = l.subject
+    SELECT FROM reviews_candidate n WHERE n.kind = l.kind AND n.subject = l.subject
+        AND coalesce(n.workload_id, 0) = coalesce(l.workload_id, 0)
 ) AND NOT EXISTS (
     SELECT FROM reviews_item n JOIN reviews_cycle c ON c.id = n.cycle_id
     WHERE c.month > l.month AND c.month < %(month)s AND n.state <> 'cleared'
@@ -331,11 +331,12 @@ WHERE reviews_item.state IN ('open', 'cleared') AND (reviews_item.state = 'clear
     OR (reviews_item.facts, reviews_item.money_at_stake) IS DISTINCT FROM (excluded.facts, excluded.money_at_stake))
 """
 
+# Equality instead of IS NOT DISTINCT FROM, which no hash join serves: items times candidates would be looked at.
 _CLEAR: Final = """
 UPDATE reviews_item i SET state = 'cleared', version = version + 1
 WHERE i.cycle_id = %(cycle)s AND i.state = 'open' AND NOT EXISTS (
-    SELECT FROM reviews_candidate n WHERE n.kind = i.kind AND n.workload_id IS NOT DISTINCT FROM i.workload_id
-        AND n.subject = i.subject
+    SELECT FROM reviews_candidate n WHERE n.kind = i.kind AND n.subject = i.subject
+        AND coalesce(n.workload_id, 0) = coalesce(i.workload_id, 0)
 )
 """
 
