@@ -71,6 +71,7 @@ class Chart:
     """A chart and its table. `finding` is what it shows, in a sentence: the picture's text alternative.
 
     A waterfall has a tone for each category, since each bar is a component; `links` may hold an address for each.
+    `is_signed`: the figures are changes, so that growth has its sign.
     `incomplete` holds the indices of categories whose figures are still arriving; they are hatched and marked.
     """
 
@@ -88,6 +89,7 @@ class Chart:
     band: tuple[Sequence[Number | None], Sequence[Number | None], str] | None = None
     tones: Sequence[str] = ()
     links: Sequence[str] = ()
+    is_signed: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -118,12 +120,17 @@ class Chart:
             "tones": list(self.tones),
             "hatched": [at for at, tone in enumerate(self.tones) if tone in WASTE],
             "links": list(self.links),
+            "signed": self.is_signed,
         }
 
     def rows(self) -> list[tuple[str, list[str]]]:
         """The table: a category and its figures, with the total where layers add up."""
         show = self._show()
         return [(self._name(at), [show(value) for value in self._figures(at)]) for at in range(len(self.categories))]
+
+    def figures(self) -> list[list[str | Number | None]]:
+        """The rows of the table with every digit and without units, for a file."""
+        return [[self._name(at), *self._figures(at)] for at in range(len(self.categories))]
 
     @property
     def headings(self) -> list[str]:

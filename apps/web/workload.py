@@ -28,7 +28,7 @@ from apps.costs import selectors
 from apps.costs.selectors import CostOverTime, CostRow, CostScope, CostTotals, Grouping
 from apps.costs.selectors.portfolio import change_of
 from apps.usage.selectors import KEPT_SHARE, TOKEN_TYPES, UsageMonth, sources_of, usage_by_month
-from apps.web import budgets, figures, workload_worth
+from apps.web import budgets, figures, workload_change, workload_worth
 from apps.web.charts import COMPONENTS, Chart, Limit, Series
 from apps.web.cost_scope import why_address
 from apps.web.costs import bill_rows, bucket_labels, component_chart, costs_address, marks_of
@@ -148,6 +148,8 @@ def _money(subject: Subject, band: LatencyBand | None) -> dict[str, Any]:
         "tabs": _tabs(subject),
         "months_chart": _months_chart(subject),
         "waterfall": _waterfall(subject),
+        "change_chart": _change_chart(subject),
+        "change_meta": f"from {subject.period.compare_label}",
         "models": _models(subject, totals),
         "tokens": _tokens(usage),
         "untold": [KINDS[name] for name in TOKEN_TYPES if usage.tokens[name] is None] if usage else [],
@@ -372,6 +374,16 @@ def _waterfall(subject: Subject) -> Chart:
         category_label="Component",
         tones=[*shown, "cost"],
         links=[subject.why("cost", component=name) for name in shown],
+    )
+
+
+def _change_chart(subject: Subject) -> Chart:
+    return workload_change.change_chart(
+        selectors.cost_change(actor=subject.actor, scope=subject.scope, before=subject.before),
+        currency=subject.company.currency,
+        now=subject.period.label,
+        before=subject.period.compare_label,
+        why=subject.why("cost"),
     )
 
 

@@ -93,7 +93,7 @@
         value, itemStyle: series.hatched || data.incomplete.includes(at) ? { decal: { ...HATCH, color: colour("surface") } } : undefined,
       })),
       label: isRow && index === data.series.length - 1
-        ? { show: true, position: "right", ...type(), fontWeight: 600, color: colour("ink"), formatter: (point) => figure(total(data, point.dataIndex), data, false) }
+        ? { show: true, position: "right", ...type(), fontWeight: 600, color: colour("ink"), formatter: (point) => (data.signed && total(data, point.dataIndex) > 0 ? "+" : "") + figure(total(data, point.dataIndex), data, false) }
         : undefined,
       emphasis: { disabled: true },
     };
@@ -196,7 +196,7 @@
     const source = document.getElementById(element.dataset.tgChart);
     if (!source || charts.has(element)) return;
     const data = JSON.parse(source.textContent);
-    data.top = Math.max(...data.series.flatMap((series) => series.values.map((value) => value ?? 0)));
+    data.top = Math.max(...data.series.flatMap((series) => series.values.map((value) => Math.abs(value ?? 0))));
     const chart = echarts.init(element, null, { renderer: "svg" });
     chart.setOption(option(data));
     charts.set(element, { chart, data });

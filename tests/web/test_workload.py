@@ -88,3 +88,21 @@ def test_a_foreign_draft_and_an_unknown_name_are_not_found(company: Company, wor
     assert log_in(world.ben).get(f"/workloads/{draft.slug}/").status_code == 200
     assert log_in(world.eve).get(f"/workloads/{draft.slug}/").status_code == 404
     assert log_in(world.eve).get("/workloads/nothing/").status_code == 404
+
+
+def test_the_page_says_why_the_cost_changed_in_parts_that_add_up(company: Company, world: World) -> None:
+    """September: 10 calls with 20 million tokens for 20. October: 20 calls with 30 million for 30."""
+    chart = log_in(world.ben).get(SUMMARIES).context["change_chart"]
+    assert dict(zip(chart.categories, chart.series[0].values, strict=True)) == {
+        "Number of calls": 20,  # twice as many
+        "Mix of models": 0,
+        "Tokens per call": -10,  # 1.5 million instead of 2, in 20 calls
+        "Price of a token": 0,
+        "Sum": 10,
+    }
+    assert chart.note == "A call now carries 1,500,000 tokens; in September it was 2,000,000."
+    assert chart.finding == "October 2026 cost $10.00 more than September; the largest part is number of calls."
+
+
+def test_a_cost_that_has_nothing_before_it_is_not_split(company: Company, world: World) -> None:
+    assert log_in(world.ben).get("/workloads/summaries/?month=2026-08").context["change_chart"].is_empty

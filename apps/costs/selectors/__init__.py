@@ -12,6 +12,7 @@ from apps.costs.selectors.scope import (
     may_see_unallocated,
     whole_months,
 )
+from apps.costs.selectors.split import CostChange, Part, cost_change
 from apps.costs.selectors.tables import (
     NO_COST_CENTRE,
     NOBODY,
@@ -33,6 +34,7 @@ __all__ = (
     "NO_COST_CENTRE",
     "BasisChoice",
     "BilledMonth",
+    "CostChange",
     "CostOverTime",
     "CostRow",
     "CostScope",
@@ -43,11 +45,13 @@ __all__ = (
     "Grouping",
     "Measures",
     "Order",
+    "Part",
     "Restatement",
     "SilentSource",
     "apart",
     "billed_months",
     "bills_booked",
+    "cost_change",
     "cost_over_time",
     "cost_table",
     "cost_totals",

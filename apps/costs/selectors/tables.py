@@ -271,7 +271,7 @@ def _ranked(actor: Actor, scope: CostScope, before: tuple[date, date] | None, gr
     """Rows to rank groups by: from the narrow table of owners where it can tell."""
     if grouping not in _OF_OWNERS or scope.is_about_items or sort.lstrip("-") == Order.TOKENS:
         return _both(actor, scope, before, grouping)
-    return _told_apart(lambda each: ranking_rows_of(actor, each), scope, before)
+    return told_apart(lambda each: ranking_rows_of(actor, each), scope, before)
 
 
 def _needed(measure: str, sort: str) -> str:
@@ -316,12 +316,13 @@ def _both(
 ) -> Sql:
     """Rows of the scope and of the days before, told apart by `is_before`."""
     group = _GROUPS[grouping] if grouping else _Group("")
-    return _told_apart(
+    return told_apart(
         lambda each: rows_of(actor, each, by_owner=group.by_owner, by_day=group.by_day, only=only), scope, before
     )
 
 
-def _told_apart(rows_of_one: Callable[[CostScope], Sql], scope: CostScope, before: tuple[date, date] | None) -> Sql:
+def told_apart(rows_of_one: Callable[[CostScope], Sql], scope: CostScope, before: tuple[date, date] | None) -> Sql:
+    """Rows of the scope and of the days before, told apart by `is_before`."""
     scopes = [(scope, False)] + ([(scope.over(*before), True)] if before else [])
     parts = []
     for each, is_before in scopes:

@@ -1,0 +1,62 @@
+"""Why a workload costs more or less than before: the parts of the change, and what a call carries now."""
+
+from decimal import Decimal
+from typing import Final
+
+from apps.costs.selectors import CostChange, Part
+from apps.web import figures
+from apps.web.charts import Chart, Series
+
+NAMES: Final[dict[Part, str]] = {
+    Part.VOLUME: "Number of calls",
+    Part.MIX: "Mix of models",
+    Part.INTENSITY: "Tokens per call",
+    Part.PRICE: "Price of a token",
+    Part.UNTOLD: "Models without calls",
+    Part.WASTE: "Retries, fallback, idle",
+    Part.GPU: "GPU used",
+    Part.SHARED: "Shared cost",
+}
+_ALWAYS: Final = (Part.VOLUME, Part.MIX, Part.INTENSITY, Part.PRICE)
+# Below this, tokens per call are said to be about the same: a twentieth.
+TOLD_FROM: Final = Decimal("0.05")
+
+
+def change_chart(change: CostChange, *, currency: str, now: str, before: str, why: str) -> Chart:
+    """Bars of what made the cost grow or shrink, and their sum; empty where there was nothing before to compare."""
+    shown = [part for part in Part if part in _ALWAYS or change.parts[part]] if change.before.total else []
+    amounts = [change.parts[part] for part in shown]
+    return Chart(
+        kind="rows",
+        categories=[*(NAMES[part] for part in shown), "Sum"] if shown else [],
+        series=[Series("Change", [*amounts, change.amount] if shown else [])],
+        unit="money",
+        finding=_finding(change, currency, now, before),
+        currency=currency,
+        note=_note(change, before),
+        category_label="Part",
+        links=[*("" for _ in shown), why] if shown else [],
+        is_signed=True,
+    )
+
+
+def _finding(change: CostChange, currency: str, now: str, before: str) -> str:
+    if not change.amount:
+        return f"{now} cost as much as {before}."
+    more = "more" if change.amount > 0 else "less"
+    largest = max(change.parts, key=lambda part: abs(change.parts[part]))
+    return (
+        f"{now} cost {figures.money(abs(change.amount), currency)} {more} than {before}; "
+        f"the largest part is {NAMES[largest].lower()}."
+    )
+
+
+def _note(change: CostChange, before: str) -> str:
+    """What a call carries: the part of the change that its owner can do most about."""
+    was, is_now = change.before.tokens_a_call(), change.now.tokens_a_call()
+    if not was or not is_now:
+        return "Each part takes those above it as they are now."
+    carried = f"{figures.count(round(is_now))} tokens"
+    if abs(is_now / was - 1) < TOLD_FROM:
+        return f"A call carries {carried}, about as many as in {before}."
+    return f"A call now carries {carried}; in {before} it was {figures.count(round(was))}."
