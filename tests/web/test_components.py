@@ -1,6 +1,9 @@
 """The kit: geometry instead of inline style, and words beside every colour."""
 
+import re
 from decimal import Decimal
+from html import unescape
+from urllib.parse import unquote
 
 import pytest
 from django.core.paginator import Paginator
@@ -94,3 +97,10 @@ def test_pages_show_the_range_and_say_that_totals_cover_all():
     html = render('{% pagination page "workloads" %}', request=request, page=page)
     assert "16 to 30 of 40 workloads, totals cover all" in html
     assert 'href="?sort=-cost&amp;page=3"' in html
+
+
+def test_a_chart_gives_its_figures_as_a_file_with_every_digit_and_without_formulas():
+    chart = Chart("bars", ["=1+1", "2 Oct"], [Series("Token", [Decimal("1.005"), None], "token")], "money", "Cost.")
+    html = render('{% chart "c" chart "Cost by day" %}', chart=chart)
+    address = unescape(re.search(r'href="(data:text/csv[^"]*)" download="cost-by-day.csv"', html)[1])
+    assert unquote(address).splitlines() == ["data:text/csv;charset=utf-8,Day,Token", "'=1+1,1.005", "2 Oct,"]

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from apps.web import figures
+from apps.web import exports, figures
 from apps.web.charts import Chart
 from apps.web.figures import Number
 from apps.web.parts import Chip, Column, Kpi, Slice, Step, Tab
@@ -219,6 +219,7 @@ def chart(chart_id: str, data: Chart, title: str, size: str = "", meta: str = ""
         "meta": meta,
         "drawing": data.drawing(),
         "data_id": f"{chart_id}-data",
+        "file": exports.data_address([data.category_label, *data.headings], data.figures()),
     }
 
 
