@@ -31,12 +31,13 @@ from apps.reviews import services as reviews
 from apps.reviews.blockers import Blocker, blockers_of, not_waived
 from apps.reviews.models import Cycle, Disposition, Item, What
 from apps.reviews.selectors import Promise
-from apps.web import figures, hooks, reviews_words
+from apps.web import figures, hooks, reviews_ways, reviews_words
 from apps.web.charts import Chart, Series
 from apps.web.forms import errors_said
 from apps.web.pages import PageRequest, page_or_part, wants_part
 from apps.web.parts import Crumb, Kpi
 from apps.web.reviews_forms import DispositionForm, NoteForm, ReasonForm
+from apps.web.reviews_ways import WaysCard
 from apps.web.sessions import proved_at
 from apps.workloads import selectors as workloads
 from apps.workloads.models import Workload
@@ -295,6 +296,17 @@ def _meeting(
         **_about(cycle, chosen, currency),
         **_deciding(request, cycle, chosen, form),
     }
+    if chosen is not None:
+        href = _href(cycle, chosen.pk, is_presented=is_presented)
+        ways = reviews_ways.ways_card(
+            actor=request.actor,
+            item=chosen,
+            month=cycle.month,
+            is_signed=not cycle.is_open,
+            currency=currency,
+            href=href,
+        )
+        context |= {"ways": ways, **_way_taken(request, chosen, ways, context.get("form") if form is None else None)}
     if not wants_part(request):
         context |= {**_foot(request, cycle), **({} if is_presented else _promised(request, cycle, currency))}
     return page_or_part(request, "reviews/meeting.html", "item", {**context, **(more or {})}, status=status)
@@ -345,7 +357,6 @@ def _about(cycle: Cycle, chosen: Item | None, currency: str) -> dict[str, Any]:
         "sentence": reviews_words.sentence(chosen, currency),
         "kpis": kpis,
         "chart": chart,
-        "ways": [str(way) for way in chosen.facts.get("would_change") or []],
         "decided": [(each, _in_words(each.effect)) for each in _decided(chosen)],
         "actions": list(chosen.actions.select_related("owner").order_by("pk")) if _decided(chosen) else [],
     }
@@ -361,6 +372,17 @@ def _deciding(
         return {}
     refusal = access.why_not_decide(request.actor, chosen)
     return {"refusal": refusal} if refusal else {"form": form or _form(chosen, None)}
+
+
+def _way_taken(
+    request: PageRequest, chosen: Item, ways: WaysCard | None, empty: DispositionForm | None
+) -> dict[str, Any]:
+    """The form as the way that was clicked fills it, with what that would do; somebody still has to record it."""
+    way = ways.row(request.GET.get("way", "")) if ways else None
+    if way is None or empty is None:
+        return {}
+    form = DispositionForm({**empty.initial, **way.fills}, offered=_offered(chosen), version=chosen.version)
+    return {"form": form, "chosen_way": way.key, **_preview(request, chosen, form)}
 
 
 def _in_words(effect: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -18,7 +18,7 @@ from apps.core.models import Period
 from apps.costs import attribution, proof
 from apps.costs import services as costs
 from apps.costs.models import Cause, Line
-from apps.costs.selectors import BasisChoice, CostScope, Figures, cost_totals, restatements
+from apps.costs.selectors import BasisChoice, CostScope, Figures, cost_totals, restatements, token_lots
 from apps.costs.why import why_cost
 from apps.sources.models import Pull, Source
 from apps.usage.models import Hour
@@ -427,3 +427,21 @@ def test_the_proof_sees_a_lock_that_was_taken_away(copilot: Workload, gateway: S
             "every signed month is locked in the database: 1 times not so (costs_line of 2026-10-01)"
         ]
         cursor.execute("ALTER TABLE costs_line_2026_10 ENABLE ALWAYS TRIGGER signed_change")
+
+
+def test_tokens_to_be_priced_anew_are_those_that_were_signed_or_all_that_are_known(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(1000, at(5)), tmp_path)
+    sign()
+    load(gateway, {**tokens(1000, at(5)), **tokens(120, at(6))}, tmp_path)
+    rate()
+
+    by_figures = {
+        figures: token_lots(workload_id=copilot.pk, month=OCTOBER, figures=figures)
+        for figures in (Figures.SIGNED, Figures.RESTATED)
+    }
+
+    assert [lot.tokens.input for lot in by_figures[Figures.SIGNED].lots] == [1_000_000_000]
+    assert [lot.tokens.input for lot in by_figures[Figures.RESTATED].lots] == [1_120_000_000]
+    assert not any(found.apart for found in by_figures.values())

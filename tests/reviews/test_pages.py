@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 from datetime import date
 from decimal import Decimal
@@ -12,14 +13,18 @@ from django.test import Client
 from openpyxl import load_workbook
 
 from apps.accounts.models import Person
+from apps.catalog import services as catalog
+from apps.catalog.models import Offering
 from apps.core.models import Period
 from apps.costs.models import DirtyDay
 from apps.economics.services import declare_outcomes
 from apps.reviews.models import Action, Attestation, Cycle, Disposition, Figure, Item, Measurement, Pack
-from apps.workloads.models import Workload
+from apps.workloads.models import BEGINNING, Workload
+from tests.books import at, make_offering
+from tests.books import prices as set_prices
 from tests.economics.ledger import TODAY, attested, came_out, make_ledger, settle, spend
 from tests.reviews.meeting import LAST_OF_NOVEMBER, OCTOBER, Meeting
-from tests.world import actor, log_in
+from tests.world import MACHINE, actor, log_in
 
 REVIEW = "/reviews/2026-10/"
 
@@ -383,3 +388,78 @@ def test_a_month_that_is_none_is_not_found(meeting: Meeting) -> None:
     client = browser(meeting.nora)
 
     assert {client.get(f"/reviews/{month}/").status_code for month in ("2026-13", "x", "2031-01", "2026-10")} == {404}
+
+
+# --- Ways out ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dime(meeting: Meeting) -> Offering:
+    """A model of the same provider and of a lower class, for a tenth of the price."""
+    offering = make_offering("own", "dime")
+    set_prices(offering, input="0.10", output="0.10")
+    catalog.set_offering_class(
+        actor=MACHINE, offering=offering, model_class="economy", valid_from=BEGINNING, reason="As it is."
+    )
+    settle()
+    return offering
+
+
+def ways(page: str) -> list[str]:
+    """Name, net and what is saved of each way, as the page lists them."""
+    rows = re.findall(r'<li class="tg-way.*?</li>', page, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
+
+
+def test_an_item_lists_the_ways_out_on_the_months_usage(meeting: Meeting, dime: Offering, cycle: Cycle) -> None:
+    """800 tokens by the million: 80 on the dime. Worth 500, so a cap pays for five eighths of the labels."""
+    page = browser(meeting.nora).get(REVIEW).content.decode()
+
+    assert "Ways out, on October’s usage" in page
+    assert ways(page) == [
+        "Move to dime $420 saves $720 against today same outcomes; no effect on quality assumed",
+        "Stop $0 saves $800 against today its worth of $500 goes too",
+        "Cap at $500 −$188 saves $300 against today what it is worth; fewer answers, and $188 of their worth goes too",
+    ]
+    assert "dollar has no batch rates." in page
+    assert "800M input at $1.00, then $0.100" in page
+
+
+def test_a_way_that_is_chosen_fills_the_form_and_says_what_it_would_do(
+    meeting: Meeting, dime: Offering, cycle: Cycle
+) -> None:
+    client, item = browser(meeting.nora), meeting.item(cycle, "stop")
+    address = f"{REVIEW}items/{item.pk}/"
+    assert f'href="{address}?way=downgrade#decide"' in client.get(address).content.decode()
+
+    page = client.get(address, {"way": "downgrade"}).content.decode()
+
+    assert re.search(r'value="downgrade"[^>]* checked', page)
+    assert 'value="720.00"' in page
+    assert 'value="Move to dime"' in page
+    assert "and saves $720 a month" in page
+    assert not Disposition.objects.exists()
+    assert "checked" not in client.get(address, {"way": "raise"}).content.decode()
+
+
+def test_ways_of_a_signed_month_stand_on_what_was_signed(meeting: Meeting, dime: Offering, signed: Pack) -> None:
+    spend(meeting.labels, 100, at(6), revision=1)
+    settle()
+
+    page = browser(meeting.nora).get(REVIEW).content.decode()
+
+    assert ways(page)[0].startswith("Move to dime $420 saves $720 against today")
+    assert "?way=" not in page
+    assert "As of now" not in page
+
+
+def test_the_ways_of_a_signed_month_are_told_as_of_now_once_its_prices_were_corrected(
+    meeting: Meeting, dime: Offering, signed: Pack
+) -> None:
+    set_prices(meeting.labels.series.offering, input="2.00", output="2.00")
+    settle()
+
+    page = browser(meeting.nora).get(REVIEW).content.decode()
+
+    assert ways(page)[0].startswith("Move to dime $420 saves $1,520 against today")
+    assert "As of now: prices or bindings have changed since the month was signed off." in page

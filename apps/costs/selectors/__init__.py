@@ -2,6 +2,7 @@
 
 from apps.costs.selectors.bills import BilledMonth, apart, billed_months, bills_booked
 from apps.costs.selectors.freshness import FigureState, SilentSource, figure_state, newest_month, silent_sources
+from apps.costs.selectors.lots import Lots, token_lots
 from apps.costs.selectors.restatements import Restatement, month_mark, restatements
 from apps.costs.selectors.scope import (
     LONGEST_BY_DAY,
@@ -43,6 +44,7 @@ __all__ = (
     "FigureState",
     "Figures",
     "Grouping",
+    "Lots",
     "Measures",
     "Order",
     "Part",
@@ -62,5 +64,6 @@ __all__ = (
     "newest_month",
     "restatements",
     "silent_sources",
+    "token_lots",
     "whole_months",
 )
