@@ -1,11 +1,14 @@
 """A review opens when its month is over, once; its agenda is what the books say, by money at stake."""
 
+import socket
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.models import Person
@@ -16,6 +19,7 @@ from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.models import AuditEvent
 from apps.reviews import services as reviews
 from apps.reviews.models import Attestation, Cycle, Figure, Item
+from apps.reviews.services.letters import LETTERS_LOCK
 from apps.workloads.models import Workload
 from tests.books import at
 from tests.economics.ledger import settle, spend
@@ -256,6 +260,52 @@ def test_a_letter_that_the_mail_server_refused_goes_at_the_next_turn(meeting: Me
 
     assert not cycle.reminders.exists()
     settings.EMAIL_BACKEND = backend
+    assert reviews.send_letters(now=cycle.opened_at) == 1
+
+
+def test_a_turn_ends_at_the_first_letter_for_which_no_mail_server_is_there(meeting: Meeting, settings: Any) -> None:
+    """Two owners are to be written to; the server hangs up, and is asked once."""
+    Workload.objects.filter(pk=meeting.labels.workload.pk).update(business_owner=meeting.world.dan)
+    cycle = meeting.open()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = server.getsockname()
+        asked: list[int] = []
+        hanging_up = Thread(target=_hang_up, args=(server, asked))
+        hanging_up.start()
+
+        assert reviews.send_letters(now=cycle.opened_at) == 0
+        with socket.create_connection(server.getsockname()) as last:
+            last.sendall(b"enough")
+        hanging_up.join(timeout=10)
+
+    assert len(asked) == 2  # the letter, and we
+    assert len(list(reviews.letters_due(now=cycle.opened_at))) == 2
+
+
+def _hang_up(server: socket.socket, asked: list[int]) -> None:
+    """Take each connection and close it, until somebody says that it is enough."""
+    said = b""
+    while said != b"enough":
+        caller, (_, port) = server.accept()
+        asked.append(port)
+        with caller:
+            caller.settimeout(0.2)
+            try:
+                said = caller.recv(6)
+            except TimeoutError:
+                said = b""
+
+
+def test_while_somebody_sends_letters_nobody_else_does(meeting: Meeting) -> None:
+    """No transaction is held meanwhile; what is held is a turn."""
+    cycle, other = meeting.open(), connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LETTERS_LOCK])
+        assert reviews.send_letters(now=cycle.opened_at) == 0
+    finally:
+        other.close()
     assert reviews.send_letters(now=cycle.opened_at) == 1
 
 

@@ -162,14 +162,18 @@ def test_a_date_on_a_day_off_moves_to_the_next_day_on_which_somebody_works() -> 
     what=st.sampled_from(allowed(is_about_one=True)),
     amount=st.none() | st.decimals(0, 50_000, places=2),
     budget=st.none() | st.decimals(0, 30_000, places=2),
-    later=st.lists(st.none() | st.decimals(0, 30_000, places=2), max_size=3),
+    is_suspended=st.booleans(),
+    later=st.lists(st.tuples(st.none() | st.decimals(0, 30_000, places=2), st.booleans()), max_size=3),
     state=st.sampled_from(["active", "suspended", "closed"]),
     stage=st.sampled_from(["pilot", "production", "sunset"]),
     limit=st.sampled_from([800, 2000, 600_000, None]),
 )
-def test_whatever_is_recorded_only_keeps_or_tightens(what, amount, budget, later, state, stage, limit) -> None:  # type: ignore[no-untyped-def]
-    months = tuple(Limit(date(2027, 1 + at, 1), value) for at, value in enumerate(later))
-    facts = replace(AGENT, budget=Limit(NOVEMBER, budget), later=months, state=state, stage=stage, band_limit_ms=limit)
+def test_whatever_is_recorded_only_keeps_or_tightens(  # type: ignore[no-untyped-def]
+    what, amount, budget, is_suspended, later, state, stage, limit
+) -> None:
+    now = Limit(NOVEMBER, budget, is_suspended)
+    months = tuple(Limit(date(2027, 1 + at, 1), *standing) for at, standing in enumerate(later))
+    facts = replace(AGENT, budget=now, later=months, state=state, stage=stage, band_limit_ms=limit)
     try:
         effects = plan(facts, Wish(what, "because", amount, **BY_LENA), today=TODAY)
     except Refused:
@@ -179,7 +183,9 @@ def test_whatever_is_recorded_only_keeps_or_tightens(what, amount, budget, later
 
 def _tightens(effect: Effect, facts: Facts) -> bool:
     if effect.field == Field.BUDGET:
-        return effect.before is None or Decimal(effect.after) <= Decimal(effect.before)
+        standing = next(limit for limit in (facts.budget, *facts.later) if limit.month == effect.starts)
+        is_lower = effect.before is None or Decimal(effect.after) <= Decimal(effect.before)
+        return is_lower and effect.is_suspended == standing.is_suspended
     if effect.field == Field.BAND:
         return facts.band_limit_ms is not None and facts.band_limit_ms < 600_000
     return effect.after in ("suspended", "sunset", "7")

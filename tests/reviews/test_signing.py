@@ -24,9 +24,15 @@ from apps.workloads.models import Workload
 from tests.books import at, make_pull
 from tests.economics.ledger import came_out, settle, spend
 from tests.reviews.meeting import NOVEMBER, NOW, OCTOBER, Meeting, spend_nobodys
-from tests.world import actor
+from tests.world import MACHINE, actor
 
 DECEMBER = date(2026, 12, 1)
+# What is carried comes onto no agenda.
+FAILING = """
+CREATE FUNCTION pg_temp.failing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no room'; END $$;
+CREATE TRIGGER failing BEFORE INSERT ON reviews_item FOR EACH ROW WHEN (NEW.kind = 'carried')
+    EXECUTE FUNCTION pg_temp.failing()
+"""
 IN_DECEMBER, IN_JANUARY = datetime(2026, 12, 10, 9, tzinfo=UTC), datetime(2027, 1, 10, 9, tzinfo=UTC)
 
 
@@ -237,6 +243,24 @@ def test_what_is_left_undecided_reaches_the_review_that_is_open_already(meeting:
     assert sorted(carried) == ["stop", "unallocated"]
     assert carried["stop"].workload == meeting.labels.workload
     assert {item.facts["since"] for item in carried.values()} == {"2026-10-01"}
+
+
+def test_a_month_is_signed_though_the_next_agenda_fails_which_the_sweep_takes_up(meeting: Meeting) -> None:
+    october, november = meeting.open(), meeting.open(month=NOVEMBER, now=IN_DECEMBER)
+    meeting.waive(october, "items")
+    later = IN_DECEMBER + timedelta(hours=1)
+    with connection.cursor() as cursor:
+        cursor.execute(FAILING)
+
+    pack = meeting.sign(october, now=later)
+
+    assert (pack.revision, Period.objects.get(month=OCTOBER).state) == (1, "signed")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER failing ON reviews_item")
+    assert not november.items.filter(kind="carried").exists()
+    assert reviews.refresh_due(actor=MACHINE, now=later + timedelta(minutes=10)) == [november]
+    assert november.items.filter(kind="carried").count() == 2
+    assert reviews.refresh_due(actor=MACHINE, now=later + timedelta(minutes=20)) == []
 
 
 def test_what_is_carried_twice_keeps_its_age_and_stays_the_matter_it_was(meeting: Meeting) -> None:

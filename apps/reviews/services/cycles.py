@@ -72,7 +72,7 @@ def refresh(*, actor: Actor, cycle: Cycle, now: datetime) -> bool:
 
 
 def refresh_due(*, actor: Actor, now: datetime) -> list[Cycle]:
-    """Keep open reviews up to date: when figures of the month were worked out since, and daily for everything else.
+    """Keep open reviews up to date: when figures were worked out or an earlier month was signed since, and daily.
 
     Returns those in which something changed.
     """
@@ -82,6 +82,8 @@ def refresh_due(*, actor: Actor, now: datetime) -> list[Cycle]:
 
 def _is_behind(cycle: Cycle, now: datetime) -> bool:
     if cycle.figures_at <= now - REFRESH_EVERY:
+        return True
+    if Cycle.objects.filter(month__lt=cycle.month, signed_at__gt=cycle.figures_at).exists():
         return True
     moved = EconomicsMonth.objects.filter(month=cycle.month, computed_at__gt=cycle.figures_at - SETTLING)
     return moved.exists()

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
 from apps.accounts.models import Person, Role, RoleGrant
@@ -20,12 +22,32 @@ REMIND_EVERY: Final = timedelta(days=3)
 MOST_REMINDERS: Final = 4
 ESCALATE_AFTER: Final = timedelta(days=10)
 ESCALATION: Final = 100
+LETTERS_LOCK: Final = 7_311
+# The server is there, and it does not take this one letter.
+REFUSED: Final = (SMTPRecipientsRefused, SMTPDataError)
 log = logging.getLogger(__name__)
 
 
 def send_letters(*, now: datetime) -> int:
-    """Send what is due; returns how many went. A mail server that is away is asked again at the next turn."""
-    return sum(_send(letter) for letter in list(letters_due(now=now)))
+    """Send what is due; returns how many went. One turn at a time: a second one that begins meanwhile sends nothing.
+
+    A mail server that is away ends the turn, and all that is left is due at the next one. An address that is refused
+    keeps nobody else's letter from being sent.
+    """
+    sent = 0
+    with _turn() as is_mine:
+        for letter in list(letters_due(now=now)) if is_mine else ():
+            try:
+                mails.send(letter)
+            except REFUSED as error:
+                log.warning("a letter about the review of %s was refused: %s", letter.cycle, error)
+            except OSError as error:
+                log.warning("letters about reviews wait, since the mail server is away: %s", error)
+                break
+            else:
+                _mark(letter)
+                sent += 1
+    return sent
 
 
 def letters_due(*, now: datetime) -> Iterator[Letter]:
@@ -41,22 +63,26 @@ def letters_due(*, now: datetime) -> Iterator[Letter]:
             yield from _escalations(cycle)
 
 
-def _send(letter: Letter) -> bool:
-    """Marked in the transaction that sends it: if the process dies in between, it goes out twice rather than never.
-
-    Each letter by itself: one address that refuses keeps nobody else's from being sent.
-    """
+@contextmanager
+def _turn() -> Iterator[bool]:
+    """Whether nobody else is sending. Held by the session, since no transaction may wait for a mail server."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LETTERS_LOCK])
+        is_mine = bool(cursor.fetchone()[0])
     try:
-        with transaction.atomic():
-            _, made = Reminder.objects.get_or_create(cycle=letter.cycle, person=letter.person, number=letter.number)
-            if made:
-                data = {"to": letter.person.pk, "number": letter.number, "workloads": len(letter.workloads)}
-                audit.record(actor=CLOCK, verb="wrote about review", subject=letter.cycle, data=data)
-                mails.send(letter)
-    except OSError as error:
-        log.warning("a letter about the review of %s could not be sent: %s", letter.cycle, error)
-        return False
-    return made
+        yield is_mine
+    finally:
+        if is_mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LETTERS_LOCK])
+
+
+@transaction.atomic
+def _mark(letter: Letter) -> None:
+    """Each by itself and once it is out: if the process dies in between, it goes out twice rather than never."""
+    Reminder.objects.create(cycle=letter.cycle, person=letter.person, number=letter.number)
+    data = {"to": letter.person.pk, "number": letter.number, "workloads": len(letter.workloads)}
+    audit.record(actor=CLOCK, verb="wrote about review", subject=letter.cycle, data=data)
 
 
 def _unattested(cycle: Cycle) -> dict[Person, list[str]]:

@@ -1,5 +1,6 @@
 """Signing a month and opening it again: figures freeze, the pack is sealed, the database refuses what comes late."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,8 @@ from apps.reviews.blockers import LABELS, Blocker, blockers_of, not_waived
 from apps.reviews.contents import pack_contents
 from apps.reviews.models import Attestation, Cycle, Item, Pack, Waiver
 from apps.reviews.services.cycles import refresh, take_into
+
+log = logging.getLogger(__name__)
 
 
 class Blocked(Conflict):
@@ -69,9 +72,20 @@ def sign(*, actor: Actor, cycle: Cycle, version: int, now: datetime, session_fre
     except NewerFigures:
         refresh(actor=actor, cycle=cycle, now=now)
         raise
-    for later in Cycle.objects.filter(state=Cycle.State.OPEN, month__gt=cycle.month).order_by("month"):
-        refresh(actor=actor, cycle=later, now=now)
+    _carry_on(actor, cycle, now)
     return pack
+
+
+def _carry_on(actor: Actor, cycle: Cycle, now: datetime) -> None:
+    """What was left undecided goes to the reviews that are open. The month is signed, whatever becomes of this.
+
+    Where it fails, the sweep finds those reviews behind the signature and takes it up again.
+    """
+    for later in Cycle.objects.filter(state=Cycle.State.OPEN, month__gt=cycle.month).order_by("month"):
+        try:
+            refresh(actor=actor, cycle=later, now=now)
+        except Exception:  # the signature holds, and its page must say so
+            log.exception("%s was signed; the agenda of %s is to be taken anew.", cycle, later)
 
 
 @transaction.atomic
