@@ -1,6 +1,5 @@
 """The monthly review: one screen an item, by money at stake, until the month is signed off."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +9,6 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -35,8 +33,10 @@ from apps.web import figures, hooks, reviews_ways, reviews_words
 from apps.web.charts import Chart, Series
 from apps.web.forms import errors_said
 from apps.web.pages import PageRequest, page_or_part, wants_part
-from apps.web.parts import Crumb, Kpi
+from apps.web.parts import Kpi
+from apps.web.reviews_addresses import crumbs_of, cycle_of, month_text, read_month
 from apps.web.reviews_forms import DispositionForm, NoteForm, ReasonForm
+from apps.web.reviews_list import months_of, not_opened
 from apps.web.reviews_ways import WaysCard
 from apps.web.sessions import proved_at
 from apps.workloads import selectors as workloads
@@ -92,55 +92,18 @@ def waiting(actor: Actor) -> int:
     return items.count()
 
 
-# --- All reviews ------------------------------------------------------------------------------------------------------
-
-
-@login_required
-@require_GET
-def cycle_list(request: PageRequest) -> HttpResponse:
-    cycles = list(Cycle.objects.visible_to(request.actor).select_related("facilitator"))
-    if not cycles and not rights.rights_of(request.actor).may(Right.SEE_REVIEWS):
-        raise NotAllowed("You take part in no review.", hint=rights.who_can_give(Right.SEE_REVIEWS))
-    last = periods.previous_month(timezone.localdate().replace(day=1))
-    may_prepare = access.may_prepare(request.actor)
-    tallies = _tallies(request.actor)
-    context = {
-        "rows": [(cycle, tallies.get(cycle.pk, "nothing on it"), month_text(cycle)) for cycle in cycles],
-        "may_prepare": may_prepare,
-        "to_open": reviews.months_to_open(now=timezone.now())[::-1] if may_prepare else [],
-        "centres": list(rights.cost_centres_visible(request.actor).order_by("path")),
-        "last": last,
-        "sees_whole": selectors.sees_whole(request.actor),
-    }
-    return render(request, "reviews/list.html", context)
-
-
-def _tallies(actor: Actor) -> dict[int, str]:
-    """By review, of what the actor may see: 9 items, 4 decided."""
-    decided = Count("pk", filter=Q(state=Item.State.DECIDED))
-    items = Item.objects.visible_to(actor).on_agenda().order_by()
-    rows = items.values_list("cycle").annotate(every=Count("pk"), done=decided)
-    return {cycle: f"{every} item{'' if every == 1 else 's'}, {done} decided" for cycle, every, done in rows}
-
-
-@login_required
-@require_POST
-def open_review(request: PageRequest) -> HttpResponse:
-    month = read_month(request.POST.get("month", ""))
-    with errors_said(request, f"The review of {month:%B %Y} is up to date."):
-        reviews.open_cycle(actor=request.actor, month=month, now=timezone.now())
-    if not Cycle.objects.filter(month=month).exists():
-        return redirect("reviews:list")
-    return redirect("reviews:show", month=f"{month:%Y-%m}")
-
-
 # --- The meeting ------------------------------------------------------------------------------------------------------
 
 
 @login_required
 @require_GET
 def show(request: PageRequest, month: str) -> HttpResponse:
-    cycle = cycle_of(request, month)
+    try:
+        cycle = cycle_of(request, month)
+    except NotFound:
+        if not rights.rights_of(request.actor).may(Right.SEE_REVIEWS):
+            raise
+        return not_opened(request, read_month(month))
     items = selectors.agenda_for(actor=request.actor, cycle=cycle)
     first = next((item for item in items if item.state == Item.State.OPEN), items[0] if items else None)
     return _meeting(request, cycle, items, first)
@@ -290,7 +253,7 @@ def _meeting(
         "following": rows[after] if after < len(rows) else None,
         "decided_count": sum(each.state == Item.State.DECIDED for each in items),
         "is_presented": is_presented,
-        "is_of_one_month": True,
+        "month_walk": months_of(request.actor, cycle.month),
         "since": max((each.pk for one in items for each in _decided(one)), default=0),
         **_people(request, cycle),
         **_about(cycle, chosen, currency),
@@ -581,7 +544,7 @@ def own_figures(request: PageRequest, month: str) -> HttpResponse:
         "month": month,
         "rows": selectors.figures_for(actor=request.actor, cycle=cycle, only_own=only_own),
         "person_id": request.actor.person_id,
-        "is_of_one_month": True,
+        "month_walk": months_of(request.actor, cycle.month),
         "crumbs": crumbs_of(cycle, "Figures"),
     }
     return render(request, "reviews/figures.html", context)
@@ -603,33 +566,6 @@ def attest(request: PageRequest, month: str, slug: str) -> HttpResponse:
             actor=request.actor, cycle=cycle, workload=workload, digest=given["digest"], note=given["note"]
         )
     return redirect("reviews:figures", month=month)
-
-
-# --- Addresses --------------------------------------------------------------------------------------------------------
-
-
-def cycle_of(request: PageRequest, month: str) -> Cycle:
-    return access.get_cycle_for(actor=request.actor, month=read_month(month))
-
-
-def read_month(text: str) -> date:
-    """The month of an address; what is none is not found."""
-    if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", text):
-        raise NotFound("There is no such review.", hint="An address names a month like 2026-10.")
-    return date(int(text[:4]), int(text[5:]), 1)
-
-
-def crumbs_of(cycle: Cycle, page: str) -> list[Crumb]:
-    """Where a page beside the meeting stands."""
-    return [
-        Crumb("Monthly review", reverse("reviews:list")),
-        Crumb(f"{cycle}", reverse("reviews:show", args=[month_text(cycle)])),
-        Crumb(page),
-    ]
-
-
-def month_text(cycle: Cycle) -> str:
-    return f"{cycle.month:%Y-%m}"
 
 
 def _version(request: PageRequest) -> int:

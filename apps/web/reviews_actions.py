@@ -17,7 +17,7 @@ from apps.reviews.models import Action, Cycle
 from apps.web.forms import errors_into
 from apps.web.pages import PageRequest
 from apps.web.parts import Crumb
-from apps.web.reviews import month_text, read_month
+from apps.web.reviews_addresses import month_text, read_month
 from apps.web.reviews_forms import CloseActionForm, HandOverForm
 from apps.workloads.models import Workload
 

@@ -29,7 +29,8 @@ from apps.reviews.models import Cycle, Item, ItemKind, Pack, What
 from apps.web import figures, reviews_words
 from apps.web.exports import Cell, table_response
 from apps.web.pages import PageRequest
-from apps.web.reviews import crumbs_of, cycle_of
+from apps.web.reviews_addresses import crumbs_of, cycle_of
+from apps.web.reviews_list import months_of
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 TEMPLATE: Final = PROJECT / "templates/reviews/minutes.typ"
@@ -189,6 +190,7 @@ def minutes(request: PageRequest, month: str) -> HttpResponseBase:
         "month": month,
         "packs": list(cycle.packs.order_by("-revision")),
         "crumbs": crumbs_of(cycle, "Minutes"),
+        "month_walk": months_of(request.actor, cycle.month),
     }
     return render(request, "reviews/minutes.html", context)
 
@@ -212,6 +214,7 @@ def difference(request: PageRequest, month: str) -> HttpResponse:
         "later": later,
         "rows": [reviews_words.difference_words(each, currency) for each in found],
         "crumbs": crumbs_of(cycle, "What changed"),
+        "month_walk": months_of(request.actor, cycle.month),
     }
     return render(request, "reviews/difference.html", context)
 

@@ -2,12 +2,12 @@
 
 from django.urls import path
 
-from apps.web import reviews, reviews_actions, reviews_minutes, reviews_statement
+from apps.web import reviews, reviews_actions, reviews_list, reviews_minutes, reviews_statement
 
 app_name = "reviews"
 urlpatterns = [
-    path("", reviews.cycle_list, name="list"),
-    path("open/", reviews.open_review, name="open"),
+    path("", reviews_list.cycle_list, name="list"),
+    path("open/", reviews_list.open_review, name="open"),
     path("statements/<int:pk>/", reviews_statement.statement, name="statement"),
     path("actions/<int:pk>/", reviews_actions.show, name="action"),
     path("actions/<int:pk>/close/", reviews_actions.close, name="close-action"),

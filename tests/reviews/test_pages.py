@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from openpyxl import load_workbook
 
@@ -463,3 +464,58 @@ def test_the_ways_of_a_signed_month_are_told_as_of_now_once_its_prices_were_corr
 
     assert ways(page)[0].startswith("Move to dime $420 saves $1,520 against today")
     assert "As of now: prices or bindings have changed since the month was signed off." in page
+
+
+# --- From month to month ----------------------------------------------------------------------------------------------
+
+
+def step(page: str, name: str) -> str | None:
+    """Where a step of the picker in the top bar leads, or None."""
+    found = re.search(rf'<a class="tg-period__step"([^>]*) aria-label="{name}"', page)
+    assert found
+    leads = re.search(r'href="([^"]*)"', found[1])
+    return leads[1] if leads else None
+
+
+@time_machine.travel("2026-12-10 09:00", tick=False)
+def test_the_picker_of_a_review_leads_to_the_reviews_beside_it(meeting: Meeting, cycle: Cycle) -> None:
+    client = browser(meeting.nora)
+
+    page = client.get(REVIEW).content.decode()
+    november = client.get("/reviews/2026-11/").content.decode()
+    december = client.get("/reviews/2026-12/").content.decode()
+
+    assert (step(page, "Month before"), step(page, "Month after")) == ("/reviews/2026-09/", "/reviews/2026-11/")
+    assert "There is no review of this month" in november
+    assert (step(november, "Month before"), step(november, "Month after")) == (REVIEW, "/reviews/2026-12/")
+    assert "The month is not over" in december
+    assert step(december, "Month after") is None
+
+
+def test_who_has_a_part_in_one_review_is_led_to_no_other(meeting: Meeting, cycle: Cycle) -> None:
+    client = browser(meeting.world.ben)
+
+    page = client.get(REVIEW).content.decode()
+
+    assert (step(page, "Month before"), step(page, "Month after")) == (None, None)
+    assert client.get("/reviews/2026-09/").status_code == 404
+
+
+def test_a_month_that_nobody_opened_can_be_opened_where_it_is_missed(meeting: Meeting) -> None:
+    client = browser(meeting.nora)
+    assert "Nobody has opened it" in client.get(REVIEW).content.decode()
+
+    client.post("/reviews/open/", {"month": "2026-10"})
+
+    assert "October review" in client.get(REVIEW).content.decode()
+
+
+def test_the_list_of_reviews_is_a_file_too(meeting: Meeting, cycle: Cycle) -> None:
+    meeting.decide(meeting.item(cycle, "stop"), "continue")
+
+    answer: Any = browser(meeting.nora).get("/reviews/", {"format": "csv"})
+
+    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()
+
+    assert lines[0] == "Month,State,Revision,Items,Decided,Led by,Opened"
+    assert lines[1].startswith("2026-10-01,open,0,2,1,,")

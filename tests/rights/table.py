@@ -237,6 +237,8 @@ TABLE: dict[str, Address] = {
     "imports:undo": Address(
         get=of(MANAGES_SOURCES, auditor=403), post=deed(MANAGES_SOURCES, 302, also=NOT_THE_AUDITOR), arguments=PULL
     ),
+    # Of its money, see tests/web/test_imports_why.py.
+    "imports:why": Address(get=of(SEES_SOURCES), arguments={**PULL, "name": "requests"}, files=("csv", "xlsx")),
     "imports:rejected": Address(get=of(SEES_SOURCES), arguments={"pk": "rejected_pull"}),
     # --- Prices
     "rates:list": page(SEES_RATES, files=("csv", "xlsx")),
@@ -294,7 +296,7 @@ TABLE: dict[str, Address] = {
     "tokens:list": Address(get=Answer(200, MANAGES_SOURCES | READ_ALL), post=Answer(400, MANAGES_SOURCES | READ_ALL)),
     "tokens:revoke": Address(post=deed(ADMINISTRATOR | OWNER, 302, also=NOT_THE_AUDITOR), arguments={"pk": "token"}),
     # --- The monthly review
-    "reviews:list": page(TAKES_PART),
+    "reviews:list": page(TAKES_PART, files=("csv", "xlsx")),
     "reviews:open": Address(post=Answer(302, PREPARES, data={"month": "2026-10"})),
     "reviews:show": Address(get=of(TAKES_PART), arguments=REVIEW),
     "reviews:item": Address(
