@@ -37,6 +37,11 @@ class Row:
     def is_changed(self) -> bool:
         return self.before != self.after
 
+    @property
+    def address(self) -> str:
+        """What stands, where it is the address of a page: evidence, for one."""
+        return self.before if self.before.startswith(("https://", "http://")) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Applying:

@@ -36,7 +36,7 @@ class Overlap:
     def __str__(self) -> str:
         noun = "spender" if self.of_bill else "key"
         who = f"{self.spenders:,} {noun}{'' if self.spenders == 1 else 's'}"
-        when = f"{self.first:%d %b %Y %H:%M} to {self.last:%d %b %Y %H:%M} UTC"
+        when = f"{self.first:%-d %b %Y %H:%M} to {self.last:%-d %b %Y %H:%M} UTC"
         what = "charges" if self.of_bill else "usage"
         return f"Part '{self.part}' has {what} of {who} too, from {when}. Parts add up."
 

@@ -87,7 +87,7 @@ def _refuse_older(pull: Pull) -> None:
     if newest is None or newest.pk != pull.pk:
         raise Conflict(
             "Only the newest import of a part can be undone.",
-            hint=f"Undo {newest.part.name} of {newest.finished_at:%d %b %Y} first." if newest else "",
+            hint=f"Undo {newest.part.name} of {newest.finished_at:%-d %b %Y} first." if newest else "",
         )
 
 

@@ -101,7 +101,7 @@ def _stated(request: PageRequest, form: RateForm, quote: str) -> bool:
         catalog.set_exchange_rate(actor=request.actor, quote=quote, **values)
     if form.errors:
         return False
-    messages.success(request, f"The rate of {values['day']:%d %b %Y} is stated; open months are worked out again.")
+    messages.success(request, f"The rate of {values['day']:%-d %b %Y} is stated; open months are worked out again.")
     return True
 
 

@@ -119,7 +119,7 @@ def _kpis(source: Source, parts: int) -> list[Kpi]:
         Kpi(
             "Last import",
             figures.ago(last),
-            context=f"{timezone.localtime(last):%d %b %Y, %H:%M}" if last else "nothing yet",
+            context=f"{timezone.localtime(last):%-d %b %Y, %H:%M}" if last else "nothing yet",
         ),
         Kpi(
             "Parts",

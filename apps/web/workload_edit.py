@@ -243,7 +243,7 @@ def _ended(request: PageRequest, binding: Binding, form: LastDayForm) -> bool:
         until = first_hour_of(last + timedelta(days=1)) if last else None
         unbind(actor=request.actor, binding=binding, valid_to=until)
         ring(worker.rate)
-        done = f"{binding.label} ends with {last:%d %b %Y}." if last else f"{binding.label} is taken back."
+        done = f"{binding.label} ends with {last:%-d %b %Y}." if last else f"{binding.label} is taken back."
         messages.success(request, done)
     return not form.errors
 

@@ -20,7 +20,7 @@ from apps.workloads.models import Workload, WorkloadRevision
 from tests.approvals.deciding import approver, ask, ask_tier, confirm, registered, state_of
 from tests.books import make_workload
 from tests.economics.ledger import attested, make_ledger, write_case
-from tests.world import MACHINE, World, actor, give
+from tests.world import MACHINE, World, actor, give, log_in
 
 pytestmark = pytest.mark.django_db
 NOVEMBER = date(2026, 11, 1)
@@ -108,6 +108,21 @@ def test_what_one_useful_answer_is_changes_only_once_somebody_else_has_seen_what
         ("Attested value case", "counts each answer", "goes on with the same figures, and counts each word"),
     ]
     assert now(ledger.workload).output_unit == "word"
+
+
+def test_whoever_attests_reads_dates_in_words_and_opens_the_evidence(world: World) -> None:
+    ledger, gia = make_ledger(world), approver(world)
+    case = write_case(
+        ledger,
+        valid_from=date(2026, 1, 5),
+        expires=date(2027, 1, 1),
+        evidence_link="https://wiki.example/study",
+    )
+    waiting = ask(case, world.ben, "attestation", {})
+    said = {row.label: row.before for row in selectors.rows_of(selectors.proposals([waiting])[0])}
+    assert (said["Counts from"], said["Until"]) == ("5 Jan 2026", "1 Jan 2027")
+    page = log_in(gia).get(f"/inbox/{waiting.pk}/").content.decode()
+    assert '<a href="https://wiki.example/study" rel="noopener noreferrer">' in page
 
 
 def test_an_attestation_is_about_what_its_use_case_counts(world: World) -> None:

@@ -1,6 +1,7 @@
 """That a value case is right: said by somebody who neither wrote it nor had a hand in the use case lately."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from apps.accounts.rights import Right
@@ -64,8 +65,8 @@ class Attestation(Kind):
             *((LABELS.get(name, name), _range(said)) for name, said in proposed["assumptions"].items()),
             ("Whose time", str(subject.grade or "")),
             ("Who checks", str(subject.review_grade or "")),
-            ("Counts from", proposed["valid_from"]),
-            ("Until", proposed["expires"]),
+            ("Counts from", _day(proposed["valid_from"])),
+            ("Until", _day(proposed["expires"])),
             ("Evidence", subject.evidence_link or ("a file" if subject.evidence_file_id else "")),
             ("Owner", subject.owner.name),
         ]
@@ -89,6 +90,10 @@ def _said(case: ValueCase) -> Values:
         "valid_from": case.valid_from.isoformat(),
         "expires": case.expires.isoformat(),
     }
+
+
+def _day(iso: str) -> str:
+    return f"{date.fromisoformat(iso):%-d %b %Y}"
 
 
 def _range(said: Any) -> str:

@@ -142,7 +142,7 @@ def _instant(value: datetime | None) -> str | None:
 
 
 def _day(value: datetime) -> str:
-    return f"{value:%d %b %Y}"
+    return f"{value:%-d %b %Y}"
 
 
 def _end(value: datetime | None) -> str:

@@ -59,8 +59,8 @@ class GiveRole(Kind):
         return [
             Row("Role", "", str(Role(proposed["role"]).label)),
             Row("In", "", proposed["cost_centre_name"] or "The whole organisation"),
-            Row("From", "", f"{dates[0]:%d %b %Y}" if dates[0] else "when it is confirmed"),
-            Row("To", "", f"{dates[1]:%d %b %Y, %H:%M}" if dates[1] else "open"),
+            Row("From", "", f"{dates[0]:%-d %b %Y}" if dates[0] else "when it is confirmed"),
+            Row("To", "", f"{dates[1]:%-d %b %Y, %H:%M}" if dates[1] else "open"),
         ]
 
     def apply(self, change: Applying) -> None:
