@@ -175,7 +175,7 @@ def test_an_overlap_behind_the_first_rows_is_shown_too(browser_of_cleo: Client) 
         name="more.csv", source="gateway",
     )  # fmt: skip
     page = browser_of_cleo.get(f"/imports/{second.pk}/").content.decode()
-    assert "has usage of 1 key too, from 03 Oct 2026 05:00" in page
+    assert "has usage of 1 key too, from 3 Oct 2026 05:00" in page
     assert "1 known, 1 new" in page
     assert "only its first" not in page
 
