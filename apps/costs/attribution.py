@@ -5,7 +5,7 @@ move, and writes nothing.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -17,6 +17,8 @@ from apps.accounts.rights import Right
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.models import Period
+from apps.costs import flags
+from apps.costs.models import DIRECT, components_of
 from apps.sources.models import Source
 from apps.usage.models import Identity
 from apps.workloads import attribution
@@ -26,6 +28,7 @@ from apps.workloads.models import BEGINNING, END, Binding, Workload
 from apps.workloads.services.bindings import clean_pairs, draft_claim, refuse_tie
 
 REASON: Final = "binding"
+FEW_PAIRS: Final = 100  # so many pairs narrow thousands of bindings down quicker than they are read
 Pairs = Sequence[Sequence[str]]
 
 
@@ -88,6 +91,35 @@ def spenders_with(pairs: Pairs, source_id: int | None) -> list[IdentityRef]:
 
 
 @dataclass(frozen=True, slots=True)
+class Entering:
+    """What comes to a workload in one month, as its verdict and its budget rest on it.
+
+    `direct` is the part of the cost that burns budgets; `failed` of the `requests` were not delivered; `days` are those
+    on which something was used. `blind_lines` have neither a price nor tokens by which to measure them.
+    """
+
+    cost: Decimal = Decimal(0)
+    direct: Decimal = Decimal(0)
+    lines: int = 0
+    direct_lines: int = 0
+    direct_unknown: int = 0
+    requests: int = 0
+    failed: int = 0
+    tokens: Decimal = Decimal(0)
+    unpriced_tokens: int = 0
+    unpriced_lines: int = 0
+    blind_lines: int = 0
+    unconverted_lines: int = 0
+    days: tuple[date, ...] = ()
+
+    def __add__(self, other: "Entering") -> "Entering":
+        return Entering(**{name: getattr(self, name) + getattr(other, name) for name in _ENTERING})
+
+
+_ENTERING: Final = tuple(field.name for field in fields(Entering))  # in the order in which they are read
+
+
+@dataclass(frozen=True, slots=True)
 class MonthMove:
     """One month before and after, in the organisation's currency. `moved` enters the workload, whoever had it."""
 
@@ -100,6 +132,12 @@ class MonthMove:
     workload_after: Decimal
     moved: Decimal
     unpriced_tokens: int
+    entering: Entering
+
+    @property
+    def from_nobody(self) -> Decimal:
+        """The part of what moves that nobody claims until now."""
+        return self.unallocated_before - self.unallocated_after
 
     @property
     def share_before(self) -> Decimal | None:
@@ -125,8 +163,9 @@ class BindPreview:
     hours: int
     charges_out_of_scope: int
     keys: tuple[str, ...]
-    taken_from: tuple[tuple[str, Decimal], ...]
+    taken_from: tuple[tuple[Workload, Decimal], ...]
     splits_a_day: bool
+    moves: tuple[Move, ...]
 
     @property
     def moved(self) -> Decimal:
@@ -152,12 +191,7 @@ def preview_bind(
 ) -> BindPreview:
     """What `bind` with the same arguments would move; refuses what it would refuse."""
     rights.require(actor, Right.ALLOCATE)
-    source_id = source.pk if source else None
-    claim = draft_claim(workload, pairs, source_id, valid_from, valid_to)
-    spenders = spenders_with(pairs, source_id)
-    before = attribution.claims_in_force()
-    refuse_tie(claim, before, spenders)
-    moved = _moves(spenders, before, [*before, claim])
+    spenders, moved = _would_move(workload, pairs, source, valid_from, valid_to)
     lines = _lines_of(moved)
     return BindPreview(
         workload=workload,
@@ -168,7 +202,46 @@ def preview_bind(
         keys=tuple(sorted({_label(spender) for spender in spenders})),
         taken_from=_taken_from(lines),
         splits_a_day=any(_is_inside_a_day(edge) for move in moved for edge in (move.valid_from, move.valid_to)),
+        moves=tuple(moved),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Restating:
+    """Closed months that a binding would change, by how much cost that enters, and who would lose a part of it."""
+
+    months: tuple[date, ...]
+    amount: Decimal
+    losers: frozenset[int]
+
+
+def would_restate(
+    *, actor: Actor, workload: Workload, pairs: Pairs, source: Source | None, valid_from: datetime, valid_to: datetime
+) -> Restating:
+    """What a binding of that time would change in closed months alone: less to read than the whole preview."""
+    rights.require(actor, Right.ALLOCATE)
+    _, moved = _would_move(workload, pairs, source, valid_from, valid_to)
+    entering = [line for line in _lines_of(moved) if line.after == workload.pk]
+    states = Period.objects.filter(month__in={line.month for line in entering}).exclude(state=Period.State.OPEN)
+    closed = frozenset(states.values_list("month", flat=True))
+    changed = [line for line in entering if line.month in closed]
+    return Restating(
+        months=tuple(sorted(closed)),
+        amount=sum((line.entering.cost for line in changed), Decimal(0)),
+        losers=frozenset(line.before for line in changed if line.before is not None),
+    )
+
+
+def _would_move(
+    workload: Workload, pairs: Pairs, source: Source | None, valid_from: datetime, valid_to: datetime
+) -> tuple[list[IdentityRef], list[Move]]:
+    source_id = source.pk if source else None
+    claim = draft_claim(workload, pairs, source_id, valid_from, valid_to)
+    spenders = spenders_with(pairs, source_id)
+    known = {*claim.pairs, *(pair for spender in spenders for pair in spender.pairs)}
+    before = attribution.claims_in_force(pairs=known if len(known) <= FEW_PAIRS else None)
+    refuse_tie(claim, before, spenders)
+    return spenders, _moves(spenders, before, [*before, claim])
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +249,26 @@ class _MovedLines:
     month: date
     before: int | None
     after: int | None
-    amount: Decimal
-    unpriced_tokens: int
+    entering: Entering
 
 
 def _lines_of(moved: Collection[Move]) -> list[_MovedLines]:
     if not moved:
         return []
+    values = {
+        **_parameters(moved),
+        "direct": components_of(DIRECT),
+        "unpriced": flags.UNPRICED,
+        "unconverted": flags.UNCONVERTED,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_MOVED_LINES, _parameters(moved))
-        return [_MovedLines(*row) for row in cursor.fetchall()]
+        cursor.execute(_MOVED_LINES, values)
+        return [_moved_lines(row) for row in cursor.fetchall()]
+
+
+def _moved_lines(row: Sequence[Any]) -> _MovedLines:
+    month, before, after, *sums, days = row
+    return _MovedLines(month, before, after, Entering(**dict(zip(_ENTERING, [*sums, tuple(days)], strict=True))))
 
 
 def _months(workload: Workload, lines: Sequence[_MovedLines]) -> tuple[MonthMove, ...]:
@@ -203,8 +286,8 @@ def _month(
     month: date, states: dict[date, str], totals: dict[date, Any], workload: Workload, lines: Sequence[_MovedLines]
 ) -> MonthMove:
     bill, unallocated, own = totals.get(month, (Decimal(0), Decimal(0), Decimal(0)))
-    out_of_nowhere = sum((line.amount for line in lines if line.before is None), Decimal(0))
-    entering = sum((line.amount for line in lines if line.after == workload.pk), Decimal(0))
+    out_of_nowhere = sum((line.entering.cost for line in lines if line.before is None), Decimal(0))
+    entering = sum((line.entering for line in lines if line.after == workload.pk), Entering())
     return MonthMove(
         month=month,
         state=states.get(month, Period.State.OPEN),
@@ -212,19 +295,20 @@ def _month(
         unallocated_before=unallocated,
         unallocated_after=unallocated - out_of_nowhere,
         workload_before=own,
-        workload_after=own + entering,
-        moved=entering,
-        unpriced_tokens=sum(line.unpriced_tokens for line in lines),
+        workload_after=own + entering.cost,
+        moved=entering.cost,
+        unpriced_tokens=sum(line.entering.unpriced_tokens for line in lines),
+        entering=entering,
     )
 
 
-def _taken_from(lines: Sequence[_MovedLines]) -> tuple[tuple[str, Decimal], ...]:
+def _taken_from(lines: Sequence[_MovedLines]) -> tuple[tuple[Workload, Decimal], ...]:
     losses: dict[int, Decimal] = {}
     for line in lines:
         if line.before is not None:
-            losses[line.before] = losses.get(line.before, Decimal(0)) + line.amount
-    names = dict(Workload.objects.filter(pk__in=losses).values_list("pk", "name"))
-    return tuple((names[pk], amount) for pk, amount in sorted(losses.items(), key=lambda loss: -loss[1]))
+            losses[line.before] = losses.get(line.before, Decimal(0)) + line.entering.cost
+    losers = Workload.objects.in_bulk(losses)
+    return tuple((losers[pk], amount) for pk, amount in sorted(losses.items(), key=lambda loss: -loss[1]))
 
 
 # --- Below ------------------------------------------------------------------------------------------------------------
@@ -309,12 +393,25 @@ WITH {_MOVED}, touched AS (
 INSERT INTO costs_dirty_day (day, identity_id, reason, recorded_at)
 SELECT day, identity_id, %(reason)s, now() FROM touched
 """
+_DIRECT = "WHERE l.component = ANY(%(direct)s)"
+_UNPRICED = "((l.flags & %(unpriced)s <> 0)::int - (l.cleared & %(unpriced)s <> 0)::int)"
+_UNCONVERTED = _UNPRICED.replace("unpriced", "unconverted")
 # Days one by one, so that each (day, identity) is a look into the lines' own key and not a scan of the months.
 _MOVED_LINES = f"""
 WITH {_MOVED}, known AS (
     SELECT min(month) AS first_day, (max(month) + interval '1 month - 1 day')::date AS last_day FROM core_period
 )
-SELECT l.charge_month, m.before, m.after, coalesce(sum(l.amount_org), 0), sum(l.unpriced_tokens)::bigint
+SELECT l.charge_month, m.before, m.after, coalesce(sum(l.amount_org), 0),
+    coalesce(sum(l.amount_org) FILTER ({_DIRECT}), 0), sum(l.lines)::bigint,
+    coalesce(sum(l.lines) FILTER ({_DIRECT}), 0)::bigint,
+    coalesce(sum({_UNPRICED} + {_UNCONVERTED}) FILTER ({_DIRECT}), 0)::bigint, coalesce(sum(l.requests), 0)::bigint,
+    coalesce(sum(l.requests) FILTER (WHERE l.component = 'retry_failed'), 0)::bigint,
+    coalesce(sum(l.quantity) FILTER (
+        WHERE l.basis = 'computed' AND l.component IN ('token', 'retry_failed', 'fallback')), 0),
+    sum(l.unpriced_tokens)::bigint, sum({_UNPRICED})::bigint,
+    coalesce(sum({_UNPRICED}) FILTER (WHERE l.unpriced_tokens = 0), 0)::bigint, sum({_UNCONVERTED})::bigint,
+    coalesce(array_agg(DISTINCT l.day) FILTER (WHERE l.component <> 'gpu_idle'
+        AND (l.basis = 'computed' OR l.requests <> 0 OR l.quantity <> 0)), '{{}}')
 FROM moved m CROSS JOIN known k
 CROSS JOIN LATERAL generate_series(
     greatest(m.first_day, k.first_day), least(m.last_day, k.last_day), interval '1 day') each

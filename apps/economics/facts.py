@@ -104,6 +104,14 @@ def rows_of(cursor: CursorWrapper, month: About) -> list[Row]:
     return [Row(*row) for row in cursor.fetchall()]
 
 
+def row_of(month: About, *, workload_id: int) -> Row:
+    """The facts of one workload as the books have them now."""
+    statement = months_sql.FACTS.replace("{todo}", months_sql.ONE).replace("{cases}", months_sql.CASES)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {**month.values, "workload": workload_id})
+        return Row(*cursor.fetchone())
+
+
 def facts_if(month: About, *, workload_id: int, case: AssumedCase) -> tuple[Facts, list[Span]]:
     """What the month would rest on if the case were attested, and the spans on which cases would count then."""
     statement = months_sql.FACTS.replace("{todo}", months_sql.ONE).replace("{cases}", months_sql.ASSUMED_CASE)

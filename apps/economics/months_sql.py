@@ -16,8 +16,14 @@ SELECT DISTINCT workload_id, day FROM taken
 """
 
 # Only delivered calls promise a latency; a source that checks latency does not count it.
-_COUNTS: Final = ", ".join(f"coalesce(sum(h.latency_counts[{at}]), 0)" for at in range(1, BUCKETS + 1))
-_ROLE: Final = role_at(source="p.source_id", measure="'latency'", workload="w.workload_id", at="h.hour")
+LATENCY_COUNTS: Final = ", ".join(f"coalesce(sum(h.latency_counts[{at}]), 0)" for at in range(1, BUCKETS + 1))
+
+
+def latency_role(workload: str) -> str:
+    """Whether the source of an hour counts how fast a workload answers; the argument is an SQL expression."""
+    return role_at(source="p.source_id", measure="'latency'", workload=workload, at="h.hour")
+
+
 SERVICE_DAYS = f"""
 WITH gone AS (
     DELETE FROM economics_service_day s USING economics_day d WHERE s.workload_id = d.workload_id AND s.day = d.day
@@ -27,7 +33,7 @@ WITH gone AS (
     FROM economics_day d
 )
 INSERT INTO economics_service_day (workload_id, day, counts)
-SELECT w.workload_id, w.day, ARRAY[{_COUNTS}]
+SELECT w.workload_id, w.day, ARRAY[{LATENCY_COUNTS}]
 FROM window_ w
 JOIN workloads_attribution a
     ON a.workload_id = w.workload_id AND a.valid_from < w.ends_at AND a.valid_to > w.starts_at
@@ -35,7 +41,7 @@ JOIN usage_series q ON q.identity_id = a.identity_id AND q.call_kind <> 'retry_f
 JOIN sources_part p ON p.id = q.part_id
 JOIN usage_hour h ON h.series_id = q.id AND h.hour >= w.starts_at AND h.hour < w.ends_at
     AND h.hour >= a.valid_from AND h.hour < a.valid_to AND h.latency_counts IS NOT NULL
-WHERE {_ROLE} IS DISTINCT FROM 'checks'
+WHERE {latency_role("w.workload_id")} IS DISTINCT FROM 'checks'
 GROUP BY 1, 2
 ON CONFLICT (workload_id, day) DO UPDATE SET counts = excluded.counts
 """

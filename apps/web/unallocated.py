@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -11,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts import rights
@@ -38,7 +40,7 @@ from apps.costs.suggestions import Suggestion, grounds_in_words
 from apps.sources.models import Source
 from apps.usage.models import Identity
 from apps.web import figures, hooks
-from apps.web.binding_form import BindForm, Moving, candidates, first_hour_of, look_ahead
+from apps.web.binding_form import BindForm, Earlier, Moving, candidates, first_hour_of, look_ahead, look_back
 from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_into
 from apps.web.pages import PageRequest, page_or_part, wants_part
@@ -50,6 +52,7 @@ from workers import imports as worker
 from workers.app import ring
 
 PAGE: Final = 25
+LARGEST: Final = 6  # keys in full at first sight, where several smaller ones follow
 LONGEST_FILE: Final = 50_000
 COLUMNS: Final = (
     Column("Usage key", sort="key"),
@@ -85,6 +88,17 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True)
+class _Smaller:
+    """The keys after the largest, in one row."""
+
+    count: int
+    cost: Decimal | None
+    share: Decimal | None
+    is_unpriced: bool
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Bar:
     """One month of the strip: place and height in a drawing of 1200 x 62."""
 
@@ -113,6 +127,8 @@ def _list_context(request: PageRequest, chosen: Identity | None = None) -> dict[
     found, page = read_page(
         lambda offset: _keys(request, period, filters, limit=PAGE, offset=offset), page_number(request), PAGE
     )
+    smaller = _smaller(request, found, chosen)
+    shown = found.rows[:LARGEST] if smaller else found.rows
     company = organisation.get()
     months = months_before(period.end)
     shares = shares_by_month(actor=request.actor, months=months)
@@ -121,7 +137,8 @@ def _list_context(request: PageRequest, chosen: Identity | None = None) -> dict[
     return {
         "found": found,
         "page": page,
-        "rows": [_Row(key, _bind_href(key, period), chosen == key.identity) for key in found.rows],
+        "rows": [_Row(key, _bind_href(key, period), chosen == key.identity) for key in shown],
+        "smaller": smaller,
         "columns": COLUMNS,
         "sort": _sort(request),
         "chips": _chips(request, period, filters),
@@ -139,6 +156,27 @@ def _list_context(request: PageRequest, chosen: Identity | None = None) -> dict[
         "clear_href": f"{reverse('unallocated:list')}?{period.query}",
         "hidden": [(name, value) for name, value in request.GET.items() if name not in ("q", "page", "format")],
     }
+
+
+def _smaller(request: PageRequest, found: UnallocatedPage, chosen: Identity | None) -> _Smaller | None:
+    """At first sight what follows the largest keys is one row; None where it is looked through, or a key in it open."""
+    is_first_sight = not (_filters(request).is_filtering or {"page", "all"} & request.GET.keys())
+    largest, others = found.rows[:LARGEST], found.rows[LARGEST:]
+    if not is_first_sight or _sort(request) != "-cost" or len(others) < 3:
+        return None
+    if chosen is not None and all(key.identity != chosen for key in largest):
+        return None
+    known = sum((key.cost for key in largest if key.cost is not None), Decimal(0))
+    is_known = found.total.cost is not None and others[0].cost is not None
+    cost = (found.total.cost or Decimal(0)) - known if is_known else None
+    tokens = found.total.unpriced_tokens - sum(key.money.unpriced_tokens for key in largest)
+    return _Smaller(
+        count=found.count - LARGEST,
+        cost=cost,
+        share=cost / found.total.cost if cost is not None and found.total.cost else None,
+        is_unpriced=tokens > 0,
+        href=_list_query(request, all="1"),
+    )
 
 
 def _keys(
@@ -278,7 +316,8 @@ def bind(request: PageRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and _bound(request, form, identity):
         return HttpResponseRedirect(f"{reverse('unallocated:list')}?{period.query}")
     moving = look_ahead(request.actor, form, identity.pairs, identity.source, period.start) if form.is_bound else None
-    return _bind_page(request, identity, form, moving, guess)
+    earlier = look_back(request.actor, form, identity.pairs, identity.source, identity.first_seen) if moving else None
+    return _bind_page(request, identity, form, moving, earlier, guess)
 
 
 def _form(request: PageRequest, period: PeriodChoice, guess: Guess) -> BindForm:
@@ -319,13 +358,20 @@ def _bound(request: PageRequest, form: BindForm, identity: Identity) -> bool:
 
 
 def _bind_page(
-    request: PageRequest, identity: Identity, form: BindForm, moving: Moving | None, guess: Guess
+    request: PageRequest,
+    identity: Identity,
+    form: BindForm,
+    moving: Moving | None,
+    earlier: Earlier | None,
+    guess: Guess,
 ) -> HttpResponse:
     context = {
         "identity": identity,
         "form": form,
         "options": candidates(request.actor, ""),
         "moving": moving,
+        "earlier": earlier,
+        "from_then": _from_then(request, identity, form),
         "guess": guess[0] if guess else None,
         "guessed": guess[1] if guess else None,
         "grounds": grounds_in_words(guess[0].grounds) if guess else "",
@@ -335,6 +381,20 @@ def _bind_page(
     if wants_part(request):
         return render(request, "unallocated/list.html#bind", context, status=status)
     return render(request, "unallocated/list.html", {**_list_context(request, identity), **context}, status=status)
+
+
+def _from_then(request: PageRequest, identity: Identity, form: BindForm) -> str:
+    """The same with the key's first day in the zone of the organisation; empty where the form says that already."""
+    first = timezone.localtime(identity.first_seen).date().isoformat()
+    if str(form["first_day"].value() or "") in ("", first):
+        return ""
+    values = {
+        "workload": form["workload"].value() or "",
+        "first_day": first,
+        "last_day": form["last_day"].value() or "",
+    }
+    chosen = urlencode({name: value for name, value in values.items() if value})
+    return f"{reverse('unallocated:bind', args=[identity.pk])}?{period_of(request).query}&{chosen}"
 
 
 # --- The side bar -----------------------------------------------------------------------------------------------------

@@ -119,9 +119,12 @@ def claim_of(binding: Binding) -> Claim:
     )
 
 
-def claims_in_force(source_ids: Collection[int] | None = None) -> list[Claim]:
-    """All bindings that count now; those for other sources than `source_ids` are left out. One query."""
+def claims_in_force(source_ids: Collection[int] | None = None, *, pairs: Collection[Pair] | None = None) -> list[Claim]:
+    """All bindings that count now, one query. Left out are those for other sources than `source_ids`, and those that
+    ask for a pair beyond `pairs`, which match no spender that has only these."""
     bindings = Binding.objects.in_force()
+    if pairs is not None:
+        bindings = bindings.filter(pairs__contained_by=[list(pair) for pair in pairs])
     if source_ids is not None:
         bindings = bindings.filter(models.Q(source_id__isnull=True) | models.Q(source_id__in=source_ids))
     return claims_of(bindings)

@@ -3,13 +3,21 @@
 import csv
 import io
 import re
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from apps.accounts.models import Person, Role
+from apps.budgets.services import set_budget
+from apps.core.models import Period
+from apps.costs.attribution import bind
 from apps.costs.models import DirtyDay
+from apps.reviews import services as reviews
 from apps.usage.models import Identity
 from apps.workloads.models import Binding, Workload
+from tests import query_counts
 from tests.books import (
     add_hour,
     at,
@@ -21,11 +29,20 @@ from tests.books import (
     make_workload,
     prices,
     rate_all,
+    unproved,
 )
-from tests.world import World, log_in
+from tests.economics.ledger import OCTOBER, Ledger, example_c, make_ledger, settle
+from tests.reviews.meeting import NOW, Meeting, make_meeting
+from tests.web.test_query_counts import count
+from tests.world import MACHINE, World, give, log_in, make_member
 
 pytestmark = pytest.mark.django_db
 MONTH = "month=2026-10"
+
+
+@pytest.fixture
+def meeting(world: World) -> Meeting:
+    return make_meeting(world)
 
 
 @pytest.fixture
@@ -80,6 +97,144 @@ def test_a_key_is_bound_in_one_click_after_the_preview(
     assert DirtyDay.objects.get().day.isoformat() == "2026-10-02"
     rate_all()
     assert "All 2 keys" in client.get(f"/unallocated/?{MONTH}").content.decode()
+
+
+def test_smaller_keys_are_one_row_until_they_are_looked_for(keys: dict[str, Identity], world: World) -> None:
+    """5.00 and 1.00, then 0.50, 0.40, 0.30 and 0.20 make six; 0.10, 0.05 and one without a price follow."""
+    source, pull = keys["dark"].source, make_pull(keys["dark"].source, "more.csv")
+    for tokens in (500, 400, 300, 200, 100, 50):
+        series = make_series(pull, make_identity(source, f"key-{tokens}"), make_offering("own", "plain"))
+        add_hour(pull, series, at(4), requests=1, input=tokens)
+    rate_all()
+    client = log_in(world.cleo)
+    page = client.get(f"/unallocated/?{MONTH}").content.decode()
+    row = page[page.index("3 smaller keys") :].partition("</tr>")[0]
+    assert ("$0.15" in row, "2.0%" in row, "unpriced" in row) == (True, True, True)
+    assert ("key-200" in page, "key-100" in page, "All 9 keys" in page) == (True, False, True)
+    for query in ("all=1", "q=key", "sort=key"):
+        assert "key-100" in client.get(f"/unallocated/?{MONTH}&{query}").content.decode(), query
+    small = Identity.objects.get(pairs=[["key", "key-100"]])
+    assert "smaller keys" not in client.get(f"/unallocated/{small.pk}/bind/?{MONTH}").content.decode()
+
+
+def moves(page: str) -> dict[str, tuple[str, str]]:
+    """The rows of what moves: label -> before and after."""
+    table = page[page.index("What this moves") :].partition("</table>")[0]
+    rows = re.findall(r'<th scope="row">(.+?)</th><td>(.+?)</td>.+?<td(?: class="[\w-]+")?>(.+?)</td></tr>', table)
+    return {label: (plain_text(before), plain_text(after)) for label, before, after in rows}
+
+
+def plain_text(html: str) -> str:
+    return re.sub("<[^>]+>", "", html)
+
+
+def key_beside(ledger: Ledger, name: str, *spent: tuple[int, datetime]) -> Identity:
+    """A key that nobody claims, of the same source and model."""
+    pull = make_pull(ledger.series.part.source)
+    key = make_identity(ledger.identity.source, name)
+    series = make_series(pull, key, ledger.series.offering)
+    for dollars, when in spent:
+        add_hour(pull, series, when, requests=10, input=dollars * 1_000_000, cached=0, output=0)
+    rate_all()
+    return key
+
+
+def previewed(person: Person, key: Identity, ledger: Ledger, first_day: str = "2026-10-01") -> str:
+    chosen = f"workload={ledger.workload.slug}&first_day={first_day}"
+    return log_in(person).get(f"/unallocated/{key.pk}/bind/?{MONTH}&{chosen}").content.decode()
+
+
+def test_the_preview_goes_as_far_as_the_verdict(world: World) -> None:
+    """Example C with 3,000 more: 5,400 over 9,200 answers, 5,520 of value less 575 of reviews."""
+    ledger = example_c(world)
+    set_budget(actor=MACHINE, owner=ledger.workload, month=OCTOBER, amount=Decimal(4000))
+    page = previewed(world.cleo, key_beside(ledger, "loud", (3000, at(7))), ledger)
+    assert moves(page) == {
+        "Unallocated": ("$3,000", "$0"),
+        "Share of the full cost": ("55.6%", "0.0%"),
+        "Cost of Ticket summaries": ("$2,400", "$5,400"),
+        "Cost per answer": ("$0.261", "$0.587"),
+        "Net value": ("$2,545", "−$455"),
+        "Budget $4,000": ("60%", "135%"),
+        "Verdict": ("Keep", "Stop"),
+    }
+    assert '<td class="tg-bad">−$455</td>' in page
+    assert "This changes the verdict.</strong> It will stand on the agenda of the October review." in page
+    assert "It costs more than it is worth" in page
+
+
+def test_what_is_unknown_stays_so_and_a_budget_of_nothing_is_told_in_money(world: World) -> None:
+    ledger = make_ledger(world)
+    set_budget(actor=MACHINE, owner=ledger.workload, month=OCTOBER, amount=Decimal(0))
+    page = previewed(world.cleo, key_beside(ledger, "loud", (50, at(7))), ledger)
+    found = moves(page)
+    assert found["Verdict"] == ("Unproven", "Unproven")
+    assert found["Spent, budget $0"] == (
+        "–not known: No cost of it is known in this month.",
+        "$50.00",
+    )
+    assert found["Net value"][1].startswith("–not known: Whether this pays is unproven")
+    assert "The verdict stays." in page
+    assert "This changes the verdict" not in page
+
+
+def test_who_binds_for_others_learns_nothing_of_their_money(world: World) -> None:
+    """Lea places keys for Legal; the summaries are Care's, and so is Chat, which has the key until now."""
+    lea = make_member("Lea Sand")
+    give(lea, Role.ANALYST, world.legal, by=world.ada)
+    ledger = example_c(world)
+    chat = make_workload("Chat", world)
+    key = key_beside(ledger, "shared", (3000, at(7)), (40, at(20)))
+    bind(actor=MACHINE, workload=chat, pairs=key.pairs, source=key.source, valid_to=at(10))
+    rate_all()
+    page = previewed(lea, key, ledger)
+    assert moves(page) == {"Unallocated": ("$40.00", "$0"), "Share of the full cost": ("0.7%", "0.0%")}
+    assert "seen by its owners and by the analysts of its cost centre" in page
+    assert "A part of it is Chat&#x27;s until now." in page or "A part of it is Chat's until now." in page
+    assert "Bind $40.00" in page
+    for secret in ("3,000", "3,040", "2,400", "2,545", "Keep", "Stop", "This changes the verdict"):
+        assert secret not in page, secret
+
+
+def test_a_signed_month_is_named_with_what_it_would_be_restated_by(world: World) -> None:
+    ledger = example_c(world)
+    key = key_beside(ledger, "loud", (1204, at(5, month=9)), (3000, at(7)))
+    Identity.objects.filter(pk=key.pk).update(first_seen=at(5, month=9))
+    with unproved():
+        Period.objects.filter(month=date(2026, 9, 1)).update(state=Period.State.SIGNED)
+    page = previewed(world.cleo, key, ledger)
+    assert "September is signed off. Binding from 5 Sep 2026 would restate it by $1,204." in page
+    link = re.search(r'href="([^"]+)"[^>]*>Do that</a>', page)
+    assert link
+    page = log_in(world.cleo).get(link[1].replace("&amp;", "&")).content.decode()
+    assert "$1,204 lies in 1 month that is signed off or being so." in plain_text(page)
+    assert moves(page)["Verdict"] == ("Keep", "Stop")
+    assert "Do that" not in page
+
+
+def test_what_the_preview_says_of_the_agenda_comes_true(meeting: Meeting) -> None:
+    """Summaries keep with -100 in the low case; 200 more is beyond the 276 that are tolerated."""
+    cycle = meeting.open()
+    key = Identity.objects.get(pairs=[["key", "nobodys"]])
+    page = previewed(meeting.world.cleo, key, meeting.summaries)
+    assert moves(page)["Verdict"] == ("Keep", "Fix")
+    assert "It joins the agenda of the October review." in page
+    bind(actor=MACHINE, workload=meeting.summaries.workload, pairs=key.pairs, source=key.source, valid_from=at(1))
+    settle()
+    reviews.refresh_due(actor=MACHINE, now=NOW + timedelta(minutes=10))
+    assert meeting.item(cycle, "fix", meeting.summaries).state == "open"
+
+
+def test_the_preview_asks_as_many_queries_for_one_key_as_for_many(world: World) -> None:
+    ledger, client = example_c(world), log_in(world.cleo)
+    key = key_beside(ledger, "loud", (3000, at(7)))
+    address = f"/unallocated/{key.pk}/bind/?{MONTH}&workload={ledger.workload.slug}&first_day=2026-10-01"
+    few = count(client, address)
+    for number in range(20):
+        key_beside(ledger, f"more-{number}", (1, at(8)))
+        make_workload(f"Grown {number}", world)
+    assert count(client, address) == few
+    query_counts.check("bind a key", few)
 
 
 def test_words_that_fit_several_workloads_are_asked_back_and_one_is_taken(

@@ -101,7 +101,7 @@ def test_a_preview_names_the_month_and_the_workload_that_lose(
         (date(2026, 9, 1), Decimal(1), Decimal(0)),
         (date(2026, 10, 1), Decimal(4), Decimal(0)),
     ]
-    assert preview.taken_from == (("Chat", Decimal(5)),)
+    assert preview.taken_from == ((chat, Decimal(5)),)
 
 
 def test_an_edge_inside_a_day_is_said(books: Identity, source: Source, email: Workload) -> None:
