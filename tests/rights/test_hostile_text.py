@@ -92,6 +92,9 @@ class Reader(HTMLParser):
         self._script = ("json" if "json" in (given.get("type") or "") else "code") if tag == "script" else ""
         self.wrong += [f"<{tag} {name}>" for name in given if name.startswith(("on", "hx-on")) or name == "style"]
         links = [given.get(name) or "" for name in LINKS & set(given)]
+        # A chart's figures are a download and no page: text that a browser saves and never opens.
+        is_file = "download" in given
+        links = [link for link in links if not (is_file and link.startswith("data:text/csv;charset=utf-8,"))]
         self.wrong += [f"<{tag} … {link}>" for link in links if DOES_SOMETHING.match(link)]
 
     def handle_endtag(self, tag: str) -> None:
