@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -20,20 +19,17 @@ from apps.accounts.models import Person
 from apps.accounts.rights import Right
 from apps.approvals import services as approvals
 from apps.approvals.services import SessionTooOld
-from apps.core import organisation, periods
+from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed, NotFound, TollgateError
-from apps.economics.models import EconomicsMonth
 from apps.reviews import access, effects, selectors
 from apps.reviews import services as reviews
 from apps.reviews.blockers import Blocker, blockers_of, not_waived
 from apps.reviews.models import Cycle, Disposition, Item, What
 from apps.reviews.selectors import Promise
-from apps.web import figures, hooks, reviews_ways, reviews_words
-from apps.web.charts import Chart, Series
+from apps.web import figures, hooks, reviews_item, reviews_ways, reviews_words
 from apps.web.forms import errors_said
 from apps.web.pages import PageRequest, page_or_part, wants_part
-from apps.web.parts import Kpi
 from apps.web.reviews_addresses import crumbs_of, cycle_of, month_text, read_month
 from apps.web.reviews_forms import DispositionForm, NoteForm, ReasonForm
 from apps.web.reviews_list import months_of, not_opened
@@ -41,8 +37,6 @@ from apps.web.reviews_ways import WaysCard
 from apps.web.sessions import proved_at
 from apps.workloads import selectors as workloads
 from apps.workloads.models import Workload
-
-CHART_MONTHS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,18 +304,14 @@ def _people(request: PageRequest, cycle: Cycle) -> dict[str, Any]:
 
 
 def _about(cycle: Cycle, chosen: Item | None, currency: str) -> dict[str, Any]:
-    """Sentence, figures, chart and ways out of the item that is spoken about."""
+    """Sentence, figures and chart of the item that is spoken about, and what was decided about it."""
     if chosen is None:
         return {}
-    chart = _chart(cycle, chosen, currency) if chosen.workload_id else None
-    kpis: list[Kpi] = reviews_words.kpis(chosen, currency)
+    decided = _decided(chosen)
     return {
-        "item": chosen,
-        "sentence": reviews_words.sentence(chosen, currency),
-        "kpis": kpis,
-        "chart": chart,
-        "decided": [(each, _in_words(each.effect)) for each in _decided(chosen)],
-        "actions": list(chosen.actions.select_related("owner").order_by("pk")) if _decided(chosen) else [],
+        **reviews_item.about(cycle, chosen, currency),
+        "decided": [(each, _in_words(each.effect)) for each in decided],
+        "actions": list(chosen.actions.select_related("owner").order_by("pk")) if decided else [],
     }
 
 
@@ -354,45 +344,6 @@ def _in_words(effect: Sequence[Mapping[str, Any]]) -> list[str]:
     names = dict(Person.objects.filter(pk__in=who).values_list("pk", "name")) if who else {}
     currency = organisation.get().currency
     return [reviews_words.effect_words(each, currency, names) for each in effect]
-
-
-def _chart(cycle: Cycle, chosen: Item, currency: str) -> Chart | None:
-    """Cost and value per useful output over a year, as they are known now."""
-    first = cycle.month
-    for _ in range(CHART_MONTHS - 1):
-        first = periods.previous_month(first)
-    months = list(periods.months_between(first, cycle.month))
-    found = EconomicsMonth.objects.current().filter(workload=chosen.workload, month__in=months)
-    known = {row.month: row for row in found}
-    cost = [_per(known, month, "cost") for month in months]
-    value = [_per(known, month, "value_base") for month in months]
-    if not any(each is not None for each in cost):
-        return None
-    unit = (chosen.workload.output_unit if chosen.workload else "") or "output"
-    return Chart(
-        kind="lines",
-        categories=[
-            f"{month:%b %y}" if month.month == 1 or at == 0 else f"{month:%b}" for at, month in enumerate(months)
-        ],
-        series=[Series("Cost", cost, tone="cost"), Series("Value", value, tone="value")],
-        unit="unit_price",
-        currency=currency,
-        category_label="Month",
-        finding=f"In {cycle} one {unit} costs {_price(cost, currency)} and is worth {_price(value, currency)}.",
-    )
-
-
-def _per(known: dict[date, EconomicsMonth], month: date, name: str) -> Decimal | None:
-    row = known.get(month)
-    total: Decimal | None = getattr(row, name) if row else None
-    useful: Decimal | None = row.useful if row else None
-    if total is None or not useful:
-        return None
-    return total / useful
-
-
-def _price(values: Sequence[Decimal | None], currency: str) -> str:
-    return figures.unit_price(values[-1], currency) if values[-1] is not None else "an unknown amount"
 
 
 def _foot(request: PageRequest, cycle: Cycle) -> dict[str, Any]:

@@ -161,10 +161,8 @@ def sentence(item: Item, currency: str) -> str:
 
 
 def kpis(item: Item, currency: str) -> list[Kpi]:
-    """Up to four figures in large type."""
+    """Up to four figures in large type, of what is not about worth."""
     facts = item.facts
-    if item.kind in (ItemKind.STOP, ItemKind.FIX):
-        return _unit_kpis(item, currency)
     if item.kind == ItemKind.RESTATEMENT:
         return [
             Kpi("Booked since sign-off", _signed(amount(facts, "amount"), currency), context="in this month"),
@@ -189,23 +187,6 @@ def kpis(item: Item, currency: str) -> list[Kpi]:
             Kpi("Due", figures.day(_date(facts["due"]))),
         ]
     return [Kpi("At stake", figures.money(item.money_at_stake, currency), context="a month")]
-
-
-def _unit_kpis(item: Item, currency: str) -> list[Kpi]:
-    facts, unit = item.facts, (item.workload.output_unit if item.workload else "") or "output"
-    useful = amount(facts, "useful")
-    cost, value, net, low, high = (amount(facts, name) for name in ("cost", "value", "net", "net_low", "net_high"))
-    return [
-        Kpi(f"Cost per {unit}", figures.unit_price(_per(cost, useful), currency)),
-        Kpi(f"Value per {unit}", figures.unit_price(_per(value, useful), currency)),
-        Kpi(
-            "Net value",
-            figures.money(net, currency),
-            context=f"{figures.money(low, currency)} to {figures.money(high, currency)}",
-            tone="bad" if net is not None and net < 0 else "",
-        ),
-        Kpi("Useful outputs", figures.count(useful)),
-    ]
 
 
 def effect_words(effect: Mapping[str, Any], currency: str, names: Mapping[int, str]) -> str:
@@ -311,10 +292,6 @@ def _shown(value: str | None, currency: str, is_money: bool) -> str:
     if value is None:
         return figures.UNKNOWN
     return figures.money_exact(Decimal(value), currency) if is_money else value
-
-
-def _per(total: Decimal | None, count: Decimal | None) -> Decimal | None:
-    return total / count if total is not None and count else None
 
 
 def _signed(value: Decimal | None, currency: str) -> str:

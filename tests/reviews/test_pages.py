@@ -61,6 +61,9 @@ def test_the_first_undecided_item_is_shown_with_its_figures(meeting: Meeting, cy
 
     assert "It costs more than it is worth" in page
     assert "$0.800" in page  # a label
+    assert ", T3</p>" not in page  # nobody gave it a tier
+    assert "It would pay from" in page
+    assert "96 s" in page  # it saves 60, and costs 800 against 500
     assert "−$300" in page
     assert "0 of 2 items decided" in page
     assert "Blocked: 2 items are undecided" in page
