@@ -17,6 +17,10 @@ class Role(models.TextChoices):
     ADMINISTRATOR = "administrator", "Administrator"
 
 
+# What its holder may pass on while away.
+PASSED_ON = frozenset({Role.APPROVER, Role.REVIEWER})
+
+
 class Person(models.Model):
     """A human being; separation of duties counts persons, not accounts. Names stand only here and can be erased."""
 
@@ -143,6 +147,10 @@ class RoleGrant(models.Model):
     ended_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     # No foreign key: approvals know accounts and not the other way round; decisions are never deleted.
     decision_id = models.BigIntegerField(null=True, unique=True, help_text="By which somebody else confirmed it.")
+    # While its holder is away: never longer than their own, and by triggers of `approvals` over with it.
+    passed_on_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="passed_on", help_text="Whose role it is."
+    )
 
     objects = RoleGrantQuerySet.as_manager()
 
@@ -167,7 +175,8 @@ class RoleGrant(models.Model):
                 name="only_the_end_changes",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.AnyChange(
-                    "person", "role", "cost_centre", "valid_from", "granted_by", "granted_at", "decision_id"
+                    *("person", "role", "cost_centre", "valid_from", "granted_by", "granted_at", "decision_id"),
+                    "passed_on_from",
                 ),
             ),
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from apps.accounts.models import CostCentre, Person, Role, RoleGrant
 from apps.core.actor import Actor
@@ -144,9 +144,19 @@ def require(actor: Actor, right: Right) -> None:
 
 def holds(actor: Actor, role: Role, cost_centre: CostCentre | None) -> bool:
     """Whether the actor has a role in a cost centre or above it; None asks for the whole organisation."""
+    return _reaching(actor, role, cost_centre).exists()
+
+
+def behind(actor: Actor, role: Role, cost_centre: CostCentre | None) -> frozenset[int]:
+    """Whose role it is by which the actor acts there: their own, or that of those who passed it on to them."""
+    holder = Coalesce("passed_on_from__person", "person")
+    return frozenset(_reaching(actor, role, cost_centre).values_list(holder, flat=True))
+
+
+def _reaching(actor: Actor, role: Role, cost_centre: CostCentre | None) -> models.QuerySet[RoleGrant]:
     at = models.Value(cost_centre.path if cost_centre else "", output_field=models.CharField())
     above = models.Q(cost_centre__isnull=True) | models.Q(at__startswith=models.F("cost_centre__path"))
-    return _grants(actor).filter(role=role).alias(at=at).filter(above).exists()
+    return _grants(actor).filter(role=role).alias(at=at).filter(above)
 
 
 def who_can_give(right: Right) -> str:

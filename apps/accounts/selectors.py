@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Max, Prefetch, Q, QuerySet
+from django.db.models import Exists, Max, OuterRef, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.accounts import rights
-from apps.accounts.models import ApiToken, CostCentre, Invitation, Person, RoleGrant
+from apps.accounts.models import PASSED_ON, Account, ApiToken, CostCentre, Invitation, Person, RoleGrant
 from apps.accounts.rights import Right
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
@@ -47,7 +47,8 @@ def people_for(actor: Actor) -> QuerySet[Person]:
     if not rights.rights_of(actor).may(Right.SEE_PEOPLE):
         people = people.filter(pk=actor.person_id or 0)
     open_invitations = Invitation.objects.filter(accepted_at__isnull=True, withdrawn_at__isnull=True)
-    grants = RoleGrant.objects.select_related("cost_centre", "granted_by").order_by("role", "-valid_from")
+    grants = RoleGrant.objects.select_related("cost_centre", "granted_by", "passed_on_from__person")
+    grants = grants.order_by("role", "-valid_from")
     # Grouping drops the model's own order.
     return (
         people.annotate(last_login=Max("accounts__last_login"))
@@ -83,12 +84,34 @@ def get_person_for(*, actor: Actor, pk: int) -> Person:
 
 
 def get_grant_for(*, actor: Actor, pk: int) -> RoleGrant:
+    """Any role, for those who see people; for the others one that they passed on, or that was passed on to them."""
+    grants = RoleGrant.objects.select_related("person", "cost_centre")
     if not rights.rights_of(actor).may(Right.SEE_PEOPLE):
-        raise NotFound("This role does not exist.")
-    grant = RoleGrant.objects.select_related("person", "cost_centre").filter(pk=pk).first()
+        me = actor.person_id or 0
+        grants = grants.filter(Q(person=me) | Q(granted_by=me), passed_on_from__isnull=False)
+    grant = grants.filter(pk=pk).first()
     if grant is None:
         raise NotFound("This role does not exist.")
     return grant
+
+
+def passed_on_by(person: Person) -> list[RoleGrant]:
+    """What the person has passed on and has not ended yet, the first to begin first."""
+    passed_on = RoleGrant.objects.filter(passed_on_from__person=person, valid_to__gt=Now())
+    return list(passed_on.select_related("person", "cost_centre").order_by("valid_from", "pk"))
+
+
+def to_pass_on(person: Person) -> list[RoleGrant]:
+    """The person's own roles that they may pass on now."""
+    own = RoleGrant.objects.in_force().filter(person=person, role__in=PASSED_ON, passed_on_from=None)
+    others = own.filter(Q(granted_by=None) | ~Q(granted_by=person))
+    return list(others.select_related("cost_centre").order_by("role", "pk"))
+
+
+def stand_ins_for(person: Person) -> QuerySet[Person]:
+    """Who could act for somebody: everybody else who can log in."""
+    can_log_in = Account.objects.filter(person=OuterRef("pk"), is_active=True)
+    return Person.objects.filter(Exists(can_log_in), active=True).exclude(pk=person.pk)
 
 
 def get_cost_centre_for(*, actor: Actor, pk: int) -> CostCentre:

@@ -10,7 +10,7 @@ from apps.accounts import rights
 from apps.accounts.models import Person
 from apps.approvals import selectors
 from apps.approvals.models import Confirmation, Letter
-from apps.approvals.selectors import Proposal, Table
+from apps.approvals.selectors import Proposal, Seat, Table
 
 LONGEST_LINE: Final = 200
 _ASKED: Final = """Hello,
@@ -108,7 +108,11 @@ def _facts(about: Confirmation, proposal: Proposal) -> dict[str, Any]:
 def _who(table: Table) -> str:
     if not table.may:
         return f"Nobody can: it takes the role {table.roles}, held by somebody who had no hand in it."
-    return f"These may: {', '.join(_line(seat.name) for seat in table.may)}."
+    return f"These may: {', '.join(_seat(seat) for seat in table.may)}."
+
+
+def _seat(seat: Seat) -> str:
+    return f"{_line(seat.name)} for {_line(seat.acts_for)}" if seat.acts_for else _line(seat.name)
 
 
 def _line(text: str) -> str:

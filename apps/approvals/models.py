@@ -141,6 +141,13 @@ class Decision(models.Model):
     channel = models.CharField(max_length=8)
     session_fresh_at = models.DateTimeField(help_text="When the decider last proved who they are in this session.")
     decided_at = models.DateTimeField(db_default=Now(), help_text="Set by the database.")
+    acted_for = models.ForeignKey(
+        Person,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Whose role it was, where it was passed on to the decider; set by the database.",
+    )
 
     class Meta:
         db_table = "approvals_decision"

@@ -27,12 +27,15 @@ _BARRED: Final = {
     "attested": "attested the use case in the last 90 days",
 }
 BARRIERS: Final[dict[str, str]] = {str(value): str(label) for value, label in Barred.Why.choices}
+_SHOWN: Final = ("workload", "asked_by", "decision__person", "decision__acted_for", "replaced_by")
 _SEATS: Final = """
 SELECT p.id, p.name,
        approvals_barrier(p.id, %(about)s) AS barrier,
        approvals_holds(p.id, %(about)s, %(roles)s) AS holds,
-       approvals_holds(p.id, %(about)s, %(stand_ins)s) AS stands_in
+       approvals_holds(p.id, %(about)s, %(stand_ins)s) AS stands_in,
+       coalesce(holder.name, '')
   FROM accounts_person p
+  LEFT JOIN accounts_person holder ON holder.id = approvals_acts_for(p.id, %(about)s)
  WHERE p.active AND (
        EXISTS (SELECT FROM accounts_role_grant g WHERE g.person_id = p.id AND g.role = ANY (%(all)s))
        OR p.id IN (SELECT b.person_id FROM approvals_barred b WHERE b.confirmation_id = %(about)s)
@@ -40,6 +43,27 @@ SELECT p.id, p.name,
        OR p.id IN (SELECT unnest(ARRAY[w.business_owner_id, w.technical_owner_id, w.budget_owner_id])
                      FROM workloads_workload w WHERE w.id = %(workload)s))
  ORDER BY p.name, p.id
+"""
+_OF_HOLDER: Final = {
+    **_BARRED,
+    "named": "is named in this",
+    "owned": "owns the use case, or did in the last 90 days",
+}
+_HOLDERS: Final = """
+SELECT holder.name, approvals_barrier(holder.id, about.id)
+  FROM approvals_confirmation about, accounts_role_grant g
+  JOIN accounts_role_grant own ON own.id = g.passed_on_from_id
+  JOIN accounts_person holder ON holder.id = own.person_id
+ WHERE about.id = %s AND g.person_id = %s AND g.role = ANY (%s)
+   AND g.valid_from <= clock_timestamp() AND g.valid_to > clock_timestamp()
+   AND approvals_barrier(holder.id, about.id) IS NOT NULL
+ ORDER BY holder.name LIMIT 1
+"""
+_ACTS_FOR: Final = """
+SELECT c.id, holder.name FROM approvals_confirmation c
+  JOIN accounts_person holder ON holder.id = approvals_acts_for(%s, c.id)
+ WHERE c.id = ANY (%s)
+   AND EXISTS (SELECT FROM accounts_role_grant g WHERE g.person_id = %s AND g.passed_on_from_id IS NOT NULL)
 """
 
 
@@ -62,11 +86,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A person beside a confirmation: who may decide (`why_not` is empty), or why not."""
+    """A person beside a confirmation: who may decide (`why_not` is empty), or why not.
+
+    `acts_for` is whose role it is, where it was passed on to them.
+    """
 
     person_id: int
     name: str
     why_not: str
+    acts_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +109,7 @@ class Table:
 
 def visible(actor: Actor) -> QuerySet[Confirmation]:
     """What the actor asked for, may decide, or sees the subject of."""
-    found = Confirmation.objects.select_related("workload", "asked_by", "decision__person", "replaced_by")
+    found = Confirmation.objects.select_related(*_SHOWN)
     if actor.is_machine:
         return found
     person = actor.person_id or 0
@@ -102,7 +130,7 @@ def get_confirmation_for(*, actor: Actor, pk: int) -> Confirmation:
 
 def to_decide(actor: Actor) -> QuerySet[Confirmation]:
     """What waits for this person's decision, the oldest first."""
-    found = Confirmation.objects.select_related("workload", "asked_by", "decision__person", "replaced_by")
+    found = Confirmation.objects.select_related(*_SHOWN)
     if not could_ever_decide(actor):
         return found.none()
     return found.decidable_by(actor.person_id)
@@ -194,8 +222,29 @@ def why_not(actor: Actor, confirmation: Confirmation) -> str:
     roles = set(kinds.roles_with((*known.deciders, *known.stand_ins)))
     if may and roles & rights.rights_of(actor).roles:
         return ""
+    if holder := _barred_holder(person, confirmation):
+        name, barrier = holder
+        return f"You would decide for {name}, who {_OF_HOLDER[barrier]}; somebody else decides."
     reach = " for the whole organisation" if known.of_all else ""
     return f"This is decided by the role {roles_in_words(confirmation)}{reach}, given before it was asked for."
+
+
+def _barred_holder(person: int, confirmation: Confirmation) -> tuple[str, str] | None:
+    """Name and barrier of somebody whose role the person has for a time, and who may not decide it themselves."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLDERS, [confirmation.pk, person, [*confirmation.roles, *confirmation.stand_ins]])
+        found: tuple[str, str] | None = cursor.fetchone()
+    return found
+
+
+def act_for(actor: Actor, confirmations: Iterable[Confirmation]) -> dict[int, str]:
+    """By confirmation, whose role it is by which the actor may decide it, where it is not their own."""
+    ids = [row.pk for row in confirmations]
+    if not ids or actor.person_id is None:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_ACTS_FOR, [actor.person_id, ids, actor.person_id])
+        return dict(cursor.fetchall())
 
 
 def may_decide(actor: Actor, confirmation: Confirmation) -> bool:
@@ -225,9 +274,9 @@ def table_of(confirmation: Confirmation) -> Table:
     with connection.cursor() as cursor:
         cursor.execute(_SEATS, parameters)
         found = cursor.fetchall()
-    barred = [Seat(pk, name, BARRIERS[barrier]) for pk, name, barrier, _, _ in found if barrier]
-    first = [Seat(pk, name, "") for pk, name, barrier, holds, _ in found if holds and not barrier]
-    second = [Seat(pk, name, "") for pk, name, barrier, _, stands_in in found if stands_in and not barrier]
+    barred = [Seat(pk, name, BARRIERS[barrier]) for pk, name, barrier, _, _, _ in found if barrier]
+    first = [Seat(pk, name, "", whose) for pk, name, barrier, holds, _, whose in found if holds and not barrier]
+    second = [Seat(pk, name, "", whose) for pk, name, barrier, _, stands, whose in found if stands and not barrier]
     standing_in = bool(second and not first)
     return Table(first or second, barred, roles_in_words(confirmation), standing_in)
 

@@ -13,7 +13,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.approvals import selectors, services
-from apps.approvals.models import Confirmation
+from apps.approvals.models import Confirmation, Decision
 from apps.approvals.selectors import Proposal
 from apps.core.actor import Actor
 from apps.core.errors import Conflict, NotAllowed, TollgateError
@@ -40,7 +40,7 @@ def inbox(request: PageRequest) -> HttpResponseBase:
     if request.GET.get("format") in ("csv", "xlsx"):
         return _file(request, tab)
     listed = _listed(request, tab)
-    chosen = listed["proposals"][0].confirmation if tab == "decide" and listed["proposals"] else None
+    chosen = listed["listed"][0][0].confirmation if tab == "decide" and listed["listed"] else None
     context = {**listed, **_about(request, chosen), "is_list": True}
     return render(request, "approvals/inbox.html", context)
 
@@ -153,7 +153,9 @@ def _listed(request: PageRequest, tab: str) -> dict[str, Any]:
     page = Paginator(_rows(request.actor, tab), PAGE).get_page(request.GET.get("page"))
     tabs = [(key, label, f"{reverse('inbox:list')}?tab={key}", key == tab) for key, label in TABS.items()]
     csv = f"{reverse('inbox:list')}?{urlencode({'tab': tab, 'format': 'csv'})}"
-    return {"tab": tab, "tabs": tabs, "page": page, "proposals": selectors.proposals(page.object_list), "csv": csv}
+    acts_for = selectors.act_for(request.actor, page.object_list) if tab == "decide" else {}
+    listed = [(item, acts_for.get(item.confirmation.pk, "")) for item in selectors.proposals(page.object_list)]
+    return {"tab": tab, "tabs": tabs, "page": page, "listed": listed, "csv": csv}
 
 
 def _about(request: PageRequest, chosen: Confirmation | None) -> dict[str, Any]:
@@ -174,6 +176,7 @@ def _about(request: PageRequest, chosen: Confirmation | None) -> dict[str, Any]:
         "has_moved": is_open and selectors.has_moved(proposal),
         "obstacle": obstacle,
         "may_decide": is_open and not obstacle,
+        "acts_for": selectors.act_for(request.actor, [chosen]).get(chosen.pk, "") if is_open and not obstacle else "",
         "may_withdraw": chosen.is_waiting and selectors.may_withdraw(request.actor, chosen),
         "deciders": table,
         "barred": table.barred[:MOST_BARRED],
@@ -211,9 +214,14 @@ def _cells(proposals: Iterable[Proposal]) -> Iterable[list[Cell]]:
         state = "expired" if selectors.is_expired(row) else row.get_state_display()
         yield [
             row.ref, proposal.label, proposal.name, proposal.title, row.asked_by.name, row.asked_at, row.reason, state,
-            row.settled_at, decision.person.name if decision else None, decision.reason if decision else None,
-            row.digest,
+            row.settled_at, _decided_by(decision), decision.reason if decision else None, row.digest,
         ]  # fmt: skip
+
+
+def _decided_by(decision: Decision | None) -> str | None:
+    if decision is None:
+        return None
+    return f"{decision.person.name} for {decision.acted_for.name}" if decision.acted_for else decision.person.name
 
 
 # --- Sockets of the frame ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """People: who is here, what they may do and since when; and the tree of cost centres in which they may."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
@@ -11,10 +12,13 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts import mails, rights
 from apps.accounts import services as accounts
+from apps.accounts.freshness import SessionTooOld
 from apps.accounts.models import Account, CostCentre, Invitation, Person, Role, RoleGrant
 from apps.accounts.rights import Right, rights_of
 from apps.accounts.selectors import (
@@ -23,8 +27,11 @@ from apps.accounts.selectors import (
     get_cost_centre_for,
     get_grant_for,
     get_person_for,
+    passed_on_by,
     people_for,
     person_row,
+    stand_ins_for,
+    to_pass_on,
 )
 from apps.accounts.services.invitations import SentInvitation
 from apps.approvals import services as approvals
@@ -32,7 +39,7 @@ from apps.approvals.models import Confirmation
 from apps.approvals.selectors import waiting_about
 from apps.core import organisation
 from apps.core.actor import Actor
-from apps.core.errors import NotFound
+from apps.core.errors import NotAllowed, NotFound
 from apps.web import hooks
 from apps.web.accounts import address_of_invitation
 from apps.web.approvals import say_asked
@@ -41,6 +48,7 @@ from apps.web.forms import DayField, end_of, errors_into, errors_said, midnight,
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Choice
 from apps.web.queries import query_with
+from apps.web.sessions import proved_at
 from apps.web.settings import settings_tabs
 
 PAGE_SIZE = 50
@@ -80,6 +88,36 @@ class GrantForm(forms.Form):
 
 class RenameForm(forms.Form):
     name = forms.CharField(label="Name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+
+
+class GrantChoice(forms.ModelChoiceField[RoleGrant]):
+    def label_from_instance(self, grant: RoleGrant) -> str:
+        return _role_and_place(grant)
+
+
+class AwayForm(forms.Form):
+    """Which of one's own roles, to whom and for which days."""
+
+    grant = GrantChoice(RoleGrant.objects.none(), label="Role", empty_label=None)
+    to = forms.ModelChoiceField(Person.objects.none(), label="To", empty_label="Choose a person")
+    first_day = DayField(label="From", required=False, help_text="Empty: from now on.")
+    last_day = DayField(label="To the end of", help_text="At most 45 days.")
+    reason = forms.CharField(
+        label="Why?", max_length=300, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, person: Person, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = RoleGrant.objects.filter(pk__in=[grant.pk for grant in to_pass_on(person)])
+        self._choose("grant", own.select_related("cost_centre"))
+        self._choose("to", stand_ins_for(person))
+
+    def _choose(self, name: str, among: QuerySet[Any]) -> None:
+        cast(forms.ModelChoiceField[Any], self.fields[name]).queryset = among
+
+
+def _role_and_place(grant: RoleGrant) -> str:
+    return f"{grant.get_role_display()}, {grant.cost_centre or 'the whole organisation'}"
 
 
 # --- The list ---------------------------------------------------------------------------------------------------------
@@ -144,8 +182,16 @@ def _chips(request: HttpRequest) -> list[Chip]:
 
 
 def _cells(row: PersonRow) -> list[Any]:
-    roles = "; ".join(f"{g.get_role_display()} ({g.cost_centre or 'whole organisation'})" for g in row.grants)
+    roles = "; ".join(_in_a_cell(grant) for grant in row.grants)
     return [row.person.name, ", ".join(row.emails) or row.person.email, row.state, roles, row.last_login]
+
+
+def _in_a_cell(grant: RoleGrant) -> str:
+    words = f"{grant.get_role_display()} ({grant.cost_centre or 'whole organisation'})"
+    if grant.passed_on_from is None or grant.valid_to is None:
+        return words
+    days = f"{timezone.localtime(grant.valid_from):%Y-%m-%d} to {timezone.localtime(grant.valid_to):%Y-%m-%d %H:%M}"
+    return f"{words} for {grant.passed_on_from.person.name}, {days}"
 
 
 # --- Inviting ---------------------------------------------------------------------------------------------------------
@@ -265,9 +311,46 @@ def end_grant(request: PageRequest, pk: int, grant_pk: int) -> HttpResponse:
     held = get_grant_for(actor=request.actor, pk=grant_pk)
     if held.person_id != pk:
         raise NotFound("This role does not exist.")
-    with errors_said(request, f"{held.person.name} is no longer {held.get_role_display()}."):
+    with errors_said(request, f"{held.person.name} is no longer {_role_and_place(held)}."):
         accounts.end_role(actor=request.actor, grant=held)
-    return redirect("people:detail", pk=pk)
+    is_seen = people_for(request.actor).filter(pk=pk).exists()
+    return redirect("people:detail", pk=pk if is_seen else request.actor.person_id)
+
+
+@login_required
+@require_POST
+def pass_on(request: PageRequest, pk: int) -> HttpResponse:
+    """While I am away: only one's own role, in a session that gave the password lately."""
+    person = get_person_for(actor=request.actor, pk=pk)
+    if person.pk != request.actor.person_id:
+        raise NotAllowed("Whoever holds a role passes it on; nobody does it for them.")
+    form = AwayForm(request.POST, person=person)
+    if form.is_valid():
+        with errors_into(form):
+            try:
+                _pass_on_by(form, request)
+            except SessionTooOld:
+                back = urlencode({"next": reverse("people:detail", args=[pk])})
+                return redirect(f"{reverse('account_reauthenticate')}?{back}")
+            return redirect("people:detail", pk=pk)
+    return _detail(request, person, GrantForm(), status=400, away=form)
+
+
+def _pass_on_by(form: AwayForm, request: PageRequest) -> None:
+    wanted = form.cleaned_data
+    given = accounts.pass_on(
+        actor=request.actor,
+        grant=wanted["grant"],
+        to=wanted["to"],
+        valid_from=midnight(wanted["first_day"]),
+        valid_to=cast(datetime, end_of(wanted["last_day"])),
+        reason=wanted["reason"],
+        session_fresh_at=proved_at(request),
+    )
+    role = _role_and_place(given)
+    messages.success(
+        request, f"{given.person.name} acts for you as {role}, until the end of {wanted['last_day']:%-d %b %Y}."
+    )
 
 
 @login_required
@@ -304,19 +387,27 @@ def rename(request: PageRequest, pk: int) -> HttpResponse:
 
 
 def _detail(
-    request: PageRequest, person: Person, form: GrantForm, *, status: int = 200, rename: RenameForm | None = None
+    request: PageRequest,
+    person: Person,
+    form: GrantForm,
+    *,
+    status: int = 200,
+    rename: RenameForm | None = None,
+    away: AwayForm | None = None,
 ) -> HttpResponse:
-    may = rights_of(request.actor).may
+    may, is_me = rights_of(request.actor).may, person.pk == request.actor.person_id
     context = {
+        "away": away or (AwayForm(person=person) if is_me and to_pass_on(person) else None),
+        "passed_on": passed_on_by(person),
         "row": person_row(person),
         "subject": person,
         "form": form,
         "rename": rename or RenameForm(initial={"name": person.name}),
         "may_manage": may(Right.MANAGE_PEOPLE) and person.active,
         "may_erase": may(Right.MANAGE_PEOPLE) and not person.active and not person.erased_at,
-        "may_rename": person.active and (may(Right.MANAGE_PEOPLE) or person.pk == request.actor.person_id),
+        "may_rename": person.active and (may(Right.MANAGE_PEOPLE) or is_me),
         "may_see_people": may(Right.SEE_PEOPLE),
-        "is_me": person.pk == request.actor.person_id,
+        "is_me": is_me,
         "is_founding": may(Right.MANAGE_PEOPLE) and accounts.is_founding(),
         "waiting": waiting_about(person),
         "audit_href": f"{reverse('audit:list')}?person={person.pk}",
@@ -444,6 +535,7 @@ urlpatterns = [
     path("<int:pk>/withdraw/", withdraw, name="withdraw"),
     path("<int:pk>/roles/", grant, name="grant"),
     path("<int:pk>/roles/<int:grant_pk>/end/", end_grant, name="end-grant"),
+    path("<int:pk>/away/", pass_on, name="pass-on"),
     path("<int:pk>/deactivate/", deactivate, name="deactivate"),
     path("<int:pk>/erase/", erase, name="erase"),
 ]

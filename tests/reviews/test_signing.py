@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
+from apps.accounts import services as accounts
 from apps.approvals import services as approvals
 from apps.approvals.services import SessionTooOld
 from apps.core.actor import Actor
@@ -90,6 +92,44 @@ def test_whoever_attested_figures_does_not_sign_also_when_handed_over(meeting: M
             cycle=cycle, revision=1, body="{}", sha256=packs.digest("{}"), audit_head={}, signed_by=meeting.nora
         )
     meeting.sign(cycle, by=meeting.olaf)
+
+
+def test_who_signs_for_somebody_who_attested_figures_signs_as_little_as_they(meeting: Meeting) -> None:
+    """Nora is away and Eve signs for her; what Nora attested, neither of them signs."""
+    cycle, eve = meeting.open(), meeting.world.eve
+    meeting.decide_all(cycle)
+    now = timezone.now()
+    accounts.pass_on(
+        actor=actor(meeting.nora),
+        grant=meeting.nora.grants.get(),
+        to=eve,
+        valid_from=None,
+        valid_to=now + timedelta(days=7),
+        session_fresh_at=now,
+    )
+    assert reviews.why_not_sign(actor(eve), cycle) == ""
+    workload = meeting.labels.workload
+    workload.budget_owner = meeting.nora
+    workload.save()
+    digest = Figure.objects.get(cycle=cycle, workload=workload).digest
+    reviews.attest_figures(actor=actor(meeting.nora), cycle=cycle, workload=workload, digest=digest)
+
+    with pytest.raises(NotAllowed, match="You review for somebody who attested figures of this month"):
+        meeting.sign(cycle, by=eve)
+    body = json.dumps({"month": "2026-10-01", "revision": 1, "signed_by": eve.pk})
+    with pytest.raises(DatabaseError, match="signed by a reviewer of the whole"), transaction.atomic():
+        Pack.objects.create(cycle=cycle, revision=1, body=body, sha256=packs.digest(body), audit_head={}, signed_by=eve)
+    meeting.sign(cycle, by=meeting.olaf)
+
+
+def test_who_acts_for_a_reviewer_signs_the_month(meeting: Meeting) -> None:
+    cycle, eve = meeting.open(), meeting.world.eve
+    meeting.decide_all(cycle)
+    now = timezone.now()
+    told = {"valid_from": None, "valid_to": now + timedelta(days=7), "session_fresh_at": now}
+    accounts.pass_on(actor=actor(meeting.nora), grant=meeting.nora.grants.get(), to=eve, **told)
+
+    assert meeting.sign(cycle, by=eve).signed_by == eve
 
 
 def test_a_month_is_signed_once(meeting: Meeting) -> None:

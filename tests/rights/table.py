@@ -282,6 +282,11 @@ TABLE: dict[str, Address] = {
     "people:end-grant": Address(
         post=deed(ADMINISTRATOR, 302, also=NOT_THE_AUDITOR), arguments={"pk": "granted", "grant_pk": "member_grant"}
     ),
+    # Nobody passes on the role of somebody else; the owner holds none that could be passed on.
+    "people:pass-on": Address(
+        post=deed(OWNER, 400, {"last_day": "2026-12-01"}, also={Who.AUDITOR: 403, Who.ADMINISTRATOR: 403}),
+        arguments={"pk": "owner"},
+    ),
     "people:deactivate": Address(
         post=deed(ADMINISTRATOR, 302, also={Who.MEMBER: 403, Who.AUDITOR: 403}), arguments={"pk": "member"}
     ),

@@ -18,7 +18,7 @@ from apps.accounts.services.people import (
     rename_person,
     skip_second_person,
 )
-from apps.accounts.services.roles import check_role, end_role, grant_role, is_founding
+from apps.accounts.services.roles import check_role, end_role, grant_role, is_founding, is_party, pass_on
 from apps.accounts.services.tokens import create_token, mark_used, revoke_token
 from apps.accounts.services.views import delete_view, save_view
 
@@ -37,11 +37,13 @@ __all__ = [
     "grant_role",
     "invite",
     "is_founding",
+    "is_party",
     "make_account",
     "make_cost_centre",
     "make_person",
     "mark_used",
     "move_cost_centre",
+    "pass_on",
     "password_changed",
     "rename_cost_centre",
     "rename_person",

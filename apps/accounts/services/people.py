@@ -49,13 +49,15 @@ def rename_person(*, actor: Actor, person: Person, name: str) -> Person:
 
 @transaction.atomic
 def deactivate_person(*, actor: Actor, person: Person) -> Person:
-    """Send a person away: sessions, tokens, invitations and roles end together, or nothing does."""
+    """Send a person away: sessions, tokens, invitations, roles and what was passed on end together, or nothing does."""
     rights.require(actor, Right.MANAGE_PEOPLE)
     if actor.person_id == person.pk:
         raise NotAllowed("You cannot deactivate yourself.", hint="Another administrator can.")
     person = lock_active(person)
     refuse_last_administrator(person)
+    running = Q(passed_on_from__person=person, valid_to__gt=Now())
     ended = {
+        "passed_on": RoleGrant.objects.filter(running).count(),
         "accounts": person.accounts.filter(is_active=True).update(
             is_active=False, session_epoch=F("session_epoch") + 1
         ),

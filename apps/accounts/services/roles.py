@@ -1,13 +1,15 @@
-"""Roles are given by somebody else, dated, and ended instead of deleted."""
+"""Roles are given by somebody else, dated, ended instead of deleted, and passed on while one is away."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
+from django.utils import timezone
 
 from apps.accounts import rights
-from apps.accounts.models import CostCentre, Person, Role, RoleGrant
+from apps.accounts.freshness import SessionTooOld, is_fresh
+from apps.accounts.models import PASSED_ON, CostCentre, Person, Role, RoleGrant
 from apps.accounts.rights import Right
 from apps.accounts.services.people import bump_sessions, lock_active, refuse_last_administrator
 from apps.core import audit
@@ -15,6 +17,7 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 
 WHOLE_ORGANISATION_ONLY = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
+LONGEST_AWAY = timedelta(days=45)
 
 
 @transaction.atomic
@@ -94,20 +97,94 @@ def is_founding() -> bool:
 
 @transaction.atomic
 def end_role(*, actor: Actor, grant: RoleGrant) -> RoleGrant:
-    """End a role now; one that has not begun never will."""
-    rights.require(actor, Right.MANAGE_PEOPLE)
+    """End a role now, and what was passed on of it; one that has not begun never will.
+
+    What was passed on is also ended by whoever did so, and given back by whoever has it.
+    """
+    if not is_party(actor, grant):
+        rights.require(actor, Right.MANAGE_PEOPLE)
     person = Person.objects.select_for_update().get(pk=grant.person_id)
     grant = RoleGrant.objects.select_for_update(of=("self",)).select_related("person").get(pk=grant.pk)
     if not _running().filter(pk=grant.pk).exists():
         raise Conflict("This role has ended already.")
     if grant.role == Role.ADMINISTRATOR:
         refuse_last_administrator(person)
+    passed_on = list(_running().filter(passed_on_from=grant).order_by("pk").values_list("pk", flat=True))
+    # The database ends with it what was passed on.
     _running().filter(pk=grant.pk).update(valid_to=Greatest(F("valid_from"), Now()), ended_by_id=actor.person_id)
     grant.refresh_from_db()
-    bump_sessions(person)
+    if grant.passed_on_from_id is None:
+        bump_sessions(person)
     rights.forget()
-    audit.record(actor=actor, verb="ended role", subject=grant, data=_evidence(grant))
+    audit.record(actor=actor, verb="ended role", subject=grant, data={**_evidence(grant), "passed_on": passed_on})
     return grant
+
+
+@transaction.atomic
+def pass_on(
+    *,
+    actor: Actor,
+    grant: RoleGrant,
+    to: Person,
+    valid_from: datetime | None,
+    valid_to: datetime,
+    reason: str = "",
+    session_fresh_at: datetime | None,
+) -> RoleGrant:
+    """Let somebody else act by one's own role of approver or reviewer for a time, as far as neither is barred."""
+    now = timezone.now()
+    if actor.channel != "web" or actor.person_id is None:
+        raise NotAllowed("A person passes a role on, at a page.", hint="Tokens, commands and tasks pass nothing on.")
+    if not is_fresh(session_fresh_at, now):
+        raise SessionTooOld("to pass a role on")
+    own = RoleGrant.objects.select_for_update(of=("self",)).get(pk=grant.pk)
+    person = lock_active(to)
+    begins = max(valid_from or now, now)
+    _refuse_to_pass_on(actor, own, person, begins, valid_to)
+    passed_on = RoleGrant.objects.create(
+        person=person,
+        role=own.role,
+        cost_centre_id=own.cost_centre_id,
+        valid_from=begins,
+        valid_to=valid_to,
+        granted_by_id=actor.person_id,
+        passed_on_from=own,
+    )
+    passed_on.refresh_from_db()
+    rights.forget()
+    data = {**_evidence(passed_on), "passed_on_from": own.pk, "reason": " ".join(reason.split())[:300]}
+    audit.record(actor=actor, verb="passed on role", subject=passed_on, data=data)
+    return passed_on
+
+
+def _refuse_to_pass_on(actor: Actor, own: RoleGrant, to: Person, begins: datetime, ends: datetime) -> None:
+    """What the database refuses as well, here in words."""
+    if own.person_id != actor.person_id or own.passed_on_from_id or own.role not in PASSED_ON:
+        raise NotAllowed(
+            "You pass on your own role of approver or reviewer, and no other.",
+            hint="A role that was passed on to you goes no further.",
+        )
+    if own.granted_by_id == own.person_id:
+        raise NotAllowed("A role that one gave oneself is not passed on.")
+    if not RoleGrant.objects.in_force().filter(pk=own.pk).exists():
+        raise Conflict("This role does not count now; it is passed on while it does.")
+    if to.pk == own.person_id:
+        raise BadInput("Choose somebody else than yourself.")
+    if ends <= begins:
+        raise BadInput("It would end before it begins.")
+    if ends > begins + LONGEST_AWAY:
+        raise BadInput(f"A role is passed on for {LONGEST_AWAY.days} days at most.")
+    if own.valid_to and ends > own.valid_to:
+        raise BadInput(f"Your own role ends on {timezone.localtime(own.valid_to):%-d %b %Y}, and this with it.")
+    if _running().filter(person=to, passed_on_from=own, valid_from__lt=ends, valid_to__gt=begins).exists():
+        raise Conflict(f"{to.name} has this role from you already in these days.", hint="End that first.")
+
+
+def is_party(actor: Actor, grant: RoleGrant) -> bool:
+    """Whether the role was passed on by or to the actor."""
+    if grant.passed_on_from_id is None or actor.person_id is None:
+        return False
+    return actor.person_id in (grant.person_id, grant.granted_by_id)
 
 
 def _running() -> QuerySet[RoleGrant]:
@@ -122,7 +199,7 @@ def _known(role: str) -> Role:
 
 
 def _refuse_repetition(person: Person, role: Role, cost_centre: CostCentre | None) -> None:
-    if _running().filter(person=person, role=role, cost_centre=cost_centre).exists():
+    if _running().filter(person=person, role=role, cost_centre=cost_centre, passed_on_from=None).exists():
         where = f"in {cost_centre.name}" if cost_centre else "in the whole organisation"
         raise Conflict(f"{person.name} is {role.label} {where} already.")
 

@@ -8,8 +8,9 @@ from typing import Any
 from django.db import transaction
 
 from apps.accounts import rights
+from apps.accounts.freshness import SessionTooOld, is_fresh
+from apps.accounts.models import Role
 from apps.accounts.rights import Right
-from apps.approvals.services import CLOCKS_DIFFER, FRESH_FOR, SessionTooOld
 from apps.core import audit, heads, periods
 from apps.core.actor import Actor
 from apps.core.errors import Conflict, NotAllowed
@@ -17,7 +18,7 @@ from apps.costs import selectors as costs
 from apps.costs import services as costing
 from apps.economics import services as economics
 from apps.reviews import packs
-from apps.reviews.access import require_person_at_page, signs_for_all
+from apps.reviews.access import require_person_at_page
 from apps.reviews.blockers import LABELS, Blocker, blockers_of, not_waived
 from apps.reviews.contents import pack_contents
 from apps.reviews.models import Attestation, Cycle, Item, Pack, Waiver
@@ -50,10 +51,15 @@ def why_not_sign(actor: Actor, cycle: Cycle) -> str:
     """Why this person cannot sign this month, in a sentence; empty when they can."""
     if not rights.rights_of(actor).may(Right.REVIEW):
         return "Reviewers sign a month."
-    if not signs_for_all(actor):
+    behind = rights.behind(actor, Role.REVIEWER, None)
+    if not behind:
         return "A month is signed as a whole: your role of reviewer is for a part of the organisation."
-    if Attestation.objects.filter(cycle=cycle, person_id=actor.person_id or 0).exists():
+    asked = {actor.person_id or 0, *behind}
+    attested = set(Attestation.objects.filter(cycle=cycle, person__in=asked).values_list("person", flat=True))
+    if actor.person_id in attested:
         return "You attested figures of this month; somebody else signs it."
+    if behind <= attested:
+        return "You review for somebody who attested figures of this month; somebody else signs it."
     return ""
 
 
@@ -65,7 +71,7 @@ def sign(*, actor: Actor, cycle: Cycle, version: int, now: datetime, session_fre
     nothing is signed), Blocked for what stands in the way. What it leaves undecided goes to the next open review.
     """
     person = require_person_at_page(actor)
-    if session_fresh_at is None or not now - FRESH_FOR <= session_fresh_at <= now + CLOCKS_DIFFER:
+    if not is_fresh(session_fresh_at, now):
         raise SessionTooOld
     try:
         pack = _sign(actor, person, cycle, version, now)

@@ -22,10 +22,14 @@ def why_not_tighten(actor: Actor, workload: Workload) -> str:
     """
     if not rights.rights_of(actor).may(Right.REVIEW):
         return f"You may not {Right.REVIEW}."
-    if actor.person_id in (workload.business_owner_id, workload.technical_owner_id, workload.budget_owner_id):
+    owners = {workload.business_owner_id, workload.technical_owner_id, workload.budget_owner_id}
+    if actor.person_id in owners:
         return f"You own {workload.name}; another reviewer decides about it."
-    if not rights.holds(actor, Role.REVIEWER, workload.cost_centre):
+    behind = rights.behind(actor, Role.REVIEWER, workload.cost_centre)
+    if not behind:
         return f"{workload.name} belongs to a cost centre that you do not review."
+    if behind <= owners:
+        return f"You review for somebody who owns {workload.name}; another reviewer decides about it."
     return ""
 
 
