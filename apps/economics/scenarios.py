@@ -6,7 +6,7 @@ cannot be priced is said and never put at zero.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -165,9 +165,24 @@ def _by_moves(facts: Facts, kind: Kind, moves: Sequence[Move], *, breaks_band: b
     savings: dict[str, Decimal] = defaultdict(Decimal)
     for move in moves:
         savings[move.model] += move.cost_now - move.cost_then
-    kept = tuple(move for move in moves if savings[move.model] > 0)
+    kept = _joined(move for move in moves if savings[move.model] > 0)
     saves = sum((move.cost_now - move.cost_then for move in kept), ZERO)
     return Way(kind, saves, _plus(facts.net, saves), kept, breaks_band=breaks_band)
+
+
+def _joined(moves: Iterable[Move]) -> tuple[Move, ...]:
+    """Lots that differ in nothing but what else they could have moved to become one."""
+    found: dict[Move, Move] = {}
+    for move in moves:
+        alike = replace(move, tokens=Tokens(), cost_now=ZERO, cost_then=ZERO)
+        sums = found.get(alike, alike)
+        found[alike] = replace(
+            move,
+            tokens=sums.tokens + move.tokens,
+            cost_now=sums.cost_now + move.cost_now,
+            cost_then=sums.cost_then + move.cost_then,
+        )
+    return tuple(found.values())
 
 
 def _breaks_band(facts: Facts) -> bool:

@@ -149,7 +149,7 @@ def _exact_or_unknown(amount: Decimal | None, currency: str) -> str:
 
 
 def _rates(move: Move, currency: str) -> Iterable[str]:
-    """gpt-4o to gpt-4o-mini, up to 128,000 input tokens: input 41.2M at $2.50, then $0.150 per 1M."""
+    """gpt-4o to gpt-4o-mini, standard, up to 128,000 input tokens; 41.2M input at $2.50, then $0.150; the sums."""
     to = _short(move.to) if move.to else "batch"
     yield f"{_short(move.model)} to {to}, {move.tier}, {band_label(move.prompt_band)}, per 1M tokens:"
     for kind in KINDS:

@@ -111,6 +111,15 @@ def test_a_model_moves_whole_to_one_that_has_a_price_for_all_its_prompts() -> No
     assert way.saves == D("33.6")  # 35 + 5 less 4 + 1.60 + 0.80
 
 
+def test_lots_that_only_another_price_set_apart_are_told_as_one() -> None:
+    later = replace(LOT, lower={"openai/middle": replace(MIDDLE, input=D("0.50")), "openai/small": SMALL})
+
+    (move,) = one(replace(FACTS, lots=[LOT, later]), Kind.DOWNGRADE).moves
+
+    assert (move.to, move.tokens) == ("openai/small", Tokens(input=20_000_000, output=2_000_000))
+    assert (move.cost_now, move.cost_then) == (D(70), D("4.2"))
+
+
 def test_a_model_that_would_become_dearer_stays() -> None:
     dearer = Rates(input=D(3), output=D(12))
     other = replace(LOT, model="google/other", lower={"google/dear": dearer}, batch=dearer)
