@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from apps.accounts import services as accounts
 from apps.accounts.models import Person, Role
 from apps.approvals import selectors, services
 from apps.approvals.models import Confirmation, Decision
@@ -45,6 +46,8 @@ class Deciding(RuleBasedStateMachine):
         self.waiting: Confirmation | None = None
         self.wrote: set[str] = set()
         self.stands = "T3"
+        # Eve is a member and nothing else; whose role she has at the moment.
+        self.away: str | None = None
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -105,6 +108,37 @@ class Deciding(RuleBasedStateMachine):
                 self.stands = waiting.proposed["value_tier"]
                 # The change is the asker's, who so has edited the workload.
                 self.touched |= {name for name, one in self.people.items() if one.pk == waiting.asked_by_id}
+            self.waiting, self.wrote = None, set()
+
+    @rule(who=WHO)
+    def goes_away(self, who: str) -> None:
+        """Eve acts for one at a time; whoever was away before is back."""
+        if self.away:
+            accounts.end_role(actor=actor(self.people[self.away]), grant=self.world.eve.grants.latest("pk"))
+        now, holder = timezone.now(), self.people[who]
+        own = holder.grants.get(role=Role.APPROVER)
+        told: Any = {"valid_from": None, "valid_to": now + timedelta(days=9), "session_fresh_at": now}
+        accounts.pass_on(actor=actor(holder), grant=own, to=self.world.eve, **told)
+        self.away = who
+
+    @precondition(lambda self: self.waiting)
+    @rule(raw=st.booleans())
+    def refuses_for_somebody(self, raw: bool) -> None:
+        assert self.waiting
+        may = self.away is not None and self.away not in self.touched | self.wrote
+        assert selectors.may_decide(actor(self.world.eve), self.waiting) is may
+        try:
+            with transaction.atomic():
+                if raw:
+                    decide_raw(self.waiting, self.world.eve)
+                    transaction.set_rollback(True)
+                else:
+                    refuse(self.waiting, self.world.eve)
+        except (NotAllowed, DatabaseError):
+            assert not may
+            return
+        assert may
+        if not raw:
             self.waiting, self.wrote = None, set()
 
     @precondition(lambda self: self.waiting)
