@@ -134,6 +134,7 @@ def test_the_command_names_what_is_broken_and_the_night_says_it_in_the_log(
     assert "costs_day is the sum of its lines" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_one(run_command: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
     assert run_command("check_ledger").returncode == 0
     execute("INSERT INTO costs_dirty_day (day, identity_id, reason) VALUES ('2026-10-01', 5, 'test')")

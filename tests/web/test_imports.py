@@ -23,6 +23,9 @@ from apps.usage.trial import trial_of
 from tests.world import MACHINE, PASSWORD, World, log_in
 from workers import imports
 
+# Each reads a file in a process of its own, as a person's import does.
+pytestmark = pytest.mark.slow
+
 LOG = "ts,api_key_alias,vendor,model_id,prompt_tokens,completion_tokens,note\n"
 ROWS = [
     "2026-10-01T00:00:03Z,search-prod,openai,gpt-4o-mini,1204,188,a",
@@ -144,7 +147,6 @@ def test_a_column_can_be_left_out_and_none_stands_for_two_fields(browser_of_cleo
     assert pull.state == "draft"
 
 
-@pytest.mark.slow
 def test_the_same_bytes_are_refused_and_may_be_loaded_on_purpose(browser_of_cleo: Client) -> None:
     first = drafted(browser_of_cleo)
     read(browser_of_cleo, first)
@@ -437,7 +439,6 @@ def test_a_source_that_needs_attention_says_why(world: World) -> None:
 # --- In a browser -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_person_imports_a_file_with_a_real_worker(page: Page, world: World, worker: Any, tmp_path: Path) -> None:
     """From the file to the result: the bar moves by the worker's word, and the page follows by itself."""
     page.set_default_timeout(90_000)
