@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -12,31 +11,25 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts import rights
 from apps.accounts.models import Person
 from apps.accounts.rights import Right
-from apps.approvals import services as approvals
-from apps.approvals.services import SessionTooOld
 from apps.core import organisation
 from apps.core.actor import Actor
-from apps.core.errors import BadInput, Conflict, NotAllowed, NotFound, TollgateError
+from apps.core.errors import BadInput, Conflict, NotFound, TollgateError
 from apps.reviews import access, effects, selectors
 from apps.reviews import services as reviews
-from apps.reviews.blockers import Blocker, blockers_of, not_waived
 from apps.reviews.models import Cycle, Disposition, Item, What
 from apps.reviews.selectors import Promise
 from apps.web import figures, hooks, reviews_item, reviews_ways, reviews_words
-from apps.web.forms import errors_said
 from apps.web.pages import PageRequest, page_or_part, wants_part
-from apps.web.reviews_addresses import crumbs_of, cycle_of, month_text, read_month
-from apps.web.reviews_forms import DispositionForm, NoteForm, ReasonForm
+from apps.web.reviews_addresses import cycle_of, month_text, number_of, read_month
+from apps.web.reviews_forms import DispositionForm
 from apps.web.reviews_list import months_of, not_opened
+from apps.web.reviews_signing import foot
 from apps.web.reviews_ways import WaysCard
-from apps.web.sessions import proved_at
-from apps.workloads import selectors as workloads
-from apps.workloads.models import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +46,6 @@ class AgendaRow:
     href: str
     is_current: bool
     decided: Disposition | None
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """A blocker in words, with where it can be put right; `is_waived` when two people let it pass."""
-
-    blocker: Blocker
-    words: str
-    remedy: str
-    href: str
-    is_waived: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +101,7 @@ def item(request: PageRequest, month: str, pk: int) -> HttpResponse:
 def news(request: PageRequest, month: str) -> HttpResponse:
     """What others decided since the page was read; it asks for it while it is open, and keeps its form."""
     cycle = cycle_of(request, month)
-    since, seen = (_number(request.GET.get(name, "")) for name in ("since", "seen"))
+    since, seen = (number_of(request.GET.get(name, "")) for name in ("since", "seen"))
     found = selectors.decided_since(actor=request.actor, cycle=cycle, after=since)
     newest = found[-1].pk if found else since
     context = {
@@ -265,7 +247,7 @@ def _meeting(
         )
         context |= {"ways": ways, **_way_taken(request, chosen, ways, context.get("form") if form is None else None)}
     if not wants_part(request):
-        context |= {**_foot(request, cycle), **({} if is_presented else _promised(request, cycle, currency))}
+        context |= {**foot(request, cycle), **({} if is_presented else _promised(request, cycle, currency))}
     return page_or_part(request, "reviews/meeting.html", "item", {**context, **(more or {})}, status=status)
 
 
@@ -346,32 +328,6 @@ def _in_words(effect: Sequence[Mapping[str, Any]]) -> list[str]:
     return [reviews_words.effect_words(each, currency, names) for each in effect]
 
 
-def _foot(request: PageRequest, cycle: Cycle) -> dict[str, Any]:
-    """What blocks, what was signed, and whether this person may sign; for those who read reviews."""
-    if not rights.rights_of(request.actor).may(Right.SEE_REVIEWS):
-        return {"obstacles": [], "pack": None}
-    pack = cycle.packs.order_by("-revision").first()
-    sees_whole = selectors.sees_whole(request.actor)
-    if not cycle.is_open:
-        may_reopen = access.may_prepare(request.actor)
-        return {"obstacles": [], "pack": pack, "sees_whole": sees_whole, "may_reopen": may_reopen}
-    found = blockers_of(cycle, now=timezone.now())
-    standing = {blocker.key for blocker in not_waived(cycle, found)}
-    obstacles = [_obstacle(blocker, cycle, is_waived=blocker.key not in standing) for blocker in found]
-    return {
-        "obstacles": obstacles,
-        "blocking": [each for each in obstacles if not each.is_waived],
-        "pack": pack,
-        "sees_whole": sees_whole,
-        "sign_refusal": reviews.why_not_sign(request.actor, cycle),
-    }
-
-
-def _obstacle(blocker: Blocker, cycle: Cycle, *, is_waived: bool) -> Obstacle:
-    remedy, href = reviews_words.remedy(blocker, cycle.month)
-    return Obstacle(blocker, reviews_words.blocker_words(blocker), remedy, href, is_waived)
-
-
 def _promised(request: PageRequest, cycle: Cycle, currency: str) -> dict[str, Any]:
     """Promised against arrived, as bars; what could not be measured says why, and is in neither sum."""
     promises = selectors.promises_for(actor=request.actor, cycle=cycle)
@@ -409,120 +365,3 @@ def _offered(chosen: Item) -> tuple[effects.Kind, ...]:
 def _href(cycle: Cycle, pk: int, *, is_presented: bool = False) -> str:
     address = reverse("reviews:item", args=[month_text(cycle), pk])
     return f"{address}?present=1" if is_presented else address
-
-
-# --- Buttons ----------------------------------------------------------------------------------------------------------
-
-
-@login_required
-@require_POST
-def attend(request: PageRequest, month: str) -> HttpResponse:
-    cycle = cycle_of(request, month)
-    with errors_said(request, "You stand in the minutes."):
-        reviews.attend(actor=request.actor, cycle=cycle)
-    return redirect("reviews:show", month=month)
-
-
-@login_required
-@require_POST
-def lead(request: PageRequest, month: str) -> HttpResponse:
-    cycle = cycle_of(request, month)
-    with errors_said(request, "You lead the review now."):
-        reviews.take_facilitation(actor=request.actor, cycle=cycle, version=_version(request))
-    return redirect("reviews:show", month=month)
-
-
-@login_required
-@require_POST
-def waive(request: PageRequest, month: str) -> HttpResponse:
-    """Ask a second person to let a blocker pass."""
-    return _ask(request, month, "waiver", {"blocker": request.POST.get("blocker", "")})
-
-
-@login_required
-@require_POST
-def reopen(request: PageRequest, month: str) -> HttpResponse:
-    """Ask a second person to open a signed month again."""
-    return _ask(request, month, "reopen", {})
-
-
-def _ask(request: PageRequest, month: str, kind: str, proposed: dict[str, Any]) -> HttpResponse:
-    cycle = cycle_of(request, month)
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Say in 1 to 300 characters why.")
-        return redirect("reviews:show", month=month)
-    with errors_said(request, "Asked for. It takes effect when a second person confirms it."):
-        approvals.ask(
-            actor=request.actor, kind=kind, subject=cycle, proposed=proposed, reason=form.cleaned_data["reason"]
-        )
-    return redirect("reviews:show", month=month)
-
-
-@login_required
-@require_POST
-def sign(request: PageRequest, month: str) -> HttpResponse:
-    cycle = cycle_of(request, month)
-    refusal = reviews.why_not_sign(request.actor, cycle)
-    if refusal:
-        raise NotAllowed(refusal)
-    leads_to = redirect("reviews:show", month=month)
-    try:
-        with errors_said(request, f"{cycle} is signed off."):
-            reviews.sign(
-                actor=request.actor,
-                cycle=cycle,
-                version=_version(request),
-                now=timezone.now(),
-                session_fresh_at=proved_at(request),
-            )
-            leads_to = redirect("reviews:minutes", month=month)
-    except SessionTooOld:
-        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': leads_to.url})}")
-    return leads_to
-
-
-# --- Figures that owners attest ---------------------------------------------------------------------------------------
-
-
-@login_required
-@require_GET
-def own_figures(request: PageRequest, month: str) -> HttpResponse:
-    cycle = cycle_of(request, month)
-    only_own = not rights.rights_of(request.actor).may(Right.SEE_REVIEWS)
-    context = {
-        "cycle": cycle,
-        "month": month,
-        "rows": selectors.figures_for(actor=request.actor, cycle=cycle, only_own=only_own),
-        "person_id": request.actor.person_id,
-        "month_walk": months_of(request.actor, cycle.month),
-        "crumbs": crumbs_of(cycle, "Figures"),
-    }
-    return render(request, "reviews/figures.html", context)
-
-
-@login_required
-@require_POST
-def attest(request: PageRequest, month: str, slug: str) -> HttpResponse:
-    cycle = cycle_of(request, month)
-    workload = workloads.get_workload_for(actor=request.actor, ref=slug)
-    if not Workload.objects.owned_by(request.actor).filter(pk=workload.pk).exists():
-        raise NotAllowed(f"Only the owners of {workload.name} attest its figures.")
-    form = NoteForm(request.POST)
-    with errors_said(request, f"You attested the figures of {workload.name}."):
-        if not form.is_valid():
-            raise BadInput("This form is not complete.", hint="Load the page again.")
-        given = form.cleaned_data
-        reviews.attest_figures(
-            actor=request.actor, cycle=cycle, workload=workload, digest=given["digest"], note=given["note"]
-        )
-    return redirect("reviews:figures", month=month)
-
-
-def _version(request: PageRequest) -> int:
-    return _number(request.POST.get("version", ""))
-
-
-def _number(text: str) -> int:
-    """A key or a version as a page sends it; 0, which none has, for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0

@@ -34,3 +34,8 @@ def crumbs_of(cycle: Cycle, page: str) -> list[Crumb]:
 
 def month_text(cycle: Cycle) -> str:
     return f"{cycle.month:%Y-%m}"
+
+
+def number_of(text: str) -> int:
+    """A key or a version as a page sends it; 0, which none has, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
