@@ -13,7 +13,7 @@ from apps.approvals import services as approvals
 from apps.approvals.services import SessionTooOld
 from apps.core.actor import Actor
 from apps.core.errors import Conflict, NotAllowed
-from apps.core.models import Period
+from apps.core.models import AuditEvent, Period
 from apps.reviews import packs
 from apps.reviews import services as reviews
 from apps.reviews.blockers import Key, blockers_of, not_waived
@@ -130,6 +130,7 @@ def test_who_acts_for_a_reviewer_signs_the_month(meeting: Meeting) -> None:
     accounts.pass_on(actor=actor(meeting.nora), grant=meeting.nora.grants.get(), to=eve, **told)
 
     assert meeting.sign(cycle, by=eve).signed_by == eve
+    assert AuditEvent.objects.get(verb="signed month").data["acted_for"] == [meeting.nora.pk]
 
 
 def test_a_month_is_signed_once(meeting: Meeting) -> None:

@@ -1,7 +1,7 @@
 """Signing a month and opening it again: figures freeze, the pack is sealed, the database refuses what comes late."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,13 +54,16 @@ def why_not_sign(actor: Actor, cycle: Cycle) -> str:
     behind = rights.behind(actor, Role.REVIEWER, None)
     if not behind:
         return "A month is signed as a whole: your role of reviewer is for a part of the organisation."
-    asked = {actor.person_id or 0, *behind}
-    attested = set(Attestation.objects.filter(cycle=cycle, person__in=asked).values_list("person", flat=True))
+    attested = _attested(cycle, {actor.person_id or 0, *behind})
     if actor.person_id in attested:
         return "You attested figures of this month; somebody else signs it."
     if behind <= attested:
         return "You review for somebody who attested figures of this month; somebody else signs it."
     return ""
+
+
+def _attested(cycle: Cycle, people: Collection[int]) -> set[int]:
+    return set(Attestation.objects.filter(cycle=cycle, person__in=people).values_list("person", flat=True))
 
 
 def sign(*, actor: Actor, cycle: Cycle, version: int, now: datetime, session_fresh_at: datetime | None) -> Pack:
@@ -114,7 +117,10 @@ def _sign(actor: Actor, person: int, cycle: Cycle, version: int, now: datetime) 
     current.state, current.signed_at = Cycle.State.SIGNED, now
     current.revision, current.version = pack.revision, current.version + 1
     current.save(update_fields=["state", "signed_at", "revision", "version"])
-    data = {"revision": pack.revision, "sha256": pack.sha256}
+    data: dict[str, object] = {"revision": pack.revision, "sha256": pack.sha256}
+    behind = rights.behind(actor, Role.REVIEWER, None)
+    if person not in behind:
+        data["acted_for"] = sorted(behind - _attested(current, behind))
     audit.record(actor=actor, verb="signed month", subject=current, data=data)
     costing.sign_month(month=current.month, pack_sha256=pack.sha256)
     if costs.month_mark(current.month) != mark:
