@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -328,7 +329,7 @@ def pass_on(request: PageRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         with errors_into(form):
             try:
-                _pass_on_by(form, request)
+                _pass_on_by(form, request, person)
             except SessionTooOld:
                 back = urlencode({"next": reverse("people:detail", args=[pk])})
                 return redirect(f"{reverse('account_reauthenticate')}?{back}")
@@ -336,7 +337,7 @@ def pass_on(request: PageRequest, pk: int) -> HttpResponse:
     return _detail(request, person, GrantForm(), status=400, away=form)
 
 
-def _pass_on_by(form: AwayForm, request: PageRequest) -> None:
+def _pass_on_by(form: AwayForm, request: PageRequest, holder: Person) -> None:
     wanted = form.cleaned_data
     given = accounts.pass_on(
         actor=request.actor,
@@ -351,6 +352,10 @@ def _pass_on_by(form: AwayForm, request: PageRequest) -> None:
     messages.success(
         request, f"{given.person.name} acts for you as {role}, until the end of {wanted['last_day']:%-d %b %Y}."
     )
+    try:
+        mails.send_passed_on(grant=given, holder=holder, link=settings.TOLLGATE_PUBLIC_URL + reverse("inbox:list"))
+    except OSError:
+        messages.warning(request, f"The mail to {given.person.name} did not go out; tell them yourself.")
 
 
 @login_required

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.mail import EmailMessage
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
@@ -272,6 +273,15 @@ def test_passing_it_on_and_ending_it_at_ones_own_page(world: World, gia: Person)
     assert client.post(end)["Location"] == mine
     passed_on.refresh_from_db()
     assert passed_on.ended_by == gia
+
+
+def test_whoever_is_to_act_is_told_by_mail(world: World, gia: Person, mailoutbox: list[EmailMessage]) -> None:
+    ask_for_it(at_the_desk(gia), gia, world.eve)
+
+    (mail,) = mailoutbox
+    assert (mail.to, mail.subject) == (["eve@example.com"], "Tollgate: you act for Gia Rossi while they are away")
+    assert "you act as Approver, Operations, from" in mail.body
+    assert "/inbox/" in mail.body
 
 
 def test_an_old_session_gives_the_password_first_and_passes_nothing_on(world: World, gia: Person) -> None:
