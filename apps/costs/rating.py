@@ -83,21 +83,27 @@ def rate_batch(today: date | None = None) -> Rated:
 def totals_of_part(part_id: int) -> Totals:
     """What the hours of one part cost now, worked out by the same SQL as the lines; writes nothing."""
     with connection.cursor() as cursor:
-        values = {**_values(_NO_DAY, _NO_DAY), "part": part_id}
-        cursor.execute(rating_sql.CLAIM_PART, values)
-        cursor.execute("SELECT min(day), max(day) FROM costs_claimed")
-        first, last = cursor.fetchone()
-        if first is not None:
-            values = {**_values(first, last), "part": part_id}
-        cursor.execute(rating_sql.SEGMENTS, values)
-        frozen = periods.frozen_between(values["starts_at"], values["ends_at"])
-        cursor.execute(rating_sql.SIGNED_HOUR_LINES if frozen else rating_sql.HOUR_LINES, values)
-        _know_rates(cursor, values)
-        cursor.execute(rating_sql.CONVERT_AS_KEPT, values)
+        values = lines_of_part(cursor, part_id)
         cursor.execute(rating_sql.TOTALS_OF_HOURS, values)
         total, unallocated, lines, unconverted, unpriced = cursor.fetchone()
         cursor.execute("DROP TABLE costs_claimed, costs_segment, costs_new")
     return Totals(total, unallocated, lines, unconverted, tuple(unpriced))
+
+
+def lines_of_part(cursor: CursorWrapper, part_id: int) -> dict[str, Any]:
+    """Leave the day lines that one part alone would make in `costs_new`, as it stands now; returns the parameters."""
+    values = {**_values(_NO_DAY, _NO_DAY), "part": part_id}
+    cursor.execute(rating_sql.CLAIM_PART, values)
+    cursor.execute("SELECT min(day), max(day) FROM costs_claimed")
+    first, last = cursor.fetchone()
+    if first is not None:
+        values = {**_values(first, last), "part": part_id}
+    cursor.execute(rating_sql.SEGMENTS, values)
+    frozen = periods.frozen_between(values["starts_at"], values["ends_at"])
+    cursor.execute(rating_sql.SIGNED_HOUR_LINES if frozen else rating_sql.HOUR_LINES, values)
+    _know_rates(cursor, values)
+    cursor.execute(rating_sql.CONVERT_AS_KEPT, values)
+    return values
 
 
 @transaction.atomic

@@ -41,6 +41,9 @@ EXPORT_COLUMNS: Final = (
     "Row of the bill (SHA-256)",
 )  # fmt: skip
 
+Read = Callable[[str], list[tuple[Any, ...]]]
+"""Runs one of the statements of why_sql.py and gives its rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class ComponentPart:
@@ -151,7 +154,6 @@ class CorrectionPart:
 class Why:
     """The proof of one figure. `is_apart` is False where it has too many day lines to be taken apart at once."""
 
-    scope: CostScope
     amount: Decimal | None
     lines: int
     is_apart: bool
@@ -182,37 +184,46 @@ def why_cost(*, actor: Actor, scope: CostScope) -> Why:
     """The proof of a cost figure, as far as the actor may see its lines; its statements do not grow with them."""
     total = cost_totals(actor=actor, scope=scope).now
     if total.lines > MOST_LINES:
-        return Why(scope, total.cost, total.lines, is_apart=False, is_exact=True)
+        return Why(total.cost, total.lines, is_apart=False, is_exact=True)
     with _taken_apart(actor, scope) as read:
-        component_rows = read(why_sql.COMPONENTS)
-        return Why(
-            scope=scope,
-            amount=total.cost,
-            lines=total.lines,
-            is_apart=True,
-            is_exact=not read(why_sql.INEXACT)[0][0],
-            components=_components(component_rows),
-            currencies=_currencies(component_rows),
-            prices=[PricePart(*row) for row in read(why_sql.PRICES)],
-            charges=[ChargePart(*row) for row in read(why_sql.CHARGES)],
-            pulls=[PullPart(*row) for row in read(why_sql.PULLS)],
-            bindings=[_binding(row) for row in read(why_sql.BINDINGS)],
-            corrections=[CorrectionPart(*row) for row in read(why_sql.CORRECTIONS)],
-            notes=_notes(component_rows),
-        )
+        corrections = [CorrectionPart(*row) for row in read(why_sql.CORRECTIONS)]
+        return proof_of(read, total.cost, total.lines, corrections)
+
+
+def proof_of(read: Read, amount: Decimal | None, lines: int, corrections: list[CorrectionPart]) -> Why:
+    """What the temporary tables of the proof say."""
+    component_rows = read(why_sql.COMPONENTS)
+    return Why(
+        amount=amount,
+        lines=lines,
+        is_apart=True,
+        is_exact=not read(why_sql.INEXACT)[0][0],
+        components=_components(component_rows),
+        currencies=_currencies(component_rows),
+        prices=[PricePart(*row) for row in read(why_sql.PRICES)],
+        charges=[ChargePart(*row) for row in read(why_sql.CHARGES)],
+        pulls=[PullPart(*row) for row in read(why_sql.PULLS)],
+        bindings=[_binding(row) for row in read(why_sql.BINDINGS)],
+        corrections=corrections,
+        notes=_notes(component_rows),
+    )
 
 
 def proof_rows(*, actor: Actor, scope: CostScope) -> Iterator[tuple[Any, ...]]:
     """The whole proof, one row for each line, series, price and token type; the amounts add up to the figure."""
     with _taken_apart(actor, scope) as read:
         rows = read(why_sql.EXPORT)
-    for row in rows:
-        day, workload, source, part, pairs, *rest = row
-        yield (day, workload, source, part, label_of(json.loads(pairs)) if pairs else "", *rest)
+    yield from map(told, rows)
+
+
+def told(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of the export with its usage key as people say it."""
+    day, workload, source, part, pairs, *rest = row
+    return (day, workload, source, part, label_of(json.loads(pairs)) if pairs else "", *rest)
 
 
 @contextmanager
-def _taken_apart(actor: Actor, scope: CostScope) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+def _taken_apart(actor: Actor, scope: CostScope) -> Iterator[Read]:
     """The scope's lines and their proof as temporary tables; gives a function that reads from them."""
     company = organisation.get()
     zone = ZoneInfo(company.zone)

@@ -37,7 +37,7 @@ CREATE TEMP TABLE costs_claimed ON COMMIT DROP AS
 SELECT DISTINCT day, identity_id FROM why_lines WHERE basis = 'computed' AND identity_id IS NOT NULL
 """
 BILLED: Final = """
-INSERT INTO costs_claimed
+INSERT INTO costs_claimed (day, identity_id)
 SELECT DISTINCT day, identity_id FROM why_lines WHERE basis IN ('billed', 'effective') AND identity_id IS NOT NULL
 """
 
@@ -182,6 +182,9 @@ PREPARE: Final = (
     CHARGE_ITEMS,
 )
 
+# What follows once `why_lines`, `costs_claimed` and `costs_segment` are there.
+OF_LINES: Final = PREPARE[PREPARE.index(ITEMS) :]
+
 # A line that nothing proves, or not to the last digit: its day waits to be worked out again.
 INEXACT: Final = f"""
 SELECT EXISTS (
@@ -269,4 +272,58 @@ LEFT JOIN usage_series s ON s.id = r.series_id LEFT JOIN sources_part part ON pa
 LEFT JOIN usage_identity i ON i.id = l.identity_id LEFT JOIN workloads_workload w ON w.id = l.workload_id
 LEFT JOIN catalog_offering o ON o.id = l.offering_id LEFT JOIN catalog_rate rate ON rate.id = r.rate_id
 ORDER BY l.day, l.id, r.kind, r.row_digest
+"""
+
+# --- Of an import: the lines that its part alone would make (rating.lines_of_part), or its rows of a bill -------------
+
+TABLES_OF_PART: Final = f"{TABLES}, costs_new"
+LINES_OF_PART: Final = """
+CREATE TEMP TABLE why_lines ON COMMIT DROP AS
+SELECT row_number() OVER () AS id, day, charge_month, workload_id, identity_id, offering_id, source_id, component,
+    basis, role, currency, quantity, requests, amount, amount_org, unpriced_tokens, flags
+FROM costs_new
+"""
+# As in rating_sql.TOTALS_OF_CHARGES: a row counts whole, on the day on which it begins.
+CHARGES_OF_PART: Final = f"""
+CREATE TEMP TABLE why_charge ON COMMIT DROP AS
+SELECT dense_rank() OVER (ORDER BY c.day, c.workload_id, c.identity_id, c.offering_id, c.component, c.currency)
+    AS line_id, c.*, sum(c.amount) OVER (
+        PARTITION BY c.day, c.workload_id, c.identity_id, c.offering_id, c.component, c.currency) AS proven
+FROM (
+    SELECT c.*, (c.charge_start AT TIME ZONE %(zone)s)::date AS day, p.source_id, a.workload_id,
+        {rating_sql.COMPONENT_OF_CHARGE} AS component, coalesce(c.effective, c.billed) AS amount,
+        coalesce(c.effective, c.billed) * CASE WHEN c.currency = %(currency)s THEN 1 ELSE f.rate END AS amount_org
+    FROM usage_charge c JOIN sources_part p ON p.id = c.part_id
+    JOIN workloads_attribution a ON a.identity_id = c.identity_id
+        AND a.valid_from <= c.charge_start AND a.valid_to > c.charge_start
+    LEFT JOIN catalog_fx f ON f.day = (c.charge_start AT TIME ZONE %(zone)s)::date AND f.currency = c.currency
+        AND f.quote = %(currency)s
+    WHERE c.part_id = %(part)s AND {STANDING_CHARGE} AND c.category <> 'Purchase'
+      AND (c.in_scope OR a.workload_id IS NOT NULL)
+) c
+"""
+LINES_OF_BILL: Final = """
+CREATE TEMP TABLE why_lines ON COMMIT DROP AS
+SELECT line_id AS id, day, date_trunc('month', day)::date AS charge_month, workload_id, identity_id, offering_id,
+    source_id, component, 'effective' AS basis, 'counts' AS role, currency, sum(quantity) AS quantity,
+    NULL::bigint AS requests, sum(amount) AS amount, sum(amount_org) AS amount_org, 0::bigint AS unpriced_tokens,
+    bit_or(CASE WHEN effective IS NULL THEN %(effective_unusable)s ELSE 0 END) AS flags
+FROM why_charge GROUP BY line_id, day, workload_id, identity_id, offering_id, source_id, component, currency
+"""
+SPAN_OF_BILL: Final = """
+SELECT coalesce(min(charge_start), now()), coalesce(max(charge_end), now()) FROM usage_charge WHERE part_id = %(part)s
+"""
+NOTHING_CLAIMED: Final = "CREATE TEMP TABLE costs_claimed (day date, identity_id bigint) ON COMMIT DROP"
+BILL_PREPARE: Final = (NOTHING_CLAIMED, rating_sql.SEGMENTS, CHARGES_OF_PART, LINES_OF_BILL, ITEMS, PROOF)
+
+SUM: Final = "SELECT count(*), sum(amount_org) FROM why_lines"
+KEYS: Final = """
+SELECT i.pairs, l.workload_id, w.name, w.slug, sum(l.amount_org), sum(l.unpriced_tokens)::bigint
+FROM why_lines l JOIN usage_identity i ON i.id = l.identity_id LEFT JOIN workloads_workload w ON w.id = l.workload_id
+GROUP BY i.id, i.pairs, 2, 3, 4 ORDER BY sum(l.amount_org) DESC NULLS LAST, i.id, 3
+"""
+MODELS: Final = """
+SELECT coalesce(o.provider, ''), coalesce(o.name, ''), sum(l.amount_org), sum(l.unpriced_tokens)::bigint
+FROM why_lines l LEFT JOIN catalog_offering o ON o.id = l.offering_id
+GROUP BY 1, 2 ORDER BY sum(l.amount_org) DESC NULLS LAST, 2, 1
 """

@@ -28,7 +28,7 @@ from apps.sources import services as sources
 from apps.sources.files import Stored
 from apps.sources.models import Pull, Source
 from apps.usage.trial import Trial, trial_of
-from apps.web import figures, hooks
+from apps.web import figures, hooks, imports_why
 from apps.web.forms import errors_into, errors_said, posted
 from apps.web.imports_forms import (
     CONSTANTS,
@@ -42,6 +42,7 @@ from apps.web.imports_forms import (
     words_of,
     zones,
 )
+from apps.web.imports_why import why_address
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Column, Crumb, Kpi, Step
 from apps.web.uploads import KeepingHandler, too_large
@@ -445,27 +446,32 @@ def _duration(seconds: float) -> str:
 def _kpis(pull: Pull, *, sees_money: bool) -> list[Kpi]:
     totals = pull.totals
     is_bill = pull.format == Pull.Format.FOCUS
-    kpis = [_bill_kpi(totals) if is_bill else _requests_kpi(totals)]
+    kpis = [_bill_kpi(pull) if is_bill else _requests_kpi(pull)]
     written, same = totals["hours_written"], totals["hours_unchanged"]
-    kpis.append(Kpi("Ledger rows written", f"{written:,}", context=f"{same:,} unchanged"))
+    proof = why_address(pull, "written")
+    kpis.append(Kpi("Ledger rows written", f"{written:,}", context=f"{same:,} unchanged", why=proof))
     if not is_bill:
         cached = totals.get("cached_input_tokens")
         note = "cached share unknown" if cached is None else f"{figures.tokens(cached)} of them cached"
-        kpis.append(Kpi("Input tokens", figures.tokens(totals.get("input_tokens")), context=note))
+        tokens, proof = figures.tokens(totals.get("input_tokens")), why_address(pull, "input-tokens")
+        kpis.append(Kpi("Input tokens", tokens, context=note, why=proof))
     return [*kpis, *_money_kpis(pull)] if sees_money else kpis
 
 
-def _requests_kpi(totals: Mapping[str, Any]) -> Kpi:
-    return Kpi("Requests", figures.count(totals.get("requests")), context=f"of {totals['rows_read']:,} rows")
+def _requests_kpi(pull: Pull) -> Kpi:
+    requests, rows = figures.count(pull.totals.get("requests")), f"of {pull.totals['rows_read']:,} rows"
+    return Kpi("Requests", requests, context=rows, why=why_address(pull, "requests"))
 
 
-def _bill_kpi(totals: Mapping[str, Any]) -> Kpi:
+def _bill_kpi(pull: Pull) -> Kpi:
     """In the bill's own currency, whatever the organisation's is."""
+    totals = pull.totals
     billed = [(currency, sums["billed_cost"]) for currency, sums in (totals.get("by_currency") or {}).items()]
     if len(billed) != 1:
         return Kpi("Billed cost", figures.UNKNOWN, context="in several currencies" if billed else "no row was read")
     [(currency, amount)] = billed
-    return Kpi("Billed cost", _amount(amount, currency), context=f"{totals['rows_read']:,} rows of the bill")
+    rows = f"{totals['rows_read']:,} rows of the bill"
+    return Kpi("Billed cost", _amount(amount, currency), context=rows, why=why_address(pull, "billed"))
 
 
 def _money_kpis(pull: Pull) -> list[Kpi]:
@@ -479,6 +485,7 @@ def _money_kpis(pull: Pull) -> list[Kpi]:
             _amount(totals["in_scope_cost"], currency),
             context=note,
             tone="warn" if totals.get("unconverted") else "",
+            why=why_address(pull, "cost"),
         )
     else:
         models = totals.get("unpriced_models") or []
@@ -489,18 +496,21 @@ def _money_kpis(pull: Pull) -> list[Kpi]:
             _amount(totals["computed_cost"], currency),
             context=missing or "at the rates that held",
             tone="warn" if missing else "",
+            why=why_address(pull, "cost"),
         )
     share = totals.get("unallocated_share")
+    proof = why_address(pull, "unallocated") if share is not None else ""
     loose = Kpi(
         "Unallocated",
         figures.percent(share) if share is not None else figures.UNKNOWN,
         context=_amount(totals.get("unallocated_cost"), currency) if share is not None else "insufficient data",
         tone="warn" if share else "",
+        why=proof,
     )
     if pull.format == Pull.Format.FOCUS and share is not None:
         # Rows of a bill rarely name a use case: where a log covers their calls they only check it, so no alarm.
         note = f"{_amount(totals.get('unallocated_cost'), currency)}; checks where a log covers it"
-        loose = Kpi("Names no workload", figures.percent(share), context=note)
+        loose = Kpi("Names no workload", figures.percent(share), context=note, why=proof)
     return [cost, loose]
 
 
@@ -609,4 +619,5 @@ urlpatterns = [
     path("<int:pk>/retry/", retry, name="retry"),
     path("<int:pk>/undo/", undo, name="undo"),
     path("<int:pk>/rejected/", rejected, name="rejected"),
+    path("<int:pk>/why/<slug:name>/", imports_why.figure, name="why"),
 ]

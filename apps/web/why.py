@@ -140,7 +140,7 @@ def figure(request: PageRequest, name: str) -> HttpResponseBase:
         "address": request.get_full_path(),
         "file": f"{request.path}?{urlencode({**request.GET.dict(), 'format': 'csv'})}",
         "back": _back(asked),
-        "rows": _rows_in_words(proof),
+        "rows": rows_in_words(proof),
     }
     return page_or_part(request, "costs/why.html", "panel_part", context)
 
@@ -161,7 +161,7 @@ def _download(asked: Asked, name: str, kind: str) -> HttpResponseBase:
     return table_response(why.EXPORT_COLUMNS, rows, name=file, kind=kind)
 
 
-def _rows_in_words(proof: Why) -> list[tuple[str, str]]:
+def rows_in_words(proof: Why) -> list[tuple[str, str]]:
     """Icon and words of what the figure rests on."""
     counts = [
         ("table", proof.hours, "hour"),
@@ -222,9 +222,9 @@ def _money_tables(asked: Asked, proof: Why) -> list[Table]:
         return [_parts_table(asked, proof)]
     tables = [_components_table(asked, proof)]
     if proof.prices:
-        tables.append(_prices_table(asked, proof))
+        tables.append(prices_table(asked.currency, proof))
     if proof.charges:
-        tables.append(_charges_table(asked, proof))
+        tables.append(charges_table(asked.currency, proof))
     if any(part.currency != asked.currency for part in proof.currencies):
         tables.append(_currencies_table(asked, proof))
     if proof.corrections:
@@ -258,11 +258,11 @@ def _how(component: str, bases: Sequence[str]) -> str:
     return "hours × price" if component.startswith("gpu") else "tokens × price"
 
 
-def _prices_table(asked: Asked, proof: Why) -> Table:
+def prices_table(currency: str, proof: Why) -> Table:
     total = sum((part.amount_org for part in proof.prices if part.amount_org is not None), Decimal(0))
     lines = [_price_line(part) for part in proof.prices]
     headings = ("Model, what", "Million", "Price", "Cost")
-    return Table("By price", "million tokens × price", headings, lines, ["Sum", "", "", _own(asked, total)])
+    return Table("By price", "million tokens × price", headings, lines, ["Sum", "", "", amount_of(total, currency)])
 
 
 def _price_line(part: PricePart) -> Line:
@@ -270,7 +270,7 @@ def _price_line(part: PricePart) -> Line:
     unit = 3600 if part.kind == "gpu" else MILLION
     quantity = None if part.quantity is None else part.quantity / unit
     price = figures.money_exact(part.price, part.currency)
-    cells = [_quantity(quantity), price, _amount(part.amount, part.currency)]
+    cells = [_quantity(quantity), price, amount_of(part.amount, part.currency)]
     what = "GPU idle, GPU-hours" if part.component == "gpu_idle" else KINDS[part.kind]
     return Line(f"{part.model or 'not reported'}, {what}", cells, note=_price_note(part))
 
@@ -287,21 +287,21 @@ def _price_note(part: PricePart) -> str:
     return ", ".join(word for word in (kind, tier, band, origin) if word)
 
 
-def _charges_table(asked: Asked, proof: Why) -> Table:
+def charges_table(currency: str, proof: Why) -> Table:
     lines = [
         Line(
             f"{charge.source}: {charge.meter or charge.category}",
             [
                 figures.count(charge.rows),
-                _amount(charge.amount, charge.currency),
-                _own(asked, charge.amount_org),
+                amount_of(charge.amount, charge.currency),
+                amount_of(charge.amount_org, currency),
             ],
             note=_charge_note(charge),
         )
         for charge in proof.charges
     ]
     known = [charge.amount_org for charge in proof.charges if charge.amount_org is not None]
-    total: list[str | Amount] = ["Sum", "", "", _own(asked, sum(known, Decimal(0)) if known else None)]
+    total: list[str | Amount] = ["Sum", "", "", amount_of(sum(known, Decimal(0)) if known else None, currency)]
     return Table("Rows of the bill", "as far as they fall into it", ("Meter", "Rows", "Amount", "Cost"), lines, total)
 
 
@@ -313,7 +313,7 @@ def _charge_note(charge: why.ChargePart) -> str:
 
 def _currencies_table(asked: Asked, proof: Why) -> Table:
     lines = [
-        Line(part.currency, [_amount(part.amount, part.currency), _own(asked, part.amount_org)])
+        Line(part.currency, [amount_of(part.amount, part.currency), _own(asked, part.amount_org)])
         for part in proof.currencies
     ]
     return Table("Converted at each day's rate", "", ("Currency", "Amount", asked.currency), lines)
@@ -490,7 +490,7 @@ def _why(asked: Asked, **filters: str) -> str:
     return why_address("cost", asked.period, **{**asked.about.filters, **filters})
 
 
-def _amount(amount: Decimal | None, currency: str) -> Amount:
+def amount_of(amount: Decimal | None, currency: str) -> Amount:
     """Below one whole unit every digit counts, since a cent would hide it."""
     exact = figures.money_exact(amount, currency)
     is_small = amount is None or abs(amount) < 1
@@ -498,7 +498,7 @@ def _amount(amount: Decimal | None, currency: str) -> Amount:
 
 
 def _own(asked: Asked, amount: Decimal | None) -> Amount:
-    return _amount(amount, asked.currency)
+    return amount_of(amount, asked.currency)
 
 
 def _exact(asked: Asked, amount: Decimal | None) -> str:
