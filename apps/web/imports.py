@@ -29,6 +29,7 @@ from apps.sources.files import Stored
 from apps.sources.models import Pull, Source
 from apps.usage.trial import Trial, trial_of
 from apps.web import figures, hooks, imports_why
+from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_into, errors_said, posted
 from apps.web.imports_forms import (
     CONSTANTS,
@@ -60,6 +61,10 @@ COLUMNS = (
     Column("Rejected", is_number=True),
     Column("Asked for", is_number=True),
 )
+FILE_COLUMNS = (
+    "File", "Source", "Read as", "State", "What went wrong", "Rows", "Rejected", "Asked for by", "Asked for", "Ended",
+    "SHA-256",
+)  # fmt: skip
 STATES = {
     "waiting": ("to do", (Pull.State.DRAFT,)),
     "running": ("running", (Pull.State.QUEUED, Pull.State.RUNNING)),
@@ -87,7 +92,12 @@ def import_list(request: PageRequest) -> HttpResponseBase:
     slug = request.GET.get("source", "")
     source = Source.objects.visible_to(request.actor).filter(slug=slug).first() if slug else None
     found = selectors.pulls_of(actor=request.actor, source=source, states=states)
+    kind = request.GET.get("format", "")
+    if kind:
+        name = f"imports-{timezone.localdate()}"
+        return table_response(FILE_COLUMNS, map(_file_row, found), name=name, kind="xlsx" if kind == "xlsx" else "csv")
     context = {
+        "file_query": f"?{urlencode({name: request.GET.get(name, '') for name in ('state', 'source')})}",
         "page": Paginator(found, PAGE).get_page(request.GET.get("page")),
         "columns": COLUMNS,
         "chips": _chips(chosen, source),
@@ -95,6 +105,15 @@ def import_list(request: PageRequest) -> HttpResponseBase:
         "may_manage": _may_manage(request.actor),
     }
     return page_or_part(request, "imports/list.html", "rows", context)
+
+
+def _file_row(pull: Pull) -> tuple[Cell, ...]:
+    source = pull.part.source
+    asked_by = pull.requested_by.name if pull.requested_by else "by itself"
+    rejected = pull.totals.get("rows_rejected")
+    times = (pull.requested_at, pull.finished_at)
+    told = (pull.get_format_display(), pull.get_state_display(), pull.error, pull.rows, rejected)
+    return (pull.part.name, source.name, *told, asked_by, *times, pull.digest)
 
 
 def _chips(chosen: str, source: Source | None) -> list[Chip]:

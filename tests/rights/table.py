@@ -227,7 +227,7 @@ TABLE: dict[str, Address] = {
     "sources:pause": Address(post=deed(MANAGES_SOURCES, 302, also=NOT_THE_AUDITOR), arguments=SOURCE),
     "sources:resume": Address(post=deed(MANAGES_SOURCES, 302, also=NOT_THE_AUDITOR), arguments=SOURCE),
     "sources:role": Address(post=deed(MANAGES_SOURCES, 422, also=NOT_THE_AUDITOR), arguments=SOURCE),
-    "imports:list": page(SEES_SOURCES),
+    "imports:list": page(SEES_SOURCES, files=("csv", "xlsx")),
     "imports:new": Address(get=Answer(200, MANAGES_SOURCES), post=Answer(422, MANAGES_SOURCES)),
     "imports:show": Address(get=of(SEES_SOURCES), arguments=PULL),
     "imports:columns": Address(post=deed(MANAGES_SOURCES, 302, also=NOT_THE_AUDITOR), arguments=PULL),

@@ -175,6 +175,16 @@ def test_the_result_leads_to_each_proof_and_an_undone_import_to_none(world: Worl
     assert client.get(f"/imports/{pull.pk}/why/cost/").status_code == 404
 
 
+def test_the_list_of_imports_can_be_had_as_a_file_of_what_it_shows(world: World, pull: Pull) -> None:
+    client = log_in(world.ada)
+    for query, names in (("?", ["log.csv"]), ("?state=failed&", [])):
+        answer = client.get(f"/imports/{query}format=csv")
+        read = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))  # type: ignore[attr-defined]
+        assert [row["File"] for row in read] == names
+    assert client.get("/imports/?state=done").content.decode().count("state=done&amp;source=&amp;format=csv") == 1
+    assert (pull.rows, pull.totals["rows_rejected"]) == (6, 1)
+
+
 def test_a_proof_asks_no_more_for_more_keys_and_leaves_out_prices_where_there_are_too_many(
     world: World, pull: Pull, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
