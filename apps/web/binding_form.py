@@ -349,9 +349,11 @@ def _used(burn: Burn) -> str:
 
 
 def _agenda(month: MonthMove, worth: BindingWorth) -> str:
-    """What the review of the month does with the new verdict; empty where it does nothing."""
+    """What becomes of the new verdict: on the agenda of the month's review, or beside what was signed."""
+    if month.is_closed:
+        return "What was signed stays; the new verdict stands beside it as restated."
     was, becomes = worth.before.verdict.word in _SPOKEN_OF, worth.after.verdict.word in _SPOKEN_OF
-    if month.is_closed or not (was or becomes):
+    if not (was or becomes):
         return ""
     cycle = Cycle.objects.filter(month=month.month).first()
     if cycle is not None and not cycle.is_open:

@@ -219,6 +219,7 @@ def _filters(request: HttpRequest) -> KeyFilters:
         offering_id=_number(get.get("model", "")),
         words=" ".join(get.get("q", "").split())[:100],
         new_since=period_of(request).start if get.get("new") == "1" else None,
+        unguessed=get.get("unguessed") == "1",
     )
 
 
@@ -246,6 +247,11 @@ def _chips(request: PageRequest, period: PeriodChoice, filters: KeyFilters) -> l
     return [
         _chip(request, "source", "Source", filters.source_id, sources),
         _chip(request, "model", "Model", filters.offering_id, models),
+        Chip(
+            "Without a suggestion",
+            href=_list_query(request, unguessed=None if filters.unguessed else "1"),
+            is_on=filters.unguessed,
+        ),
         Chip(
             f"New in {period.start:%B}" if period.is_month else "New in this period",
             href=_list_query(request, new=None if is_new else "1"),

@@ -210,6 +210,11 @@ def test_a_signed_month_is_named_with_what_it_would_be_restated_by(world: World)
     assert "$1,204 lies in 1 month that is signed off or being so." in plain_text(page)
     assert moves(page)["Verdict"] == ("Keep", "Stop")
     assert "Do that" not in page
+    with unproved():
+        Period.objects.filter(month=OCTOBER).update(state=Period.State.SIGNED)
+    page = previewed(world.cleo, key, ledger)
+    assert "What was signed stays; the new verdict stands beside it as restated." in page
+    assert "Budget" not in moves(page)
 
 
 def test_what_the_preview_says_of_the_agenda_comes_true(meeting: Meeting) -> None:
@@ -301,6 +306,7 @@ def test_filters_and_files(keys: dict[str, Identity], world: World) -> None:
     assert names("sort=key") == ["dark", "proj_scratch", "team-growth-exp"]
     assert names("q=scratch") == ["proj_scratch"]
     assert names("q=%25") == []
+    assert names("unguessed=1") == ["proj_scratch", "dark"]
     assert names(f"source={keys['dark'].source_id}&q=dark") == ["dark"]
     assert names("source=999999") == []
     assert client.get(f"/unallocated/?{MONTH}&format=xlsx").status_code == 200

@@ -24,12 +24,13 @@ SORTS: Final = {"cost": "g.cost", "first_seen": "i.first_seen", "key": "i.pairs:
 
 @dataclass(frozen=True, slots=True)
 class KeyFilters:
-    """None and "" filter nothing. `new_since`: first seen on that day or later."""
+    """None and "" filter nothing. `new_since`: first seen on that day or later; `unguessed`: nobody can tell whose."""
 
     source_id: int | None = None
     offering_id: int | None = None
     words: str = ""
     new_since: date | None = None
+    unguessed: bool = False
 
     @property
     def is_filtering(self) -> bool:
@@ -96,7 +97,9 @@ def unallocated_keys(
 ) -> UnallocatedPage:
     """Keys with unallocated usage in the period. `new_from` counts those first seen from then on."""
     rights.require(actor, Right.SEE_UNALLOCATED)
-    found, count, new, total = _grouped(actor, scope, filters or KeyFilters(), new_from, sort, limit, offset)
+    filters = filters or KeyFilters()
+    only = _unguessed(actor, scope, filters, new_from) if filters.unguessed else None
+    found, count, new, total = _grouped(actor, scope, filters, new_from, sort, limit, offset, only)
     identities = Identity.objects.select_related("source").in_bulk([row[0] for row in found])
     guesses = _guesses([(identities[pk], offerings) for pk, offerings, _ in found])
     workloads = Workload.objects.in_bulk({guess.workload_id for guess in guesses.values()})
@@ -146,11 +149,18 @@ def count_keys(*, actor: Actor, month: date) -> int:
 
 
 def _grouped(
-    actor: Actor, scope: CostScope, filters: KeyFilters, new_from: datetime, sort: str, limit: int | None, offset: int
+    actor: Actor,
+    scope: CostScope,
+    filters: KeyFilters,
+    new_from: datetime,
+    sort: str,
+    limit: int | None,
+    offset: int,
+    only: list[int] | None = None,
 ) -> tuple[list[tuple[int, tuple[int, ...], tuple[Any, ...]]], int, int, Measures]:
     """Keys of the page with their sums, and count, new ones and sums of all: one statement."""
     lines = line_conditions(actor, _narrowed(scope, filters))
-    narrowed = _identity_conditions(filters)
+    narrowed = _identity_conditions(filters, only)
     statement = f"""
         WITH grouped AS (
             SELECT x.identity_id, array_remove(array_agg(DISTINCT x.offering_id), NULL) AS offerings, {sums()}
@@ -182,9 +192,20 @@ def _narrowed(scope: CostScope, filters: KeyFilters) -> CostScope:
     )
 
 
-def _identity_conditions(filters: KeyFilters) -> Sql:
+def _unguessed(actor: Actor, scope: CostScope, filters: KeyFilters, new_from: datetime) -> list[int]:
+    """Keys of the filter for which there is no guess; guesses are made here and not in the database."""
+    found, *_ = _grouped(actor, scope, filters, new_from, "-cost", None, 0)
+    known = Identity.objects.in_bulk([row[0] for row in found])
+    guesses = _guesses([(known[pk], offerings) for pk, offerings, _ in found])
+    return [pk for pk in known if pk not in guesses]
+
+
+def _identity_conditions(filters: KeyFilters, only: list[int] | None) -> Sql:
     parts: list[str] = ["true"]
     values: list[Any] = []
+    if only is not None:
+        parts.append("i.id = ANY(%s)")
+        values.append(only)
     if filters.words:
         parts.append("(i.pairs::text ILIKE %s OR s.name ILIKE %s)")
         pattern = "%" + filters.words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
