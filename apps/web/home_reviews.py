@@ -93,7 +93,7 @@ def _promise(looker: Looker, action: Action) -> Task:
         f"Action: {action.title}",
         f"You promised this in the {action.item.cycle.month:%B} review.",
         reverse("reviews:action", args=[action.pk]),
-        "Say what came of it",
+        "Report on it",
         money=figures.money(saving, looker.currency),
         money_note="promised a month" if saving is not None else "no saving promised",
         due=f"was due {figures.day_short(action.due)}" if is_late else figures.day_short(action.due),

@@ -164,7 +164,9 @@ def _useful_months(item: ListRow) -> SafeString:
 
 def _burn(item: ListRow) -> SafeString:
     burn = item.entry.burn
-    if burn and burn.ratio is not None:
+    if item.row.money is None:
+        drawing = shown(figures.UNKNOWN)  # whoever does not see its money does not learn of its budget either
+    elif burn and burn.ratio is not None:
         drawing = limit_bar(burn.ratio)
     else:
         words = burn.words if burn and burn.budget else "no budget"
