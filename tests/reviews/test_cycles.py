@@ -272,7 +272,7 @@ def test_a_turn_ends_at_the_first_letter_for_which_no_mail_server_is_there(meeti
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.getsockname()
         asked: list[int] = []
         enough = Event()
-        hanging_up = Thread(target=_hang_up, args=(server, asked, enough))
+        hanging_up = Thread(target=_hang_up, args=(server, asked, enough), daemon=True)
         hanging_up.start()
 
         assert reviews.send_letters(now=cycle.opened_at) == 0
@@ -288,10 +288,10 @@ def _hang_up(server: socket.socket, asked: list[int], enough: Event) -> None:
     """Take each connection and close it, until the one after it was said to be enough."""
     while True:
         caller, (_, port) = server.accept()
-        caller.close()
-        if enough.is_set():
-            return
-        asked.append(port)
+        with caller:
+            if enough.is_set():
+                return
+            asked.append(port)
 
 
 def test_while_somebody_sends_letters_nobody_else_does(meeting: Meeting) -> None:
