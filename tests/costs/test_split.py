@@ -1,12 +1,13 @@
 """Why a cost changed: parts worked out by hand, that add up to the change to the last digit."""
 
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.core.money import MAX_DIGITS
 from apps.costs.selectors import CostScope, cost_change
 from apps.costs.selectors.split import ModelUse, Part, Spending, split
 from apps.workloads.models import BEGINNING, END
@@ -89,7 +90,20 @@ spendings = st.builds(
 @given(spendings, spendings)
 def test_the_parts_add_up_to_the_change_to_the_last_digit(before: Spending, now: Spending) -> None:
     change = split(before, now)
-    assert sum(change.parts.values(), Decimal(0)) == change.amount
+    with localcontext(prec=2 * MAX_DIGITS):  # ten thousand millions with 18 places have more digits than the usual 28
+        assert sum(change.parts.values(), Decimal(0)) == change.amount
+
+
+def test_parts_of_thousands_of_millions_add_up_to_the_last_digit() -> None:
+    """1e9 for 97,510 calls becomes nothing for 110 of many more tokens: intensity 11,566,696,189.75… has 29 digits."""
+    before, now = Spending({DEAR: use("1e9", 97_510, 2_607_090)}), Spending({DEAR: use("0", 110, 30_158_359)})
+    assert moved(before, now) == {
+        "volume": Decimal("-998871910.573274535945031279"),
+        "intensity": Decimal("11566696189.750441415492726218"),
+        "price": Decimal("-11567824279.177166879547694939"),
+    }
+    with localcontext(prec=2 * MAX_DIGITS):
+        assert sum(split(before, now).parts.values(), Decimal(0)) == Decimal(-1000000000)
 
 
 @pytest.mark.django_db
