@@ -19,6 +19,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export EMPTY
 BENCH_SCALE ?= 1
 export BENCH_SCALE
+# Two test processes, each with servers of its own; SPREAD= runs one after the other, as a debugger needs it.
+SPREAD ?= -n 2 --dist worksteal
 
 # Where HOME cannot be written, caches lie in the project: uv fails without, npm and pip complain.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo writable),writable)
@@ -38,7 +40,7 @@ setup: .venv/ready node_modules/ready
 
 test: setup
 	@$(PY) -m tests.browser
-	$(PY) -m pytest -m "not slow and not meetings" $(ARGS)
+	$(PY) -m pytest $(SPREAD) -m "not slow and not meetings" $(ARGS)
 
 test-slow: setup
 	@$(PY) -m tests.browser

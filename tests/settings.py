@@ -31,7 +31,10 @@ def end_servers(folder: Path) -> None:
             continue
 
 
-if not os.environ.get("TOLLGATE_TEST_HOME"):
+# Each process of a run that is spread over several has servers of its own; what it starts itself shares them.
+runner = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+if os.environ.get("TOLLGATE_TEST_RUNNER") != runner:
+    os.environ["TOLLGATE_TEST_RUNNER"] = runner
     clear_up_after_the_dead()
     made = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     made.chmod(0o711)  # as root, PostgreSQL's own user must get through
