@@ -21,7 +21,6 @@ from apps.costs.selectors import BilledMonth, CostTotals
 from apps.economics.portfolio import Point, Portfolio, PortfolioRow, VerdictSum, picture, portfolio, rows_of
 from apps.economics.verdict import Word
 from apps.web import figures
-from apps.web.costs import residual_of
 from apps.web.parts import Kpi
 from apps.web.period import PeriodChoice
 from apps.web.value_map import Spot, value_map
@@ -173,12 +172,17 @@ def by_verdict(found: Portfolio, period: PeriodChoice) -> list[VerdictRow]:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What stands under the verdicts so that the card adds up to the full cost."""
+    """What stands under the verdicts so that the card adds up to the full cost, and with the residuals to the bill."""
 
     unallocated: Decimal | None
     partly_known: Decimal
     total: Decimal | None
-    residual: Decimal | None = None  # None where no bill stands beside the month
+    bills: Sequence[BilledMonth] = ()  # one a provider; none where no bill stands beside the month
+
+    @property
+    def bill(self) -> Decimal | None:
+        """The full cost where every provider with a bill costs what its bill says."""
+        return None if self.total is None else self.total + sum((bill.residual for bill in self.bills), Decimal(0))
 
 
 def rest_of(found: Portfolio, totals: CostTotals, bills: Sequence[BilledMonth], *, sees_unallocated: bool) -> Rest:
@@ -186,8 +190,7 @@ def rest_of(found: Portfolio, totals: CostTotals, bills: Sequence[BilledMonth], 
     total = totals.now.cost if totals.now.lines else None
     unallocated = totals.unallocated.cost if sees_unallocated else None
     partly = (total or Decimal(0)) - (unallocated or Decimal(0)) - found.cost
-    residual = residual_of(bills) if bills else None
-    return Rest(unallocated, partly, total, residual)
+    return Rest(unallocated, partly, total, bills)
 
 
 # --- The picture ------------------------------------------------------------------------------------------------------

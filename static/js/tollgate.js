@@ -104,6 +104,9 @@
     if (!except) holder?.querySelector("summary")?.focus();
     return open.length > 0;
   }
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches("details.tg-menu[open]")) event.target.querySelector("input[type=search]")?.focus();
+  }, true);
   document.addEventListener("click", (event) => {
     const target = event.target;
     closeMenus(target.closest?.("details.tg-menu"));
@@ -166,7 +169,11 @@
     });
     part.querySelectorAll?.("[data-tg-table]").forEach((button) => { button.hidden = false; });
     part.querySelectorAll?.("[data-tg-drop]").forEach(dropZone);
-    part.querySelector?.("[data-tg-focus]")?.focus();
+    const wanted = part.querySelector?.("[data-tg-focus]");
+    wanted?.focus({ preventScroll: true });
+    // A tall card whose head is in sight stays where it is; what lies elsewhere comes into sight.
+    const top = wanted?.getBoundingClientRect().top;
+    if (top < 0 || top > window.innerHeight - 48) wanted.scrollIntoView({ block: "start" });
     if (isMac) part.querySelectorAll?.("[data-tg-shortcut]").forEach((key) => { key.textContent = "⌘ K"; });
   }
   function dropZone(zone) {

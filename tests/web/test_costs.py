@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,9 @@ def test_bills_apart_in_two_directions_do_not_cancel_and_each_leads_to_its_proof
     assert proofs == {"own": "$10.00", "openai": "−$10.00"}
     single = next(kpi for kpi in shown(client, f"{COSTS}&provider=own").context["kpis"] if kpi.label.startswith("Bill"))
     assert (single.figure, single.strong) == ("$97.00", "$10.00")
+    portfolio = shown(client, "/workloads/?month=2026-10")
+    assert portfolio.context["worth"]["rest"].bill == 107  # 107 computed, and 10 more and 10 less
+    foot = re.sub(r"<.*?>", " ", portfolio.content.decode().split('class="tg-verdicts"')[1].split("<tfoot>")[1])
+    labels = ("Full cost", "Residual, own", "Residual, openai", "The bill", "Verdict")
+    at_first = [foot.find(label) for label in labels]
+    assert at_first[0] < min(at_first[1:3]) and max(at_first[1:3]) < at_first[3] < at_first[4]

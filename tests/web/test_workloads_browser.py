@@ -131,7 +131,12 @@ def test_a_whole_registration_by_keyboard(analyst: Page, world: World) -> None:
 def test_a_key_is_bound_beside_the_list(analyst: Page, world: World) -> None:
     stray_key(world)
     analyst.goto(f"/unallocated/?{MONTH}")
-    analyst.get_by_role("link", name="team-growth-exp").click()
+    analyst.set_viewport_size({"width": 1280, "height": 420})
+    analyst.get_by_role("link", name="team-growth-exp").evaluate("link => link.focus({preventScroll: true})")
+    before = analyst.evaluate("scrollY")
+    analyst.keyboard.press("Enter")
+    expect(analyst.locator("#bind-card")).to_be_focused()
+    assert analyst.evaluate("scrollY") == before  # its head is in sight already
     expect(analyst.get_by_role("button", name="Bind $5.00")).to_be_visible()
     analyst.get_by_label("From (may stay empty)").fill("2026-10-03")
     expect(analyst.get_by_text("No usage of this key lies in that time yet")).to_be_visible()
@@ -139,6 +144,32 @@ def test_a_key_is_bound_beside_the_list(analyst: Page, world: World) -> None:
     analyst.get_by_role("button", name="Bind $5.00").click()
     expect(analyst.get_by_text("is bound to Growth letters")).to_be_visible()
     assert Binding.objects.get().workload.name == "Growth letters"
+
+
+ROWS_OF_FIGURES = """grid => {
+  const rows = {};
+  for (const each of grid.children) {
+    const box = each.getBoundingClientRect();
+    rows[Math.round(box.top)] = (rows[Math.round(box.top)] ?? 0) + box.width;
+  }
+  return Object.values(rows).map(width => Math.round(width - grid.getBoundingClientRect().width));
+}"""
+
+
+def test_the_row_above_the_table_is_one_row_and_figures_fill_theirs(analyst: Page, world: World) -> None:
+    stray_key(world)
+    analyst.set_viewport_size({"width": 1440, "height": 900})
+    analyst.goto(f"/workloads/?{MONTH}")
+    tops = [analyst.locator(name).bounding_box() for name in (".tg-toolbar .tg-chips", ".tg-toolbar__end")]
+    assert abs(tops[0]["y"] - tops[1]["y"]) < 12  # type: ignore[index]
+    for width, rows in ((1440, 1), (900, 2)):
+        analyst.set_viewport_size({"width": width, "height": 900})
+        assert analyst.locator(".tg-kpis__grid--5").evaluate(ROWS_OF_FIGURES) == [0] * rows
+    analyst.get_by_title("Find a workload").click()
+    expect(analyst.get_by_label("Words of its name")).to_be_focused()
+    analyst.keyboard.type("Nothing of that name")
+    analyst.keyboard.press("Enter")
+    expect(analyst.get_by_text("No workload fits these filters")).to_be_visible()
 
 
 def test_everything_works_small_and_without_a_script(plain: Page, world: World) -> None:
