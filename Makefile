@@ -21,6 +21,8 @@ BENCH_SCALE ?= 1
 export BENCH_SCALE
 # Two test processes, each with servers of its own; SPREAD= runs one after the other, as a debugger needs it.
 SPREAD ?= -n 2 --dist worksteal
+# The slower ones share what their file made once, as the demo company.
+SPREAD_FILES ?= -n 2 --dist loadfile
 
 # Where HOME cannot be written, caches lie in the project: uv fails without, npm and pip complain.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo writable),writable)
@@ -44,7 +46,7 @@ test: setup
 
 test-slow: setup
 	@$(PY) -m tests.browser
-	$(PY) -m pytest -m "slow and not meetings" $(ARGS)
+	$(PY) -m pytest $(SPREAD_FILES) -m "slow and not meetings" $(ARGS)
 
 test-meetings: setup
 	@$(PY) -m tests.browser
