@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts import rights
@@ -25,6 +25,7 @@ from apps.budgets.spending import (
     added_days,
     daily,
     daily_by_centre,
+    granted_and_spent,
     newest_days,
     newest_days_of_centres,
     spending,
@@ -169,6 +170,18 @@ class Burn:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """What several budgets grant together and what is spent of them; None is unknown, or that there is none."""
+
+    amount: Decimal | None = None
+    spent: Decimal | None = None
+
+    @property
+    def ratio(self) -> Decimal | None:
+        return self.spent / self.amount if self.amount and self.spent is not None else None
+
+
+@dataclass(frozen=True, slots=True)
 class CentreRow:
     """A cost centre with all below it. `granted` sums the budgets of its workloads and of the centres below it."""
 
@@ -273,6 +286,14 @@ def burns(
     budgets, spent = budgets_at(month, workload_ids), spending(month, workload_ids)
     found = {pk: _burn(month, budgets.get(pk), spent.get(pk, NOTHING)) for pk in budgets.keys() | spent.keys()}
     return forecasted(found, month=month, today=today) if with_forecast else found
+
+
+def granted(*, actor: Actor, month: date, workloads: QuerySet[Workload]) -> Granted:
+    """The budgets of these workloads together, of those whose money the actor sees: one statement for all."""
+    seen = workloads.exclude(state=Workload.State.DRAFT)
+    if not rights.rights_of(actor).sees_all_money:
+        seen = seen.filter(pk__in=Workload.objects.money_visible_to(actor).values("pk"))
+    return Granted(*granted_and_spent(month, seen))
 
 
 def burn_for(*, actor: Actor, workload: Workload, month: date, today: date | None = None) -> Burn:

@@ -10,10 +10,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
+from django.db.models import QuerySet
 
 from apps.costs.models import DIRECT, components_of
 from apps.costs.sums import known_sum
+from apps.workloads.models import Workload
 
 ZERO: Final = Decimal(0)
 
@@ -40,6 +43,21 @@ def spending(month: date, workload_ids: Collection[int] | None = None) -> dict[i
     with connection.cursor() as cursor:
         cursor.execute(_MONTH.format(only=only), [month, components_of(DIRECT), month, month, *values])
         return {row[0]: _spending(row) for row in cursor.fetchall()}
+
+
+def granted_and_spent(month: date, workloads: QuerySet[Workload]) -> tuple[Decimal | None, Decimal | None]:
+    """What the budgets of these workloads grant in the month, and the direct cost booked of them: one statement.
+
+    None where none has a budget, and where nothing that those with one have spent is known.
+    """
+    try:
+        text, values = workloads.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:  # Django has no SQL for a filter that it knows to choose nothing
+        return None, None
+    with connection.cursor() as cursor:
+        cursor.execute(_GRANTED.format(workloads=text), [month, *values, components_of(DIRECT), month, month])
+        granted, *spent = cursor.fetchone()
+    return granted, _known(*spent)
 
 
 def daily(first: date, end: date, workload_ids: Collection[int]) -> dict[int, dict[date, Decimal]]:
@@ -141,6 +159,21 @@ FROM (
         OR (t.booked_month = %s AND t.booked_month <> t.charge_month)
     ) AND t.role = 'counts' AND t.basis <> 'billed' AND t.workload_id IS NOT NULL {only}
 ) x GROUP BY workload_id
+"""
+_GRANTED = """
+WITH newest AS (
+    SELECT DISTINCT ON (workload_id) workload_id, amount, state FROM budgets_budget
+    WHERE state <> 'superseded' AND month <= %s AND workload_id IN ({workloads}) ORDER BY workload_id, month DESC
+), held AS MATERIALIZED (
+    SELECT workload_id, amount FROM newest WHERE state <> 'ended'
+)
+SELECT (SELECT sum(amount) FROM held), coalesce(sum(t.amount_org), 0), coalesce(sum(t.lines), 0),
+    coalesce(sum(t.unpriced_lines + t.unconverted_lines), 0)
+FROM costs_month t
+WHERE t.workload_id IN (SELECT workload_id FROM held) AND t.component = ANY(%s) AND (
+    (t.charge_month = %s AND t.booked_month = t.charge_month)
+    OR (t.booked_month = %s AND t.booked_month <> t.charge_month)
+) AND t.role = 'counts' AND t.basis <> 'billed'
 """
 _NEWEST = """
 WITH told AS (

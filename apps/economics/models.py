@@ -409,6 +409,10 @@ class EconomicsMonth(models.Model):
         ordering = ("workload", "month", "revision")
         indexes = (
             models.Index(fields=("month", "verdict"), name="economics_month_verdict"),
+            # The portfolio draws the largest of a month.
+            models.Index(
+                fields=("month", "-cost"), name="economics_month_largest", condition=models.Q(is_current=True)
+            ),
             # The clock looks every few seconds for months that are over meanwhile.
             models.Index(
                 fields=("month",),

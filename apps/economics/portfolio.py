@@ -189,21 +189,11 @@ def rows_of(*, month: date, workload_ids: Collection[int]) -> dict[int, Portfoli
     return {row[0]: _row(row, months) for row in rows}
 
 
-def picture(*, actor: Actor, month: date, most: int) -> tuple[Portfolio, list[Point]]:
-    """The sums of all, and a point for each proven workload whose cost and value of a useful output are known and not
-    zero, the largest costs first: one statement, since both read the month of everybody.
-    """
+def points(*, actor: Actor, month: date, most: int) -> list[Point]:
+    """The proven workloads whose cost and value of a useful output are known and not zero, the largest costs first."""
     listed, values = _listed(actor, None)
-    sums: dict[Word, VerdictSum] = {}
-    points: list[Point] = []
-    for word, count, cost, value, *others in _fetch(_PICTURE.replace("{listed}", listed), [*values, month, most]):
-        *sum_figures, useful, pk, slug, name = others
-        if pk is None:
-            sums[Word(word)] = VerdictSum(count, cost, value, *sum_figures)
-        else:
-            points.append(Point(pk, slug, name, Word(word), cost, useful, value))
-    points.sort(key=lambda point: (-point.cost, point.workload_id))
-    return Portfolio((), sum(one.count for one in sums.values()), sums), points
+    found = _fetch(_POINTS.replace("{listed}", listed), [month, *values, most])
+    return [Point(pk, slug, name, Word(word), *figures) for pk, slug, name, word, *figures in found]
 
 
 def with_verdict(*, actor: Actor, month: date, word: str) -> QuerySet[Workload]:
@@ -272,13 +262,12 @@ def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-_SUMMED = """count(*), coalesce(sum(e.cost), 0), coalesce(sum(e.value_base), 0), coalesce(sum(e.net_base), 0),
-    coalesce(sum(e.value_low), 0), coalesce(sum(e.value_high), 0), count(*) FILTER (WHERE coalesce(e.cost, 0) <= 0),
-    count(*) FILTER (WHERE e.cost > 0 AND coalesce(e.useful, 0) <= 0),
-    count(*) FILTER (WHERE e.cost > 0 AND e.useful > 0 AND coalesce(e.value_base, 0) <= 0)"""
-_SUMS = f"""
-SELECT coalesce(e.verdict, 'unproven'), {_SUMMED}
-FROM ({{listed}}) l (id) LEFT JOIN economics_month e ON e.workload_id = l.id AND e.month = %s AND e.is_current
+_SUMS = """
+SELECT coalesce(e.verdict, 'unproven'), count(*), coalesce(sum(e.cost), 0), coalesce(sum(e.value_base), 0),
+    coalesce(sum(e.net_base), 0), coalesce(sum(e.value_low), 0), coalesce(sum(e.value_high), 0),
+    count(*) FILTER (WHERE coalesce(e.cost, 0) <= 0), count(*) FILTER (WHERE e.cost > 0 AND coalesce(e.useful, 0) <= 0),
+    count(*) FILTER (WHERE e.cost > 0 AND e.useful > 0 AND coalesce(e.value_base, 0) <= 0)
+FROM ({listed}) l (id) LEFT JOIN economics_month e ON e.workload_id = l.id AND e.month = %s AND e.is_current
 GROUP BY 1
 """
 _ROWS = """
@@ -296,20 +285,10 @@ _MONTHS = """
 SELECT workload_id, month, cost, value_base, useful FROM economics_month
 WHERE is_current AND workload_id = ANY(%s) AND month = ANY(%s)
 """
-_PICTURE = """
-WITH e AS MATERIALIZED (
-    SELECT l.id, coalesce(m.verdict, 'unproven') AS verdict, m.cost, m.useful, m.value_base, m.net_base, m.value_low,
-        m.value_high
-    FROM ({listed}) l (id)
-    LEFT JOIN economics_month m ON m.workload_id = l.id AND m.month = %s AND m.is_current
-), points AS (
-    SELECT * FROM e WHERE verdict <> 'unproven' AND useful > 0 AND cost > 0 AND value_base > 0
-    ORDER BY cost DESC, id LIMIT %s
-), sums AS (
-    SELECT verdict, {sums} FROM e GROUP BY 1
-)
-SELECT *, NULL::numeric, NULL::bigint, NULL, NULL FROM sums
-UNION ALL
-SELECT p.verdict, 0, p.cost, p.value_base, NULL, NULL, NULL, 0, 0, 0, p.useful, p.id, w.slug, w.name
-FROM points p JOIN workloads_workload w ON w.id = p.id
-""".replace("{sums}", _SUMMED)
+_POINTS = """
+SELECT w.id, w.slug, w.name, e.verdict, e.cost, e.useful, e.value_base
+FROM economics_month e JOIN workloads_workload w ON w.id = e.workload_id
+WHERE e.month = %s AND e.is_current AND e.verdict <> 'unproven' AND e.cost > 0 AND e.useful > 0 AND e.value_base > 0
+    AND w.id IN ({listed})
+ORDER BY e.cost DESC, e.workload_id LIMIT %s
+"""

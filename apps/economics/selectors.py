@@ -19,7 +19,7 @@ from apps.economics.cases import CASES, LIMITS, labour_of
 from apps.economics.facts import AssumedCase, about, facts_if
 from apps.economics.figures import Figures, figures_of, nothing_known
 from apps.economics.models import EconomicsMonth, Evidence, Grade, GradeRate, Outcome, ValueCase
-from apps.economics.portfolio import Portfolio, PortfolioRow, VerdictSum, picture, portfolio
+from apps.economics.portfolio import Portfolio, PortfolioRow, VerdictSum, points, portfolio
 from apps.economics.verdict import CaseState, Gap, Verdict, Word, verdict
 from apps.economics.why import FIGURES, WhyWorth, why_worth
 from apps.workloads.models import Workload
@@ -43,7 +43,7 @@ __all__ = (
     "month_for",
     "outcomes_of",
     "page_of_month",
-    "picture",
+    "points",
     "portfolio",
     "preview_case",
     "series_for",

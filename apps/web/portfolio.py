@@ -18,11 +18,12 @@ from apps.budgets.selectors import Burn, burns
 from apps.core import periods
 from apps.core.actor import Actor
 from apps.costs.selectors import BilledMonth, CostTotals
-from apps.economics.portfolio import Point, Portfolio, PortfolioRow, VerdictSum, picture, portfolio, rows_of
+from apps.economics.portfolio import Point, Portfolio, PortfolioRow, VerdictSum, points, portfolio, rows_of
 from apps.economics.verdict import Word
 from apps.web import figures
 from apps.web.parts import Kpi
 from apps.web.period import PeriodChoice
+from apps.web.queries import addresses
 from apps.web.value_map import Spot, value_map
 from apps.workloads.models import Workload
 
@@ -75,7 +76,7 @@ def sums_of(actor: Actor, month: date, workloads: QuerySet[Workload] | None = No
 
 def picture_of(actor: Actor, month: date) -> tuple[Portfolio, list[Point]]:
     """The sums of all workloads of the month, and those that are drawn."""
-    return picture(actor=actor, month=month, most=MOST_DRAWN)
+    return sums_of(actor, month), points(actor=actor, month=month, most=MOST_DRAWN)
 
 
 def known_sums(found: Portfolio) -> dict[str, Decimal | None]:
@@ -202,10 +203,8 @@ def drawn(
     """Value against cost, per useful output or per month; unproven workloads are counted and never put at zero."""
     unit = "per month" if per_month else "per useful output"
     label = f"Value against cost {unit}: {_counted(shown)}. Each mark is a workload; the table below has all figures."
-    # An address is made once for all: only the slug differs.
-    begin, _, end = reverse("workloads:detail", args=["slug"]).partition("slug")
-    end = f"{end}?{period.query}"
-    spots = [_spot(one, f"{begin}{one.slug}{end}", currency, per_month=per_month) for one in shown]
+    page, query = addresses("workloads:detail"), period.query
+    spots = [_spot(one, f"{page(one.slug)}?{query}", currency, per_month=per_month) for one in shown]
     wide = value_map(spots, currency=currency, width=WIDE[0], height=WIDE[1])
     small = value_map(spots[:MOST_SMALL], currency=currency, width=SMALL[0], height=SMALL[1], is_small=True)
     return Drawn(

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest
+from django.urls import reverse
 
 from apps.web.parts import Chip, Choice
 
@@ -29,6 +30,12 @@ def query_with(request: HttpRequest, **changes: str | None) -> str:
     """The address' query with these values; None takes one out. A download's format never stays by itself."""
     values = {**request.GET.dict(), "format": None, **changes}
     return "?" + urlencode({name: value for name, value in values.items() if value is not None})
+
+
+def addresses(name: str, *others: str) -> Callable[[str], str]:
+    """The address of each slug: a page with hundreds of links looks their pattern up once."""
+    begin, _, end = reverse(name, args=["slug", *others]).partition("slug")
+    return lambda slug: f"{begin}{slug}{end}"
 
 
 def choice_chip(

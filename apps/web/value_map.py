@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from html import escape
 from typing import Final
 
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.core.currencies import sign
@@ -276,7 +276,7 @@ def _place(mark: Mark, taken: Sequence[_Area], box: _Area) -> tuple[Label | None
         begin = x - {"start": 0.0, "end": wide, "middle": wide / 2}[anchor]
         area = (begin, y - LINE + 3, begin + wide, y + 3)
         inside = area[0] >= box[0] and area[2] <= box[2] and area[1] >= box[1] and area[3] <= box[3]
-        if inside and not any(_touch(area, other) for other in taken if other != own):
+        if inside and not any(_touching(area, own, taken)):
             return Label(x, y, anchor), area
     return None, None
 
@@ -285,5 +285,8 @@ def _own(mark: Mark) -> _Area:
     return (mark.x - mark.r, mark.y - mark.r, mark.x + mark.r, mark.y + mark.r)
 
 
-def _touch(one: _Area, other: _Area) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _touching(one: _Area, own: _Area, taken: Sequence[_Area]) -> Iterator[_Area]:
+    left, top, right, bottom = one
+    for other in taken:
+        if left < other[2] and other[0] < right and top < other[3] and other[1] < bottom and other != own:
+            yield other

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import services as accounts
 from apps.accounts.models import CostCentre, SavedView
+from apps.budgets.selectors import granted
 from apps.catalog.models import LatencyBand, ValueTier
 from apps.core import organisation
 from apps.core.actor import Actor
@@ -37,7 +38,7 @@ from apps.web.parts import Chip, Choice, Kpi
 from apps.web.period import PeriodChoice, period_of
 from apps.web.portfolio import WORDS
 from apps.web.queries import choice_chip, page_number, query_with, read_page
-from apps.web.workloads_cells import ListRow
+from apps.web.workloads_cells import Links, ListRow
 from apps.web.workloads_columns import (
     COLUMNS,
     Entry,
@@ -88,19 +89,21 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
     columns = chosen_columns(request.GET.get("cols", ""), sees_money=sees_money, has_worth=month is not None)
     if request.GET.get("format"):
         return _file(request, period, filters, columns, company.currency, month)
+    listed = _chosen(request, selectors.listed(request.actor, filters), month)
     sums, points = worth_side.picture_of(request.actor, month) if month else (None, [])
     scope = CostScope(period.start, period.end)
     before = (period.before.start, period.before.end)
     totals = cost_totals(actor=request.actor, scope=scope, before=before) if sees_money else None
 
     def read(offset: int) -> Portfolio:
-        return _portfolio(request, period, filters, month, limit=PAGE, offset=offset, columns=columns, totals=totals)
+        whole = None if _is_narrowed(request, filters) else totals
+        return _portfolio(request, period, listed, month, limit=PAGE, offset=offset, columns=columns, whole=whole)
 
     found, page = read_page(read, page_number(request), PAGE)
     context = {
         "found": found,
         "rows": _rows(found, columns, period, company.currency, month),
-        "worth_sums": _sums_of_filter(request, filters, month, sums) if month else None,
+        "column_sums": _sums_of(request, listed, month, columns, None if _is_narrowed(request, filters) else sums),
         "sums_why": _proofs_of_sums(request, filters, period),
         "has_key": any(column.key == "useful_months" for column in columns),
         "worth": _worth_context(request, period, sums, points, totals, company.currency) if sums and totals else None,
@@ -108,7 +111,7 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
         "columns": columns,
         "heads": _heads(columns),
         "sort": _sort(request),
-        "chips": _chips(request, filters),
+        "chips": _chips(request, filters, has_worth=month is not None),
         "filters": filters,
         "is_narrowed": _is_narrowed(request, filters),
         "kpis": _kpis(request.actor, period, company, sums, totals) if totals else [],
@@ -128,7 +131,8 @@ def workload_list(request: PageRequest) -> HttpResponseBase:
 def _rows(
     found: Portfolio, columns: list[ListColumn], period: PeriodChoice, currency: str, month: date | None
 ) -> list[ListRow]:
-    return [ListRow(entry, columns, found.largest, currency, period, month) for entry in _entries(found, month)]
+    links = Links.of(period, month)
+    return [ListRow(entry, columns, found.largest, currency, links) for entry in _entries(found, month)]
 
 
 def _entries(found: Portfolio, month: date | None) -> list[Entry]:
@@ -143,25 +147,25 @@ def _entries(found: Portfolio, month: date | None) -> list[Entry]:
 def _portfolio(
     request: PageRequest,
     period: PeriodChoice,
-    filters: Filters,
+    listed: QuerySet[Workload],
     month: date | None,
     *,
     columns: list[ListColumn],
     limit: int | None,
     offset: int = 0,
-    totals: CostTotals | None = None,
+    whole: CostTotals | None = None,
 ) -> Portfolio:
     before, sort = (period.before.start, period.before.end), _sort(request)
     by = sort.lstrip("-")
     is_ranked = month is not None and by in RANKS
     return portfolio(
         actor=request.actor,
-        workloads=_chosen(request, selectors.listed(request.actor, filters), month),
+        workloads=listed,
         scope=CostScope(period.start, period.end),
         before=before, sort=sort if is_ranked or by in SORTS else "-cost", limit=limit, offset=offset,
         rank=_rank(request.actor, month, by) if month and is_ranked else None,
         with_months=any(column.key == "months" for column in columns),
-        whole=totals if totals and not _is_narrowed(request, filters) else None,
+        whole=whole,
     )  # fmt: skip
 
 
@@ -221,26 +225,30 @@ def _file(
     month: date | None,
 ) -> HttpResponseBase:  # fmt: skip
     columns = for_file(columns)
-    found = _portfolio(request, period, filters, month, columns=columns, limit=LONGEST_FILE)
+    listed = _chosen(request, selectors.listed(request.actor, filters), month)
+    found = _portfolio(request, period, listed, month, columns=columns, limit=LONGEST_FILE)
     has_months = any(column.key in ("months", "useful_months") for column in columns)
     months = months_before(period.end) if has_months else []
     entries = _entries(found, month)
     rows: list[list[Cell]] = [file_row(columns, entry, months) for entry in entries]
-    worth = _sums_of_filter(request, filters, month) if month else {}
-    rows.append(totals_row(columns, found, months, worth))
+    rows.append(totals_row(columns, found, months, _sums_of(request, listed, month, columns)))
     kind = "xlsx" if request.GET["format"] == "xlsx" else "csv"
     heads = file_columns(columns, months, currency)
     return table_response(heads, rows, name=f"workloads-{period.query.partition('=')[2]}", kind=kind)
 
 
-def _sums_of_filter(
-    request: PageRequest, filters: Filters, month: date, of_all: Worths | None = None
-) -> dict[str, Decimal | None]:
-    """Value and net value of all rows of the filter, of those of which they are known."""
-    if of_all is not None and not _is_narrowed(request, filters):
-        return worth_side.known_sums(of_all)
-    listed = _chosen(request, selectors.listed(request.actor, filters), month)
-    return worth_side.known_sums(worth_side.sums_of(request.actor, month, listed))
+def _sums_of(
+    request: PageRequest, listed: QuerySet[Workload], month: date | None, columns: list[ListColumn],
+    sums: Worths | None = None,
+) -> dict[str, Decimal | None]:  # fmt: skip
+    """What the columns of worth and budget come to over all rows, by their keys; of what is known of them."""
+    if month is None:
+        return {}
+    known = worth_side.known_sums(sums or worth_side.sums_of(request.actor, month, listed))
+    if not any(column.key in ("burn", "spend") for column in columns):
+        return known
+    budgets = granted(actor=request.actor, month=month, workloads=listed)
+    return {**known, "burn": budgets.ratio, "spend": budgets.amount}
 
 
 def _filters(request: HttpRequest) -> Filters:
@@ -325,15 +333,14 @@ def _unpriced(actor: Actor, scope: CostScope) -> Kpi:
 # --- Filters, columns, saved views ------------------------------------------------------------------------------------
 
 
-def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
+def _chips(request: PageRequest, filters: Filters, *, has_worth: bool) -> list[Chip]:
     tiers = [(tier.code, str(tier)) for tier in ValueTier.objects.all()]
     bands = [(band.code, band.name) for band in LatencyBand.objects.all()]
     centres = list(CostCentre.objects.filter(active=True).values_list("code", "name"))
     audiences = [(value, str(label)) for value, label in Workload.Audience.choices]
-    month = worth_side.month_of(period_of(request)) if selectors.sees_any_money(request.actor) else None
     verdicts = [(word.value, label) for word, label in WORDS.items()]
     chips = [
-        *([choice_chip(request, "verdict", "Verdict", _verdict(request), verdicts)] if month else []),
+        *([choice_chip(request, "verdict", "Verdict", _verdict(request), verdicts)] if has_worth else []),
         choice_chip(request, "stage", "Stage", filters.stage, list(STAGES.items())),
         choice_chip(request, "tier", "Tier", filters.tier, tiers),
         choice_chip(request, "cc", "Cost centre", filters.cost_centre, centres),
@@ -342,7 +349,7 @@ def _chips(request: PageRequest, filters: Filters) -> list[Chip]:
     ]
     return [
         *chips,
-        *(_flag_chips(request) if month else ()),
+        *(_flag_chips(request) if has_worth else ()),
         *_draft_chip(request, filters),
         *_words_chip(request, filters),
         *_more_chip(request, filters, bands),

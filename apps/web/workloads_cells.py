@@ -7,34 +7,56 @@ from decimal import Decimal
 from typing import Final
 
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
 
 from apps.costs.selectors.portfolio import PortfolioRow
 from apps.web import figures
 from apps.web.cost_scope import why_address
 from apps.web.period import PeriodChoice
+from apps.web.queries import addresses
 from apps.web.templatetags.components import change, fact_tag, icon, limit_bar, share, sparkline, verdict
 from apps.web.templatetags.figures import shown
 from apps.web.templatetags.why import why_to
 from apps.web.workloads_columns import COLUMNS, Entry, ListColumn
-from apps.web.worth_why import worth_address
 from apps.workloads.models import Workload
 
 LONGEST_PURPOSE: Final = 120
 
 
+PROVEN: Final = ("value", "net", "cost_per_useful", "value_per_useful")
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where the rows of a period lead; `worth` has the proofs of its figures, and none without verdicts."""
+
+    page: Callable[[str], str]
+    query: str
+    cost: str
+    worth: Mapping[str, Callable[[str], str]]
+    month: date | None
+
+    @classmethod
+    def of(cls, period: PeriodChoice, month: date | None) -> "Links":
+        worth = {figure: addresses("worth:why", figure) for figure in PROVEN} if month else {}
+        return cls(addresses("workloads:detail"), period.query, why_address("cost", period), worth, month)
+
+    def proof(self, slug: str, figure: str) -> str:
+        """Of a figure of worth; empty where there is none."""
+        return f"{self.worth[figure](slug)}?month={self.month:%Y-%m}" if self.month else ""
+
+
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """A row as it is drawn; `largest` is the largest cost of the filter, `month` None for a period without verdicts."""
+    """A row as it is drawn; `largest` is the largest cost of the filter."""
 
     entry: Entry
     columns: Sequence[ListColumn]
     largest: Decimal | None
     currency: str
-    period: PeriodChoice
-    month: date | None
+    links: Links
 
     @property
     def row(self) -> PortfolioRow:
@@ -49,7 +71,7 @@ class ListRow:
         """A draft is gone on with."""
         if self.workload.state == Workload.State.DRAFT:
             return reverse("workloads:resume", args=[self.workload.slug])
-        return f"{reverse('workloads:detail', args=[self.workload.slug])}?{self.period.query}"
+        return f"{self.links.page(self.workload.slug)}?{self.links.query}"
 
     @property
     def meta(self) -> str:
@@ -61,7 +83,7 @@ class ListRow:
     @property
     def cells(self) -> SafeString:
         """All beside the name."""
-        return format_html_join("", "{}", ((_CELLS[column.key](self),) for column in self.columns))
+        return mark_safe("".join(_CELLS[column.key](self) for column in self.columns))  # noqa: S308 (cells are safe)
 
 
 # --- Kinds of cells ---------------------------------------------------------------------------------------------------
@@ -73,14 +95,14 @@ def _text(label: str, value: object, *more: object) -> SafeString:
 
 
 def _number(label: str, text: str, *, classes: str = "") -> SafeString:
-    return format_html('<td class="tg-num{}" data-label="{}">{}</td>', classes, label, text)
+    return mark_safe(  # noqa: S308 (labels and classes are of this file)
+        f'<td class="tg-num{classes}" data-label="{label}">{conditional_escape(text)}</td>'
+    )
 
 
 def _proved(item: ListRow, figure: str, text: str) -> str | SafeString:
     """A figure of worth with its proof; what is unknown has none."""
-    if text == figures.UNKNOWN or item.month is None:
-        return shown(text)
-    return why_to(text, worth_address(item.workload, item.month, figure))
+    return shown(text) if text == figures.UNKNOWN else why_to(text, item.links.proof(item.workload.slug, figure))
 
 
 def _worth(label: str, name: str, figure: str, show: Callable[[Decimal | None, str], str]) -> "_Cell":
@@ -103,7 +125,7 @@ def _cost(item: ListRow) -> SafeString:
     if cost is None:
         return _number("Full cost", _unpriced_tag() if money and money.unpriced_lines else shown(figures.UNKNOWN))
     ratio = cost / item.largest if cost and item.largest and item.largest > 0 else 0
-    address = why_address("cost", item.period, workload=item.workload.slug)
+    address = f"{item.links.cost}&workload={item.workload.slug}"
     bar = share(why_to(figures.money(cost, item.currency), address), ratio)
     return _number("Full cost", format_html("{}{}", _unsure(item), bar))
 

@@ -307,6 +307,6 @@ def test_a_portfolio_adds_up_in_a_constant_number_of_statements(ledger: Ledger) 
     assert [row.slug for row in selectors.portfolio(actor=MACHINE, month=OCTOBER, verdict="stop", limit=1).rows] == [
         "labels-2"
     ]
-    assert {point.slug for point in selectors.picture(actor=MACHINE, month=OCTOBER, most=9)[1]} == {
+    assert {point.slug for point in selectors.points(actor=MACHINE, month=OCTOBER, most=9)} == {
         *("ticket-summaries", "labels-1", "labels-2")
     }

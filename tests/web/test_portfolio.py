@@ -8,10 +8,12 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from apps.budgets.services import set_budget
 from apps.core import periods
 from apps.economics import services as economics
 from apps.economics.models import EconomicsMonth
 from apps.web.value_map import Spot, value_map
+from apps.workloads.models import Workload
 from tests.economics.ledger import (
     OCTOBER,
     TODAY,
@@ -23,7 +25,7 @@ from tests.economics.ledger import (
     settle,
     spend,
 )
-from tests.world import World, actor, log_in
+from tests.world import MACHINE, World, actor, log_in
 
 pytestmark = pytest.mark.django_db
 PORTFOLIO = "/workloads/?month=2026-10"
@@ -106,7 +108,7 @@ def test_rows_add_up_to_their_total_where_a_value_is_unproven(company: World) ->
     page = log_in(company.cleo).get(PORTFOLIO)
     shown = {item.workload.name: item.entry.worth for item in page.context["rows"]}
     assert (shown["Drafts"].verdict, shown["Drafts"].value, shown["Drafts"].net) == ("unproven", None, None)
-    total = page.context["worth_sums"]
+    total = page.context["column_sums"]
     assert sum(worth.value for worth in shown.values() if worth.value is not None) == total["value"] == 5535
     assert sum(worth.net for worth in shown.values() if worth.net is not None) == total["net"] == 2480
 
@@ -116,6 +118,31 @@ def test_nobody_is_over_a_budget_that_nobody_set(company: World) -> None:
     assert page.status_code == 200
     assert page.context["rows"] == []
     assert "No workload fits these filters" in page.content.decode()
+
+
+def test_the_budgets_of_a_filter_come_to_what_the_page_of_budgets_says(company: World) -> None:
+    """2,400 of 2,940 and 80 of 160 are spent; the 20 of the notes have no budget and are no part of it."""
+    client = log_in(company.ada)
+    assert client.get(PORTFOLIO).context["column_sums"]["burn"] is None  # nobody has one: no share, and not 0%
+    for name, amount in (("Ticket summaries", 2940), ("Labels", 160)):
+        set_budget(actor=MACHINE, owner=Workload.objects.get(name=name), month=OCTOBER, amount=Decimal(amount))
+    page = client.get(PORTFOLIO)
+    assert page.context["column_sums"]["burn"] == Decimal("0.8")
+    assert page.context["column_sums"]["burn"] == client.get("/budgets/?month=2026-10").context["totals"].ratio
+    foot = page.content.decode().split("<tfoot>")[-1]
+    assert '<span class="tg-limit__percent">80%</span>' in foot
+    assert client.get(f"{PORTFOLIO}&verdict=stop").context["column_sums"]["burn"] == Decimal("0.5")
+    assert client.get(f"{PORTFOLIO}&q=nothing").context["column_sums"]["burn"] is None
+    answer = client.get(f"{PORTFOLIO}&cols=burn,spend&format=csv")
+    *_, total = csv.DictReader(io.StringIO(b"".join(answer).decode("utf-8-sig")))
+    assert (Decimal(total["Budget used"]), Decimal(total["What it may spend in the month (USD)"])) == (
+        Decimal("0.8"),
+        3100,
+    )
+    labels = Workload.objects.filter(name="Labels")
+    labels.update(business_owner=company.eve, technical_owner=company.eve, budget_owner=company.eve)
+    theirs = log_in(company.eve).get(PORTFOLIO).context["column_sums"]
+    assert (theirs["burn"], theirs["spend"]) == (Decimal("0.5"), 160)  # of what else there is they see no money
 
 
 def test_the_file_holds_what_the_page_shows(company: World) -> None:

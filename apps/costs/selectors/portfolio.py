@@ -139,37 +139,38 @@ def _page(
     """The ids of the page in their order, and what all rows together come to: one statement."""
     by = sort.lstrip("-")
     known = whole if by not in _BY_CALLS else None
-    register, values = _ids(workloads)
+    register, values = _listed(workloads)
     rows = _ranks(actor, scope, before, by) if known else _both(actor, scope, before)
     seen = Sql("true") if _sees_all(actor) else Sql(*_money_visible(actor))
     statement = f"""
-        WITH listed AS (SELECT id FROM workloads_workload WHERE id IN ({register})),
+        WITH listed AS {"NOT MATERIALIZED" if known else ""} ({register}),
         money AS (
             SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before) AS cost_before,
                 {_COST_NOW if known else _sums("NOT x.is_before")}
-            FROM ({rows.text}) x WHERE x.workload_id IN (SELECT id FROM listed) GROUP BY 1
+            FROM ({rows.text}) x
+            WHERE {"x.workload_id IS NOT NULL" if known else "x.workload_id IN (SELECT id FROM listed)"} GROUP BY 1
         )
         SELECT ARRAY(
-                SELECT w.id FROM listed JOIN workloads_workload w USING (id) LEFT JOIN money m ON m.workload_id = w.id
+                SELECT w.id FROM listed w LEFT JOIN money m ON m.workload_id = w.id
                 {f"LEFT JOIN ({rank.text}) k ON k.workload_id = w.id" if rank else ""}
                 LEFT JOIN accounts_cost_centre c ON c.id = w.cost_centre_id
                 {_TIER if by == "tier" else ""}
                 ORDER BY {_order(sort, ranked=rank)}, w.name, w.id LIMIT %s OFFSET %s
             ),
             (SELECT count(*) FROM listed), (SELECT count(*) FROM listed w WHERE NOT ({seen.text})),
-            (SELECT max(cost) FROM money), sum(x.cost_before){"" if known else f", {_sums()}"}
+            max(x.cost){"" if known else f", sum(x.cost_before), {_sums()}"}
         FROM money x
     """
     with connection.cursor() as cursor:
         ranked = rank.values if rank else ()
         cursor.execute(statement, [*values, *rows.values, *ranked, limit, offset, *seen.values])
-        ids, count, unseen, largest, cost_before, *totals = cursor.fetchone()
+        ids, count, unseen, largest, *totals = cursor.fetchone()
     summary = {
         "count": count,
         "unseen": unseen,
         "largest": largest,
-        "before": known.workloads_before if known else cost_before,
-        "totals": known.workloads if known else measures_of(totals),
+        "before": known.workloads_before if known else totals[0],
+        "totals": known.workloads if known else measures_of(totals[1:]),
     }
     return list(ids), summary
 
@@ -184,12 +185,12 @@ def _ranks(actor: Actor, scope: CostScope, before: tuple[date, date], by: str) -
     return Sql(f"{text} UNION ALL SELECT *, true FROM ({then.text}) r", (*now.values, *then.values))
 
 
-def _ids(workloads: QuerySet[Workload]) -> tuple[str, tuple[Any, ...]]:
-    """The filter as a subquery; Django has no SQL for one that it knows to choose nothing."""
+def _listed(workloads: QuerySet[Workload]) -> tuple[str, tuple[Any, ...]]:
+    """The filter as a subquery of what the list is ordered by; Django has no SQL for one that chooses nothing."""
     try:
-        text, values = workloads.order_by().values("pk").query.sql_with_params()
+        text, values = workloads.order_by().values(*_ORDERED_BY).query.sql_with_params()
     except EmptyResultSet:
-        return "SELECT 0 WHERE false", ()
+        return f"SELECT {', '.join(_ORDERED_BY)} FROM workloads_workload WHERE false", ()
     return str(text), tuple(values)
 
 
@@ -283,6 +284,7 @@ def _order(sort: str, *, ranked: Sql | None) -> str:
 
 _BY_CALLS: Final = ("requests", "per_call")
 _COST_NOW: Final = "coalesce(sum(x.cost) FILTER (WHERE NOT x.is_before), 0) AS cost"
+_ORDERED_BY: Final = ("id", "name", "stage", "activated_at", "cost_centre_id")
 _OWNERS: Final = ("business_owner", "technical_owner", "budget_owner")
 _TIER = """
 LEFT JOIN LATERAL (
