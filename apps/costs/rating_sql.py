@@ -174,9 +174,11 @@ COMPONENT_OF_CHARGE = """CASE WHEN c.category IN ('Tax', 'Credit', 'Adjustment')
             WHEN c.offering_id IS NOT NULL OR c.meter ~* 'token' OR c.unit ~* 'token' THEN 'token'
             WHEN c.meter ~* '(gpu|accelerator)' OR c.unit ~* 'gpu' THEN 'gpu_used'
             ELSE 'other_shared' END"""
+# A role is said of a measure. Transfer, storage, taxes and credits are of none: whatever is said of tokens, they count.
+_MEASURE_OF_CHARGE = "CASE c.component WHEN 'token' THEN 'token_cost' WHEN 'gpu_used' THEN 'gpu' END"
 _ROLE_OF_CHARGE = role_at(
     source="c.source_id",
-    measure="CASE WHEN c.component = 'gpu_used' THEN 'gpu' ELSE 'token_cost' END",
+    measure=_MEASURE_OF_CHARGE,
     workload="c.workload_id",
     at="c.held_at",
 )
@@ -213,7 +215,7 @@ WITH charge AS (
     FROM charge c
     LEFT JOIN ({COVERED}) covered ON covered.provider = c.provider
         AND covered.month = date_trunc('month', c.day)::date
-        AND covered.measure = CASE c.component WHEN 'token' THEN 'token_cost' WHEN 'gpu_used' THEN 'gpu' END
+        AND covered.measure = {_MEASURE_OF_CHARGE}
 ), line AS (
     SELECT {_OF_CHARGE}, 'billed' AS basis, quantity, billed AS amount, 0 AS flags
     FROM ruled WHERE day = first_day

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.db import connection
 
 from apps.core import organisation
 from apps.costs import roles, why
-from apps.costs.models import Line
+from apps.costs.models import DirtyDay, Line
 from apps.costs.selectors import (
     CostScope,
     Figures,
@@ -97,6 +98,43 @@ def test_a_long_charge_checks_from_the_day_on_which_its_bill_was_said_to(copilot
     assert full_cost() == 31
     set_role("bill", SourceRole.Role.CHECKS, at(21))
     assert (full_cost(), checking()) == (20, 41)
+
+
+def test_what_is_said_of_a_bill_s_tokens_takes_neither_its_storage_nor_its_tax_along(
+    copilot: Workload, tmp_path: Path
+) -> None:
+    bill(BILL, tmp_path)
+    rate_all()
+    set_role("bill", SourceRole.Role.CHECKS, at(1))
+    assert by_component() == {"gpu_used": 40, "data_transfer": 3, "other_shared": 1}
+    assert (full_cost(), checking()) == (44, 11)
+    set_role("bill", SourceRole.Role.CHECKS, at(1), Measure.GPU)
+    assert by_component() == {"data_transfer": 3, "other_shared": 1}
+    assert (full_cost(), checking()) == (4, 51)
+
+
+def test_what_is_said_of_a_bill_s_gpu_time_leaves_its_tokens(copilot: Workload, tmp_path: Path) -> None:
+    bill(BILL, tmp_path)
+    set_role("bill", SourceRole.Role.CHECKS, at(1), Measure.GPU)
+    assert by_component() == {"token": 11, "data_transfer": 3, "other_shared": 1}
+    assert (full_cost(), checking()) == (15, 40)
+
+
+def test_days_of_bills_with_a_role_and_of_no_others_are_worked_out_again_when_its_reach_changes(
+    copilot: Workload, tmp_path: Path
+) -> None:
+    long = charge(30, "3", "storage", meter="Vector store", unit="GB") | {"charge_end": at(2, month=11)}
+    bill([charge(5, "11", "tokens"), long], tmp_path)
+    rate_all()
+    migration = import_module("apps.costs.migrations.0008_role_of_charges")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.QUEUE)
+        assert DirtyDay.objects.count() == 0
+        set_role("bill", SourceRole.Role.CHECKS, at(1))
+        cursor.execute(migration.QUEUE)
+    found = DirtyDay.objects.order_by("day").values_list("day", "reason")
+    assert list(found) == [(date(2026, 10, 5), "bill role"), (date(2026, 10, 30), "bill role")]
+    rate_all()
 
 
 def test_calls_are_counted_up_to_the_hour_from_which_their_source_only_checks(
