@@ -165,7 +165,13 @@ def test_the_row_above_the_table_is_one_row_and_figures_fill_theirs(analyst: Pag
     for width, rows in ((1440, 1), (900, 2)):
         analyst.set_viewport_size({"width": width, "height": 900})
         assert analyst.locator(".tg-kpis__grid--5").evaluate(ROWS_OF_FIGURES) == [0] * rows
-    analyst.get_by_title("Find a workload").click()
+    analyst.set_viewport_size({"width": 390, "height": 844})
+    for menu in ("Columns", "File", "Find a workload"):
+        analyst.locator(".tg-toolbar__end summary", has_text=menu).click()
+        box = analyst.locator(".tg-toolbar__end details[open] .tg-menu__list").bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
     expect(analyst.get_by_label("Words of its name")).to_be_focused()
     analyst.keyboard.type("Nothing of that name")
     analyst.keyboard.press("Enter")
