@@ -1,7 +1,8 @@
 """Which live sources have not delivered all of a month: what rests on them is then known in part only.
 
 A month is judged by its own days and not by how its sources do today: one that fell silent in November has delivered
-October. A file is brought by hand and expected from nobody; a paused source is left alone.
+October. A bill comes when its month is over and is not wanted before. A file is brought by hand and expected from
+nobody; a paused source is left alone.
 """
 
 from collections.abc import Iterator
@@ -53,9 +54,10 @@ def _silent_in(month: date, today: date) -> Iterator[Silence]:
     end = min(periods.next_month(month), today)
     if end <= month:
         return
-    ends = dict(_broken(today))
+    is_over = end == periods.next_month(month)
+    ends = dict(_broken(today, is_over=is_over))
     live = set(Source.objects.filter(state=Source.State.ACTIVE).exclude(kind="file").values_list("pk", flat=True))
-    for one in silent_sources(until=end):
+    for one in silent_sources(until=end, is_over=is_over):
         if one.source_id in live:
             ends.setdefault(one.source_id, date.fromordinal(one.last_day.toordinal() + 1))
     for source, covered_to in ends.items():
@@ -63,11 +65,15 @@ def _silent_in(month: date, today: date) -> Iterator[Silence]:
             yield Silence(source, month, max(covered_to, month), end)
 
 
-def _broken(today: date) -> list[tuple[int, date]]:
-    """Live sources that need attention or were not asked when it was due, with the day on which their figures end."""
+def _broken(today: date, *, is_over: bool) -> list[tuple[int, date]]:
+    """Live sources that need attention or were not asked when it was due, with the day on which their figures end.
+
+    While a month is not over, only those whose usage is computed from a log.
+    """
     zone = organisation.get().zone
     values: dict[str, Any] = {
         "zone": zone,
+        "is_over": is_over,
         "now": datetime.combine(today, time(), tzinfo=organisation.zone()).astimezone(UTC),
         "every": EVERY_MINUTES,
         "missed": MISSED_TURNS,
@@ -86,7 +92,9 @@ SELECT s.id, greatest(
     (SELECT max(d.day) + 1 FROM costs_day d WHERE d.source_id = s.id AND d.lines > 0),
     (s.created_at AT TIME ZONE %(zone)s)::date)
 FROM sources_source s
-WHERE s.kind <> 'file' AND (s.state = 'attention' OR s.state = 'active'
+WHERE s.kind <> 'file'
+  AND (%(is_over)s OR EXISTS (SELECT FROM costs_month m WHERE m.source_id = s.id AND m.basis = 'computed'))
+  AND (s.state = 'attention' OR s.state = 'active'
     AND coalesce(s.last_looked_at, s.created_at) + make_interval(
         mins => greatest(coalesce(s.pull_every_minutes, %(every)s) * %(missed)s, %(shortest)s)) < %(now)s)
 """

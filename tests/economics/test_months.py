@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, InternalError, connection, transaction
@@ -10,13 +11,15 @@ from django.db.utils import ProgrammingError
 
 from apps.catalog import services as catalog
 from apps.catalog.models import LatencyBand
+from apps.costs import attribution
 from apps.economics import services as economics
 from apps.economics.arithmetic import Input
 from apps.economics.figures import figures_of
-from apps.economics.models import Dirty, EconomicsMonth
+from apps.economics.models import Dirty, EconomicsMonth, SilentSource
 from apps.sources.models import Pull, Source
 from apps.workloads.models import BEGINNING, END, WorkloadRevision
 from tests.books import add_hour, at, make_identity, make_offering, make_pull, make_series, make_source
+from tests.costs.test_signed import bill, charge
 from tests.economics.ledger import (
     NOVEMBER,
     OCTOBER,
@@ -397,6 +400,33 @@ def test_a_source_that_falls_silent_in_a_month_leaves_it_unproven(world: World) 
     settle()
     october = month_of(ledger)
     assert (october.verdict, october.coverage["unknown_cost_share"]) == ("unproven", "0.354838709677419355")
+
+
+def test_a_monthly_bill_is_wanted_when_its_month_is_over_and_not_before(world: World, tmp_path: Path) -> None:
+    """October's bill came on the 3rd of November, with a dollar on each of 30 days; November's has not come."""
+    attribution.bind(actor=MACHINE, workload=make_ledger(world).workload, pairs=[["key", "A"]])
+    bill([charge(day, "1", f"day {day}") for day in range(1, 31)], tmp_path)
+    source = Source.objects.filter(slug="bill")
+    source.update(kind="folder", pull_every_minutes=60, last_looked_at=at(24, month=11), created_at=at(1, month=9))
+    Pull.objects.filter(part__source__in=source).update(finished_at=at(3, month=11))
+    settle()
+
+    economics.notice_sources(today=TODAY)
+    assert not SilentSource.objects.exists()
+    source.update(state=Source.State.NEEDS_ATTENTION)
+    economics.notice_sources(today=TODAY)
+    assert not SilentSource.objects.exists()
+
+    december = date(2026, 12, 1)
+    economics.notice_sources(today=december)
+    assert silences() == [(NOVEMBER, date(2026, 11, 3), december)]
+    source.update(state=Source.State.ACTIVE, last_looked_at=at(1, month=12))
+    economics.notice_sources(today=december)
+    assert silences() == [(NOVEMBER, NOVEMBER, december)]
+
+
+def silences() -> list[tuple[date, date, date]]:
+    return list(SilentSource.objects.order_by("month").values_list("month", "covered_to", "seen_to"))
 
 
 def test_what_costs_little_is_little_of_what_is_missing(world: World) -> None:

@@ -64,13 +64,15 @@ def figure_state(*, now: datetime) -> FigureState:
     return FigureState(as_of, tuple(stale or ()), tuple(broken or ()), waiting, tuple(silent or ()))
 
 
-def silent_sources(*, until: date) -> list[SilentSource]:
+def silent_sources(*, until: date, is_over: bool = True) -> list[SilentSource]:
     """Sources whose usage or charges end before the last full days up to `until` (exclusive, the organisation's days).
 
-    For a month its first day after: uploaded files, bills and paused sources are judged like live ones then.
+    For a month its first day after: uploaded files, bills and paused sources are judged like live ones then. While it
+    is not over only logs are, since its bill could not have come.
     """
+    bases = ("computed", "effective") if is_over else ("computed",)
     with connection.cursor() as cursor:
-        cursor.execute(_SILENT_SOURCES, {**_rule(("computed", "effective")), "until": until})
+        cursor.execute(_SILENT_SOURCES, {**_rule(bases), "until": until})
         return [SilentSource(*row) for row in cursor.fetchall()]
 
 
