@@ -19,6 +19,7 @@ from apps.costs import attribution, proof
 from apps.costs import services as costs
 from apps.costs.models import Cause, Line
 from apps.costs.selectors import BasisChoice, CostScope, Figures, cost_totals, restatements, token_lots
+from apps.costs.selectors.waiting import UnpricedModels, unpriced_models
 from apps.costs.why import why_cost
 from apps.sources.models import Pull, Source
 from apps.usage.models import Hour
@@ -224,8 +225,10 @@ def test_a_price_and_its_marks_come_later(copilot: Workload, gateway: Source, tm
     sign()
     before = cost_totals(actor=MACHINE, scope=CostScope(OCTOBER, NOVEMBER)).now
     assert (before.cost, before.unpriced_lines, before.unpriced_tokens) == (None, 1, 1_000_000)
+    assert unpriced_models(first=OCTOBER, end=NOVEMBER) == UnpricedModels(1, 1_000_000, "nobody-knows")
     prices(make_offering("openai", "nobody-knows"), input="2.00", output="1.00")
     rate()
+    assert unpriced_models(first=OCTOBER, end=NOVEMBER) == UnpricedModels(0, 0, "")
     after = cost_totals(actor=MACHINE, scope=CostScope(OCTOBER, NOVEMBER)).now
     assert (after.cost, after.unpriced_lines, after.unpriced_tokens, after.lines) == (2, 0, 0, 1)
     assert corrections() == [(1, "price", 2)]

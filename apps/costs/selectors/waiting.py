@@ -41,7 +41,11 @@ def unclaimed_keys(*, actor: Actor, first: date, end: date) -> UnclaimedKeys:
 
 
 def unpriced_models(*, first: date, end: date) -> UnpricedModels:
-    """From the monthly sums of the months that touch the period."""
+    """From the monthly sums of the months that touch the period, with all that became known of them since.
+
+    A price that came after its month was signed takes the tokens away by a correction: what counts is the sum of a
+    workload's month.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_UNPRICED, [first.replace(day=1), end])
         rows = cursor.fetchall()
@@ -54,8 +58,9 @@ SELECT i.pairs, g.cost, count(*) OVER () FROM (
 ) g LEFT JOIN usage_identity i ON i.id = g.identity_id ORDER BY g.cost DESC NULLS LAST LIMIT 1
 """
 _UNPRICED = """
-SELECT coalesce(nullif(o.name, ''), 'model not reported'), sum(m.unpriced_tokens) FROM costs_month m
-LEFT JOIN catalog_offering o ON o.id = m.offering_id
-WHERE m.charge_month >= %s AND m.charge_month < %s AND m.unpriced_tokens > 0
+SELECT coalesce(nullif(o.name, ''), 'model not reported'), sum(m.tokens) FROM (
+    SELECT offering_id, sum(unpriced_tokens) AS tokens FROM costs_month WHERE charge_month >= %s AND charge_month < %s
+    GROUP BY charge_month, workload_id, offering_id HAVING sum(unpriced_tokens) > 0
+) m LEFT JOIN catalog_offering o ON o.id = m.offering_id
 GROUP BY m.offering_id, o.name ORDER BY 2 DESC
 """
