@@ -175,19 +175,16 @@ COMPONENT_OF_CHARGE = """CASE WHEN c.category IN ('Tax', 'Credit', 'Adjustment')
             WHEN c.meter ~* '(gpu|accelerator)' OR c.unit ~* 'gpu' THEN 'gpu_used'
             ELSE 'other_shared' END"""
 # A role is said of a measure. Transfer, storage, taxes and credits are of none: whatever is said of tokens, they count.
-_MEASURE_OF_CHARGE = "CASE c.component WHEN 'token' THEN 'token_cost' WHEN 'gpu_used' THEN 'gpu' END"
-_ROLE_OF_CHARGE = role_at(
-    source="c.source_id",
-    measure=_MEASURE_OF_CHARGE,
-    workload="c.workload_id",
-    at="c.held_at",
-)
+MEASURE_OF_CHARGE = "CASE c.component WHEN 'token' THEN 'token_cost' WHEN 'gpu_used' THEN 'gpu' END"
+_ROLE_SAID = role_at(source="c.source_id", measure=MEASURE_OF_CHARGE, workload="c.workload_id", at="c.held_at")
+ROLE_OF_CHARGE = f"coalesce({_ROLE_SAID}, CASE WHEN covered.provider IS NULL THEN 'counts' ELSE 'checks' END)"
 
 _OF_CHARGE = (
     "day, workload_id, identity_id, offering_id, source_id, component, role, currency, part_id, charge_start, "
     "row_digest, occurrence, pull_id, category, meter, unit, accrued"
 )
 
+IN_SCOPE = "(c.in_scope OR a.workload_id IS NOT NULL)"
 # A charge counts in scope by its category or because a binding claims it, unless a log counts the same tokens or GPU
 # time: no log holds storage, transfer, taxes or credits. Purchases count only as billed. An accrued charge gives each
 # day an equal part; the units of the last digit that remain go to its first days. Owner and role are those of the day.
@@ -208,14 +205,14 @@ WITH charge AS (
     CROSS JOIN LATERAL (SELECT greatest(c.charge_start, k.day::timestamp AT TIME ZONE %(zone)s) AS at) held
     JOIN workloads_attribution a
         ON a.identity_id = c.identity_id AND a.valid_from <= held.at AND a.valid_to > held.at
-    WHERE c.in_scope OR a.workload_id IS NOT NULL
+    WHERE {IN_SCOPE}
 ), ruled AS (
     SELECT c.*,
-        coalesce({_ROLE_OF_CHARGE}, CASE WHEN covered.provider IS NULL THEN 'counts' ELSE 'checks' END) AS role
+        {ROLE_OF_CHARGE} AS role
     FROM charge c
     LEFT JOIN ({COVERED}) covered ON covered.provider = c.provider
         AND covered.month = date_trunc('month', c.day)::date
-        AND covered.measure = {_MEASURE_OF_CHARGE}
+        AND covered.measure = {MEASURE_OF_CHARGE}
 ), line AS (
     SELECT {_OF_CHARGE}, 'billed' AS basis, quantity, billed AS amount, 0 AS flags
     FROM ruled WHERE day = first_day

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from apps.core import organisation
-from apps.costs import roles, why
+from apps.costs import attribution, roles, why
 from apps.costs.models import DirtyDay, Line
 from apps.costs.selectors import (
     CostScope,
@@ -177,6 +177,61 @@ def test_each_provider_of_one_bill_is_compared_with_its_own_calls(
     ]  # fmt: skip
     assert apart(found) == 15
     assert [each.is_over_tolerance for each in found] == [True, True]
+
+
+def compared() -> dict[str, tuple[Decimal, Decimal, Decimal]]:
+    found = billed_months(actor=MACHINE, scope=MONTH)
+    return {each.provider: (each.billed, each.effective, each.computed) for each in found}
+
+
+def claude(millions: int) -> Any:
+    """Calls of a second provider, by the key that has all of the bill."""
+    prices(make_offering("anthropic", "own-claude"), input="1.00", output="1.00")
+    key = Key("A", "own-claude", at(5), provider="anthropic")
+    return {key: Used(requests=1, input=millions * 1_000_000, output=0)}
+
+
+def test_rows_that_are_no_ai_take_no_part_of_a_line_unless_somebody_claims_them(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(100, at(5)) | claude(45), tmp_path)
+    of_shop: dict[str, Any] = {"identity": '[["key","shop"]]'}
+    no_ai = charge(5, "300", "b", provider="Anthropic", service_category="Storage", **of_shop)
+    bill([charge(5, "100", "a", **of_shop), no_ai], tmp_path)
+    rate_all()
+    assert compared() == {"openai": (100, 100, 100)}
+    attribution.bind(actor=MACHINE, workload=copilot, pairs=[["key", "shop"]])
+    rate_all()
+    assert compared() == {"openai": (100, 100, 100), "anthropic": (300, 300, 45)}
+
+
+def test_a_purchase_takes_its_part_of_what_was_billed_and_none_of_the_effective_cost(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(100, at(5)) | claude(45), tmp_path)
+    bought = charge(5, "300", "b", provider="Anthropic", category="Purchase", effective=Decimal(0))
+    bill([charge(5, "100", "a"), charge(5, "60", "c", provider="Anthropic"), bought], tmp_path, usable=False)
+    rate_all()
+    assert compared() == {"openai": (100, 100, 100), "anthropic": (360, 60, 45)}
+
+
+def test_a_provider_that_no_log_covers_takes_no_part_of_what_only_checks(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(100, at(5)), tmp_path)
+    bill([charge(5, "100", "a"), charge(5, "50", "b", provider="Anthropic")], tmp_path)
+    rate_all()
+    assert compared() == {"openai": (100, 100, 100)}
+
+
+def test_a_charge_of_two_months_takes_the_part_of_the_month_s_days(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(31, at(5)) | claude(45), tmp_path)
+    long = charge(1, "61", "long", provider="Anthropic", charge_end=at(1, month=12))
+    bill([charge(5, "31", "a"), long], tmp_path)
+    rate_all()
+    assert compared() == {"openai": (31, 31, 31), "anthropic": (61, 31, 45)}
 
 
 @pytest.mark.parametrize(("billed", "is_over"), [("102.04", False), ("102.05", True), ("98.03", True)])

@@ -10,7 +10,7 @@ from django.db import connection
 from apps.core import periods
 from apps.core.actor import Actor
 from apps.costs.limits import bill_tolerance
-from apps.costs.rating_sql import COMPONENT_OF_CHARGE
+from apps.costs.rating_sql import COMPONENT_OF_CHARGE, COVERED, IN_SCOPE, MEASURE_OF_CHARGE, ROLE_OF_CHARGE
 from apps.costs.selectors.scope import BasisChoice, CostScope, Sql, line_conditions, owner_conditions, rows_of, split
 from apps.usage.corrections import STANDING_CHARGE
 
@@ -83,8 +83,11 @@ FROM costs_month t
 WHERE ((t.charge_month = %s AND t.booked_month = t.charge_month)
     OR (t.booked_month = %s AND t.booked_month <> t.charge_month)) AND t.charge_month <= %s {only}
 """
+_COVERED = COVERED.replace("%(months)s", "ARRAY(SELECT month FROM x)")
 # Tokens are compared with tokens and GPU time with GPU time. A line of a bill that names no model still belongs to a
-# provider: that of the rows of the bill it was made from, by their amounts where several providers share a line.
+# provider: that of the rows of the bill it was made from, by their amounts where several providers share a line. Rows
+# made a line as `rating_sql.CHARGE_DAYS` says: in scope or claimed, by the day where they last longer than a month, a
+# purchase as billed only, and those of a provider that nothing covers counted and are in no line that checks.
 _COMPARE = f"""
 WITH x AS MATERIALIZED (
     SELECT date_trunc('month', day)::date AS month, offering_id, source_id, component LIKE 'gpu%%' AS is_gpu, basis,
@@ -92,26 +95,44 @@ WITH x AS MATERIALIZED (
     FROM ({{rows}}) r
     WHERE (basis = 'computed' AND role = 'counts') OR (basis IN ('billed', 'effective') AND role = 'checks')
     GROUP BY 1, 2, 3, 4, 5
-), said AS MATERIALIZED (
-    SELECT silent.month, c.identity_id, {COMPONENT_OF_CHARGE} AS component, c.provider,
-        sum(coalesce(c.effective, c.billed)) AS amount
+), charge AS (
+    SELECT c.*, silent.month, p.source_id, a.workload_id, {COMPONENT_OF_CHARGE} AS component, held.at AS held_at,
+        k.day::date = span.first_day AS is_first, span.last_day - span.first_day + 1 AS days
     FROM (SELECT DISTINCT month, source_id FROM x WHERE basis <> 'computed' AND offering_id IS NULL) silent
     CROSS JOIN core_organisation org JOIN sources_part p ON p.source_id = silent.source_id
     JOIN usage_charge c ON c.part_id = p.id AND c.offering_id IS NULL AND {STANDING_CHARGE}
         AND c.charge_start < (silent.month + interval '1 month') AT TIME ZONE org.zone
-        AND c.charge_end > silent.month::timestamp AT TIME ZONE org.zone
-    GROUP BY 1, 2, 3, 4
+        AND CASE WHEN c.accrued THEN c.charge_end > silent.month::timestamp AT TIME ZONE org.zone
+            ELSE c.charge_start >= silent.month::timestamp AT TIME ZONE org.zone END
+    CROSS JOIN LATERAL (SELECT (c.charge_start AT TIME ZONE org.zone)::date AS first_day,
+        ((c.charge_end - interval '1 microsecond') AT TIME ZONE org.zone)::date AS last_day) span
+    CROSS JOIN LATERAL generate_series(greatest(span.first_day, silent.month)::timestamp,
+        CASE WHEN c.accrued THEN least(span.last_day, silent.month + interval '1 month - 1 day')
+            ELSE span.first_day END, interval '1 day') k (day)
+    CROSS JOIN LATERAL (SELECT greatest(c.charge_start, k.day AT TIME ZONE org.zone) AS at) held
+    JOIN workloads_attribution a ON a.identity_id = c.identity_id AND a.valid_from <= held.at AND a.valid_to > held.at
+    WHERE {IN_SCOPE}
+), said AS MATERIALIZED (
+    SELECT c.month, c.identity_id, c.component, c.currency, v.basis, c.provider, sum(v.amount) AS amount
+    FROM charge c
+    LEFT JOIN ({_COVERED}) covered ON covered.provider = c.provider AND covered.month = c.month
+        AND covered.measure = {MEASURE_OF_CHARGE}
+    CROSS JOIN LATERAL (VALUES ('billed', CASE WHEN is_first THEN billed END),
+        ('effective', CASE WHEN category <> 'Purchase' THEN
+            coalesce(effective, billed) / CASE WHEN accrued THEN days ELSE 1 END END)) v (basis, amount)
+    WHERE v.amount IS NOT NULL AND {ROLE_OF_CHARGE} = 'checks'
+    GROUP BY 1, 2, 3, 4, 5, 6
 ), share AS (
     SELECT *, sum(amount) OVER same AS total, count(*) OVER same AS number
-    FROM said WINDOW same AS (PARTITION BY month, identity_id, component)
+    FROM said WINDOW same AS (PARTITION BY month, identity_id, component, currency, basis)
 ), line AS (
-    SELECT spender.month, t.identity_id, t.component, t.basis, sum(t.amount_org) AS cost
+    SELECT spender.month, t.identity_id, t.component, t.currency, t.basis, sum(t.amount_org) AS cost
     FROM (SELECT DISTINCT month, identity_id FROM said) spender
     CROSS JOIN LATERAL generate_series(
         spender.month::timestamp, spender.month + interval '1 month - 1 day', interval '1 day') each
     JOIN costs_line t ON t.day = each::date AND t.identity_id = spender.identity_id
     WHERE {{conditions}} AND t.offering_id IS NULL AND t.role = 'checks' AND t.basis IN ('billed', 'effective')
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 5
 ), told AS (
     SELECT coalesce(o.provider, '') AS provider, x.month, x.is_gpu, x.basis, x.cost
     FROM x LEFT JOIN catalog_offering o ON o.id = x.offering_id
@@ -119,7 +140,7 @@ WITH x AS MATERIALIZED (
     UNION ALL
     SELECT s.provider, l.month, l.component LIKE 'gpu%%', l.basis,
         round(CASE WHEN s.total = 0 THEN l.cost / s.number ELSE l.cost * s.amount / s.total END, 18)
-    FROM line l JOIN share s USING (month, identity_id, component)
+    FROM line l JOIN share s USING (month, identity_id, component, currency, basis)
 ), compared AS (
     SELECT provider, coalesce(%s::date, month) AS month,
         coalesce(sum(cost) FILTER (WHERE basis = 'billed'), 0) AS billed,

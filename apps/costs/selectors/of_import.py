@@ -57,6 +57,6 @@ _MODELS = """
 WITH model AS (SELECT DISTINCT identity_id, offering_id, part_id FROM usage_series WHERE part_id = %s)
 SELECT o.id, o.name, sum(l.unpriced_tokens)
 FROM model m JOIN catalog_offering o ON o.id = m.offering_id
-JOIN costs_line l ON l.identity_id = m.identity_id AND l.offering_id = m.offering_id AND l.unpriced_tokens > 0
-GROUP BY o.id, o.name ORDER BY sum(l.unpriced_tokens) DESC, o.id LIMIT %s
+JOIN costs_line l ON l.identity_id = m.identity_id AND l.offering_id = m.offering_id AND l.unpriced_tokens <> 0
+GROUP BY o.id, o.name HAVING sum(l.unpriced_tokens) > 0 ORDER BY sum(l.unpriced_tokens) DESC, o.id LIMIT %s
 """
