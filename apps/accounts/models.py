@@ -257,6 +257,20 @@ class Invitation(models.Model):
         return f"{self.person} <{self.email}>"
 
 
+class ResetRequest(models.Model):
+    """Somebody asked for a new password for an address, anybody's or nobody's; gone once the worker has seen to it."""
+
+    email = models.EmailField(max_length=320)
+    asked_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now(), help_text="When the worker may take it; later while one tries.")
+
+    class Meta:
+        db_table = "accounts_reset_request"
+
+    def __str__(self) -> str:
+        return self.email
+
+
 class SavedViewQuerySet(models.QuerySet["SavedView"]):
     def visible_to_person(self, person_id: int | None) -> "SavedViewQuerySet":
         return self.filter(models.Q(person_id=person_id) | models.Q(shared=True))

@@ -17,8 +17,8 @@ from apps.config import databases, embedded
 from apps.config.database import where
 from apps.config.environment import SetupError
 
-# A restored installation should not bring back who was logged in at the time.
-LEFT_OUT = ("django_session", "config_cache")
+# A restored installation should not bring back who was logged in, or had forgotten a password, at the time.
+LEFT_OUT = ("django_session", "config_cache", "accounts_reset_request")
 
 
 def write(file: Path) -> int:

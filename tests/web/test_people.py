@@ -1,8 +1,10 @@
 """People pages: administrators let people in and out; auditors look; nobody else."""
 
 import re
-from datetime import date
+import socket
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import get_hasher
@@ -13,12 +15,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts import services as accounts
-from apps.accounts.models import Account, ApiToken, CostCentre, Person, Role, RoleGrant
+from apps.accounts.models import Account, ApiToken, CostCentre, Person, ResetRequest, Role, RoleGrant
 from apps.core import organisation
 from apps.core.models import AuditEvent
 from apps.core.working_days import days_off
 from apps.costs.limits import unallocated_limit
 from tests.world import MACHINE, PASSWORD, World, actor, give, log_in, make_member
+from workers import accounts as worker
+from workers.schedule import SCHEDULE
 
 WRONG = "wrong wrong wrong"
 
@@ -202,14 +206,20 @@ def test_five_wrong_passwords_lock_this_address_here_and_nobody_else(world: Worl
     assert is_in(log_in_by_form("cleo@example.com", client=elsewhere))
 
 
-def test_a_forgotten_password_is_reset_by_mail_and_strangers_learn_nothing(world: World, settings: object) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"  # type: ignore[attr-defined]
-    known = Client().post(reverse("account_reset_password"), {"email": "cleo@example.com"})
-    unknown = Client().post(reverse("account_reset_password"), {"email": "nobody@example.com"})
+def ask_for_a_link(email: str, client: Client | None = None) -> Any:
+    return (client or Client()).post(reverse("account_reset_password"), {"email": email})
+
+
+def test_a_forgotten_password_is_reset_by_mail_and_strangers_learn_nothing(world: World, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    known, unknown = ask_for_a_link("Cleo@example.com"), ask_for_a_link("nobody@example.com")
 
     assert known["Location"] == unknown["Location"]
+    assert not mail.outbox
+    worker.sweep()
     (letter,) = mail.outbox
     assert letter.to == ["cleo@example.com"]
+    assert not ResetRequest.objects.exists()
     path = re.search(r"https?://[^/]+(/accounts/password/reset/key/\S+/)", letter.body).group(1)  # type: ignore[union-attr]
     client, new = Client(), "a different horse and staple"
     form = client.get(path, follow=True)
@@ -217,13 +227,58 @@ def test_a_forgotten_password_is_reset_by_mail_and_strangers_learn_nothing(world
     assert is_in(log_in_by_form("cleo@example.com", new))
 
 
-def test_links_in_mails_lead_to_the_configured_address_whatever_the_request_says(
-    world: World, settings: object
-) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"  # type: ignore[attr-defined]
-    settings.ALLOWED_HOSTS = ["evil.example", "testserver"]  # type: ignore[attr-defined]
-    Client(HTTP_HOST="evil.example").post(reverse("account_reset_password"), {"email": "cleo@example.com"})
+def test_asking_for_a_link_does_the_same_for_members_strangers_and_those_who_left(world: World, settings: Any) -> None:
+    """The mail server accepts and then says nothing: whoever spoke to it would wait, and tell by that who is here."""
+    accounts.deactivate_person(actor=MACHINE, person=world.eve)
+    statements = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.EMAIL_BACKEND, settings.EMAIL_TIMEOUT = "django.core.mail.backends.smtp.EmailBackend", 1
+        settings.EMAIL_HOST, settings.EMAIL_PORT = server.getsockname()
+        for address in ("cleo@example.com", "nobody@example.com", "eve@example.com"):
+            with CaptureQueriesContext(connection) as queries:
+                assert ask_for_a_link(address).status_code == 302
+            statements.append([re.sub(r"'[^']*'|\d+", "?", query["sql"]) for query in queries])
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
+    # The limits' counters are as many for each: by place, and by address.
+    assert len(statements[0]) == len(statements[1]) == len(statements[2])
+    assert not [sql for of_one in statements for sql in of_one if '"accounts_account"."email"' in sql]
+    assert ResetRequest.objects.count() == 3
+
+
+def test_a_link_waits_for_a_mail_server_that_is_away_and_no_longer_than_an_hour(world: World, settings: Any) -> None:
+    ask_for_a_link("cleo@example.com")
+    asked = ResetRequest.objects.get()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # where nobody listens
+    accounts.send_resets(now=asked.asked_at)
+    assert ResetRequest.objects.exists()
+
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    accounts.send_resets(now=asked.asked_at + timedelta(seconds=30))
+    assert not mail.outbox
+    accounts.send_resets(now=asked.asked_at + timedelta(seconds=60))
+    assert [message.to for message in mail.outbox] == [["cleo@example.com"]]
+
+    ask_for_a_link("cleo@example.com")
+    accounts.send_resets(now=ResetRequest.objects.get().asked_at + timedelta(minutes=61))
+    assert len(mail.outbox) == 1
+    assert not ResetRequest.objects.exists()
+
+
+def test_the_clock_sends_links_that_nobody_rang_for() -> None:
+    assert "workers.accounts.sweep" in {entry["task"] for entry in SCHEDULE.values()}
+
+
+def test_links_in_mails_lead_to_the_configured_address_whatever_the_request_says(world: World, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    settings.ALLOWED_HOSTS = ["evil.example", *settings.ALLOWED_HOSTS]
+    ask_for_a_link("cleo@example.com", Client(HTTP_HOST="evil.example"))
+    worker.sweep()
+
+    assert settings.TOLLGATE_PUBLIC_URL in mail.outbox[0].body
     assert "evil.example" not in mail.outbox[0].body + mail.outbox[0].subject
 
 

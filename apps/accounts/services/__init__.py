@@ -18,12 +18,14 @@ from apps.accounts.services.people import (
     rename_person,
     skip_second_person,
 )
+from apps.accounts.services.resets import ask_for_reset, send_resets
 from apps.accounts.services.roles import check_role, end_role, grant_role, is_founding, is_party, pass_on
 from apps.accounts.services.tokens import create_token, mark_used, revoke_token
 from apps.accounts.services.views import delete_view, save_view
 
 __all__ = [
     "accept_invitation",
+    "ask_for_reset",
     "change_cost_centre_activity",
     "check_role",
     "create_token",
@@ -50,6 +52,7 @@ __all__ = [
     "resend",
     "revoke_token",
     "save_view",
+    "send_resets",
     "skip_second_person",
     "withdraw_invitation",
 ]
