@@ -18,7 +18,7 @@ from apps.core.models import AuditEvent
 from apps.workloads.models import Workload
 from tests.books import at, make_offering, make_workload, rate_all
 from tests.web.company import Company, make_company
-from tests.world import MACHINE, World
+from tests.world import MACHINE, World, log_in
 from workers import budgets as worker
 from workers.schedule import SCHEDULE
 
@@ -256,6 +256,29 @@ def test_cost_without_a_price_is_unknown_and_passes_nothing(world: World) -> Non
     burn = selectors.burns(month=OCTOBER)[chat.pk]
     assert (burn.direct, burn.unpriced_tokens) == (None, 4_000_000)
     assert services.sweep(now=ON_THE_20TH) == []
+
+
+def test_a_sum_of_which_nothing_is_known_is_unknown_and_one_known_in_part_names_the_rest(world: World) -> None:
+    company, client = Company(world), log_in(world.ada)
+    chat = make_workload("Chat", world)
+    company.spend(chat, 4, at(3), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+
+    def why(figure: str) -> tuple[str, list[tuple[str, str]]]:
+        context = client.get(f"/budgets/sums/{figure}/why/?month=2026-10").context
+        return context["figure"], [(line.label, line.text) for line in context["lines"]]
+
+    unknown = ("Chat, and usage without a price", "–")
+    assert why("spent") == ("$0.00", [])
+    assert why("ungoverned") == ("–", [unknown])
+    budget(chat, 10)
+    assert why("granted") == ("$10.00", [("Chat", "$10.00")])
+    assert why("spent") == ("–", [unknown])
+    notes = make_workload("Notes", world)
+    budget(notes, 20)
+    company.spend(notes, 5, at(3))
+    rate_all()
+    assert why("spent") == ("$5.00", [("Notes", "$5.00"), unknown])
 
 
 def test_the_burn_of_a_running_month_has_a_forecast_and_a_day_on_which_it_runs_out(world: World) -> None:

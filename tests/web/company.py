@@ -5,9 +5,11 @@ Summaries 20. One million tokens of the model own/dollar cost one dollar.
 """
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from apps.catalog.models import LatencyBand, Offering, ValueTier
+from apps.costs import attribution
 from apps.usage.models import Identity, Series
 from apps.workloads.models import BEGINNING, END, Workload, WorkloadRevision
 from tests.books import (
@@ -22,7 +24,9 @@ from tests.books import (
     prices,
     rate_all,
 )
-from tests.world import World
+from tests.costs.test_signed import bill, charge, load
+from tests.faults.loads import Key, Used
+from tests.world import MACHINE, World
 
 
 class Company:
@@ -79,3 +83,16 @@ def make_company(world: World) -> Company:
     company.spend(None, 7, at(7))
     rate_all()
     return company
+
+
+def make_two_bills(world: World, folder: Path) -> None:
+    """October: openai computed 110 and billed 100, anthropic computed 45 and billed 50, all of one workload."""
+    attribution.bind(actor=MACHINE, workload=make_workload("Copilot", world), pairs=[["key", "A"]])
+    used: dict[Key, Used] = {}
+    for provider, millions in (("openai", 110), ("anthropic", 45)):
+        prices(make_offering(provider, f"model-of-{provider}"), input="1.00", output="1.00")
+        key = Key("A", f"model-of-{provider}", at(5), provider=provider)
+        used[key] = Used(requests=1, input=millions * 1_000_000, output=0)
+    load(make_source("Gateway"), used, folder)
+    bill([charge(5, "100", "a"), charge(5, "50", "b", provider="Anthropic")], folder)
+    rate_all()

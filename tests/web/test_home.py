@@ -1,6 +1,7 @@
 """Home: what waits for whom, and a next step when nothing does."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -16,7 +17,7 @@ from apps.workloads.models import Workload, WorkloadRevision
 from tests.approvals.deciding import ask
 from tests.books import at, make_offering, make_pull, make_source, october, rate_all
 from tests.economics.ledger import make_ledger, settle, spend
-from tests.web.company import Company, make_company
+from tests.web.company import Company, make_company, make_two_bills
 from tests.world import MACHINE, World, actor, give, log_in
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +120,16 @@ def test_the_month_stands_beside_it_with_proofs(company: Company, world: World) 
     ]
     for _, figure, proof in facts:
         assert client.get(proof).context["explained"].figure == figure
+
+
+def test_two_bills_are_as_far_from_what_was_computed_as_both_together(world: World, tmp_path: Path) -> None:
+    """One says 10 less and the other 5 more: neither hides a part of the other."""
+    make_two_bills(world, tmp_path)
+    page = log_in(world.cleo).get(HOME)
+    assert ("Residual to the bill", "$15.00") in [(label, figure) for label, figure, _ in page.context["facts"]]
+    assert [check.note for check in page.context["checks"] if "differs from what was computed" in check.text] == [
+        "$15.00 residual"
+    ]
 
 
 def test_an_owner_sees_what_their_own_workloads_cost(company: Company, world: World) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -25,6 +26,7 @@ from tests.economics.ledger import (
     settle,
     spend,
 )
+from tests.web.company import make_two_bills
 from tests.world import MACHINE, World, actor, log_in
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +69,19 @@ def test_verdicts_and_what_nobody_claims_add_up_to_the_full_cost(company: World)
     }
     rest = page.context["worth"]["rest"]
     assert (rest.total, rest.unallocated, rest.partly_known) == (2500, 0, 0)
+
+
+def test_residuals_of_two_bills_lead_from_the_full_cost_to_what_both_say(world: World, tmp_path: Path) -> None:
+    make_two_bills(world, tmp_path)
+    settle()
+    page = log_in(world.cleo).get(PORTFOLIO)
+    rest = page.context["worth"]["rest"]
+    assert [(one.provider, one.residual) for one in rest.bills] == [("anthropic", 5), ("openai", -10)]
+    assert (rest.total, rest.bill) == (155, 150)
+    shown = re.sub(r"<[^>]*>", " ", page.content.decode())
+    assert shown.split("Residual, anthropic")[1].split()[0] == "$5.00"
+    assert shown.split("Residual, openai")[1].split()[0] == "\N{MINUS SIGN}$10.00"
+    assert shown.split("The bill")[1].split()[0] == "$150"
 
 
 def test_value_and_net_value_leave_the_unproven_out(company: World) -> None:
