@@ -165,6 +165,7 @@ def _portfolio(
         before=before, sort=sort if is_ranked or by in SORTS else "-cost", limit=limit, offset=offset,
         rank=_rank(request.actor, month, by) if month and is_ranked else None,
         with_months=any(column.key == "months" for column in columns),
+        with_people=any(column.key in ("owner", "technical", "budget") for column in columns),
         whole=whole,
     )  # fmt: skip
 

@@ -98,6 +98,7 @@ def portfolio(
     limit: int | None = None,
     offset: int = 0,
     with_months: bool = True,
+    with_people: bool = True,
     rank: Sql | None = None,
     whole: CostTotals | None = None,
 ) -> Portfolio:
@@ -111,7 +112,7 @@ def portfolio(
     money = _money(actor, scope, before, ids) if seen else {}
     months = months_before(scope.end) if with_months else []
     history = _history(actor, months, ids) if seen and months else {}
-    cards = _cards(ids)
+    cards = _cards(ids, with_people=with_people)
     rows = [_row(cards[pk], money.get(pk), pk in seen, history.get(pk), months) for pk in ids]
     return Portfolio(rows=rows, **summary)
 
@@ -228,22 +229,29 @@ def _history(actor: Actor, months: Sequence[date], ids: Sequence[int]) -> dict[i
     return found
 
 
-def _cards(ids: Sequence[int]) -> dict[int, tuple[Workload, str, str]]:
+def _cards(ids: Sequence[int], *, with_people: bool) -> dict[int, tuple[Workload, str, str]]:
     """The register's words of these workloads, with tier and band as they are now."""
     cards = Workload.objects.in_bulk(ids)
-    _name_people_and_centres(cards.values())
+    _name_centres(cards.values())
+    if with_people:
+        _name_people(cards.values())
     with connection.cursor() as cursor:
         cursor.execute(_PROMISES, [list(ids)])
         promises = {row[0]: (row[1] or "", row[2] or "") for row in cursor.fetchall()}
     return {pk: (workload, *promises.get(pk, ("", ""))) for pk, workload in cards.items()}
 
 
-def _name_people_and_centres(workloads: Collection[Workload]) -> None:
-    """Thousands of workloads have few owners and cost centres: each is read and made once, not once a row."""
-    people = Person.objects.in_bulk({getattr(each, f"{name}_id") for each in workloads for name in _OWNERS} - {None})
+def _name_centres(workloads: Collection[Workload]) -> None:
+    """Thousands of workloads have few cost centres: each is read and made once, not once a row."""
     centres = CostCentre.objects.in_bulk({each.cost_centre_id for each in workloads} - {None})
     for workload in workloads:
         workload.cost_centre = centres.get(workload.cost_centre_id or 0)
+
+
+def _name_people(workloads: Collection[Workload]) -> None:
+    """The same for their owners."""
+    people = Person.objects.in_bulk({getattr(each, f"{name}_id") for each in workloads for name in _OWNERS} - {None})
+    for workload in workloads:
         for name in _OWNERS:
             setattr(workload, name, people.get(getattr(workload, f"{name}_id")))
 
