@@ -34,6 +34,10 @@ AS_REGISTERED: Final = "What it may spend, as registered."
 Owner = Workload | CostCentre
 
 
+class Stale(Conflict):
+    """What the page showed is no longer what holds."""
+
+
 def may_set(actor: Actor, owner: Owner) -> bool:
     """A workload's budget owner; analysts and administrators within the cost centres whose money they see."""
     if actor.is_machine:
@@ -94,6 +98,15 @@ def checked(
     """What `set_budget` would set, as texts; BadInput where it would refuse."""
     wanted = _wanted(owner, _month(month), amount, soft, hard, on_hard)
     return {name: text for name, text in wanted.as_evidence().items() if name != "state"}
+
+
+def refuse_stale(*, actor: Actor, owner: Owner, month: date, expected_id: int | None) -> None:
+    """Stale where another row than the one that the page showed (0: none) holds from `month` on by now.
+
+    The owner is held until the transaction ends, as while a budget is written: what was looked at stays so.
+    """
+    owner = _locked(actor, owner)
+    _refuse_stale(owner, row_at(owner, month), expected_id)
 
 
 def as_text(row: Budget) -> dict[str, str | None]:
@@ -299,7 +312,7 @@ def _write(
 ) -> Budget:
     """The next version from the month on. The caller holds the owner's row, so versions are counted without a race."""
     standing = row_at(owner, month)
-    _refuse_stale(standing, expected_id)
+    _refuse_stale(owner, standing, expected_id)
     if standing is not None and _Values.of(standing) == wanted and confirmed.cap in (None, standing.cap):
         return standing
     _refuse_signed(owner, month)
@@ -337,9 +350,26 @@ def _verb(state: str) -> str:
     return verbs[Budget.State(state)]
 
 
-def _refuse_stale(standing: Budget | None, expected_id: int | None) -> None:
-    if expected_id is not None and expected_id != (standing.pk if standing else 0):
-        raise Conflict("Somebody changed this budget in the meantime.", hint="Look at it once more, then decide.")
+def _refuse_stale(owner: Owner, standing: Budget | None, expected_id: int | None) -> None:
+    if expected_id is None or expected_id == (standing.pk if standing else 0):
+        return
+    # Only a row of this very owner: any number can stand in a form.
+    seen = Budget.objects.filter(pk=expected_id, **_owner_field(owner)).first()
+    raise Stale(
+        f"Somebody changed this budget in the meantime: it was {_in_words(seen)}, and is {_in_words(standing)}.",
+        hint="Look at it once more, then decide.",
+    )
+
+
+def _in_words(row: Budget | None) -> str:
+    if row is None or row.state == Budget.State.ENDED:
+        return "none"
+    told = f"{plain(row.amount)} a month, told at {_percent(row.soft)} and {_percent(row.hard)}"
+    return f"{told}, suspended" if row.is_suspended else told
+
+
+def _percent(share: Decimal) -> str:
+    return f"{plain(share * 100)} %"
 
 
 def _refuse_signed(owner: Owner, month: date) -> None:

@@ -1,6 +1,7 @@
 """Budgets: what may be spent in a month, what has been, when it will run out; and the page that sets one."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -355,15 +356,25 @@ def _set(request: PageRequest, owner: Owner, form: BudgetForm) -> bool:
     """Set it, or propose it where a review has capped it lower."""
     values = form.values()
     cap = selectors.cap_at(owner, values["month"])
-    with errors_into(form):
+    with errors_into(form), _once_told(owner, form):
         if isinstance(owner, Workload) and cap is not None and values["amount"] > cap:
-            proposed = {name: values[name] for name in ("month", "amount", "soft", "hard", "on_hard")}
-            told: dict[str, Any] = {"proposed": proposed, "reason": values["reason"]}
+            told: dict[str, Any] = {"proposed": values, "reason": values["reason"]}
             say_asked(request, [approvals.ask(actor=request.actor, kind="budget", subject=owner, **told)])
         else:
             services.set_budget(actor=request.actor, owner=owner, **values)
             messages.success(request, f"The budget of {owner} is set.")
     return not form.errors
+
+
+@contextmanager
+def _once_told(owner: Owner, form: BudgetForm) -> Iterator[None]:
+    """Whoever was told what changed has seen it: what they typed stays, and goes through when they send it again."""
+    try:
+        yield
+    except services.Stale:
+        standing = selectors.row_at(owner, this_month())
+        form.data = {**dict(form.data.items()), "standing": standing.pk if standing else 0}
+        raise
 
 
 def _turn(request: PageRequest, owner: Owner) -> HttpResponse:

@@ -283,6 +283,31 @@ def test_more_than_a_review_allows_is_proposed_by_the_same_form(world: World, co
     assert (held.amount, held.cap, held.decision_id) == (90, 90, waiting.decision.pk)
 
 
+def test_a_stale_tab_is_told_before_more_than_a_review_allows_is_proposed_and_keeps_what_was_typed(
+    world: World, company: Company
+) -> None:
+    client, address, month = log_in(world.ben), "/budgets/workload/summaries/", selectors.this_month()
+    summaries = Workload.objects.get(slug="summaries")
+    services.set_budget(actor=MACHINE, owner=summaries, month=month, amount=Decimal(100))
+    seen = selectors.row_at(summaries, month)
+    services.lower(actor=actor(world.hana), owner=summaries, month=month, amount=Decimal(60))
+    typed = {"amount": "90", "month": this_month(), **SHARES, "reason": "It pays", "standing": str(seen and seen.pk)}
+
+    late = client.post(address, typed)
+
+    assert late.status_code == 422
+    page = late.content.decode()
+    was, now = "100 a month, told at 80 % and 100 %", "60 a month, told at 80 % and 100 %"
+    assert f"in the meantime: it was {was}, and is {now}." in page
+    assert 'value="90"' in page
+    assert 'value="It pays"' in page
+    assert not Confirmation.objects.filter(kind="budget").exists()
+    newer = selectors.row_at(summaries, month)
+    assert f'name="standing" value="{newer and newer.pk}"' in page
+    client.post(address, {**typed, "standing": str(newer and newer.pk)})
+    assert Confirmation.objects.get(kind="budget").proposed["amount"] == "90"
+
+
 def test_what_is_unknown_is_marked_in_list_page_and_file(world: World, company: Company) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE costs_month SET unconverted_lines = 1, lines = lines + 1 WHERE workload_id IS NOT NULL")

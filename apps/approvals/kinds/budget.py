@@ -24,7 +24,7 @@ LABELS: Final = {
 
 
 class RaisedBudget(Kind):
-    """Proposed: the arguments of `set_budget`. The confirmed amount is the new cap."""
+    """Proposed: the arguments of `set_budget`, `expected_id` too. The confirmed amount is the new cap."""
 
     name = "budget"
     label = "Budget above its cap"
@@ -42,8 +42,9 @@ class RaisedBudget(Kind):
     def may_ask(self, actor: Actor, subject: Workload) -> bool:
         return actor.person_id is not None and services.may_set(actor, subject)
 
-    def clean(self, actor: Actor, subject: Workload, proposed: Mapping[str, Any]) -> Values:  # noqa: ARG002
+    def clean(self, actor: Actor, subject: Workload, proposed: Mapping[str, Any]) -> Values:
         month: date = proposed["month"]
+        services.refuse_stale(actor=actor, owner=subject, month=month, expected_id=proposed.get("expected_id"))
         wanted = services.checked(
             owner=subject,
             month=month,
