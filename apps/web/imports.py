@@ -22,6 +22,7 @@ from apps.accounts.rights import Right, require, rights_of
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, NotFound, TollgateError
+from apps.costs import imports
 from apps.costs.selectors.of_import import loose_keys, loose_models
 from apps.sources import selectors
 from apps.sources import services as sources
@@ -47,7 +48,7 @@ from apps.web.imports_why import why_address
 from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Chip, Column, Crumb, Kpi, Step
 from apps.web.uploads import KeepingHandler, too_large
-from workers import imports
+from workers import imports as worker
 from workers.app import ring
 
 PAGE = 50
@@ -254,7 +255,7 @@ def _read_all(request: PageRequest, pull: Pull, options: dict[str, Any], format_
         sources.start_draft(actor=request.actor, pull=pull, options=options, format=format_)
     except TollgateError as error:
         return _columns_page(request, pull, options, format_, problem=str(error), status=error.status)
-    ring(imports.read, pull.pk)
+    ring(worker.read, pull.pk)
     return redirect("imports:show", pull.pk)
 
 
@@ -573,7 +574,7 @@ def retry(request: PageRequest, pk: int) -> HttpResponse:
     pull = _pull(request, pk)
     with errors_said(request):
         sources.retry(actor=request.actor, pull=pull)
-        ring(imports.read, pull.pk)
+        ring(worker.read, pull.pk)
     return redirect("imports:show", pull.pk)
 
 

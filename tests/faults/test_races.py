@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.catalog import services as catalog
 from apps.core.errors import Conflict, TollgateError
 from apps.core.models import AuditEvent
-from apps.costs import attribution
+from apps.costs import attribution, imports
 from apps.costs import services as costs
 from apps.sources import files
 from apps.sources import services as sources
@@ -29,7 +29,6 @@ from tests.faults.invariants import check_ledger, check_rebuild
 from tests.faults.ledger import ledger_hash
 from tests.faults.loads import Key, Used, publish_hours, write_hours
 from tests.world import MACHINE, make_world
-from workers import imports
 
 pytestmark = pytest.mark.slow
 HEADER = "time,usage_key,provider,model,input_tokens,output_tokens\n"

@@ -12,13 +12,13 @@ import pytest
 from django.test import Client
 
 from apps.accounts import services as accounts
+from apps.costs import imports
 from apps.sources import services as sources
 from apps.sources.models import Event, Pull
 from apps.usage.models import Hour
 from tests.faults.server import Server, chunked, cookies_of, form, upload_head, web_server
 from tests.web.test_imports import drafted, read
 from tests.world import MACHINE, World, actor, log_in
-from workers import imports
 
 pytestmark = pytest.mark.slow
 MB = 1024**2

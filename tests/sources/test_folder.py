@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.core.errors import BadInput
+from apps.costs import imports
 from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.connector import connector_of, registry
@@ -20,7 +21,6 @@ from apps.sources.connectors import folder
 from apps.sources.models import LookedAtFile, Part, Pull, Source
 from apps.usage.models import Hour
 from tests.world import MACHINE
-from workers import imports
 from workers import sources as asking
 
 HEADER = "time,usage_key,provider,model,input_tokens,output_tokens\n"

@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.models import AuditEvent
+from apps.costs import imports
 from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.models import Part, Pull
 from apps.usage.models import Hour
 from tests.world import MACHINE, World, actor, log_in
-from workers import imports
 
 HEADER = "time,usage_key,provider,model,input_tokens,output_tokens\n"
 ROW = "2025-11-03T14:10:00Z,A,openai,gpt-4o,100,10\n"

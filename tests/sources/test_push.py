@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from apps.costs import imports
 from apps.sources import services as sources
 from apps.sources.models import Event, Pull, Source
 from apps.sources.services import UsageEvent
 from apps.usage.models import Hour
 from tests.world import MACHINE
-from workers import imports
 from workers import sources as asking
 
 

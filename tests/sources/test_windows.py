@@ -13,6 +13,7 @@ import pytest
 from django.utils import timezone
 
 from apps.core.errors import BadInput
+from apps.costs import imports
 from apps.costs.models import Line
 from apps.sources import connector
 from apps.sources import services as sources
@@ -20,7 +21,6 @@ from apps.sources.connector import Row, RowConnector, Window
 from apps.sources.models import Pull, Source
 from apps.usage.models import Charge, Hour
 from tests.world import MACHINE
-from workers import imports
 from workers import sources as asking
 
 DAY = datetime(2025, 11, 3, tzinfo=UTC)

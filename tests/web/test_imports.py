@@ -15,13 +15,13 @@ from playwright.sync_api import Page
 
 from apps.core.errors import BadInput
 from apps.core.models import AuditEvent
+from apps.costs import imports
 from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.models import Pull, Source
 from apps.usage.models import Charge, Hour
 from apps.usage.trial import trial_of
 from tests.world import MACHINE, PASSWORD, World, log_in
-from workers import imports
 
 # Each reads a file in a process of its own, as a person's import does.
 pytestmark = pytest.mark.slow

@@ -11,12 +11,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.costs import attribution, why_import
+from apps.costs import attribution, imports, why_import
 from apps.sources import services as sources
 from apps.sources.models import Pull
 from tests.books import make_offering, make_workload, prices
 from tests.world import MACHINE, World, log_in
-from workers import imports
 
 LOG = "time,usage_key,provider,model,input_tokens,cached_input_tokens,output_tokens\n"
 ROWS = (

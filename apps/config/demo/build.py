@@ -21,7 +21,7 @@ from apps.config.demo.company import STRAYS, USES, Use
 from apps.config.demo.traffic import Flow, Price, calls_for, one_call, write_hours
 from apps.core import organisation, periods
 from apps.core.actor import Actor
-from apps.costs import attribution
+from apps.costs import attribution, imports
 from apps.costs import services as costs
 from apps.sources import files as store
 from apps.sources import services as sources
@@ -29,7 +29,6 @@ from apps.sources.models import Part, Pull, Source
 from apps.usage import services as usage
 from apps.workloads import services as workloads
 from apps.workloads.models import Workload
-from workers import imports
 
 SETUP = Actor.command("demo")
 MONTHS = 12  # complete ones, before the current month

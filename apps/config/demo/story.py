@@ -11,11 +11,11 @@ from apps.config.demo.company import Use
 from apps.config.demo.traffic import Flow, Price, one_call
 from apps.core import periods
 from apps.core.actor import Actor
+from apps.costs import imports
 from apps.sources import services as sources
 from apps.sources.models import Pull, Source
 from apps.workloads import services as workloads
 from apps.workloads.models import Workload
-from workers import imports
 
 MOVED_KEY = "care-labels"
 BLOATING, RETRYING, SLOWING = "Sales copilot", "Order status bot", "Sales copilot"

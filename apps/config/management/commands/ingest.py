@@ -11,11 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, TollgateError
+from apps.costs import imports
 from apps.sources import files
 from apps.sources import services as sources
 from apps.sources.models import Pull
 from apps.sources.reading import ENGINES, TIME_UNITS, reading_options
-from workers import imports
 
 ACTOR = Actor.command("manage.py ingest")
 

@@ -9,10 +9,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, TollgateError
+from apps.costs import imports
 from apps.sources import selectors
 from apps.sources.models import Pull, Source
 from apps.sources.reading import origin
-from workers import imports
 from workers import sources as asking
 
 ACTOR = Actor.command("manage.py pull")
