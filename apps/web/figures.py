@@ -4,7 +4,7 @@ Rules: whole units from 100, cents under; three significant digits for prices be
 currency; never scientific notation. Rounding happens here and only here, half to even.
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from django.utils import timezone
@@ -129,6 +129,11 @@ def day(value: date | datetime | None) -> str:
         return UNKNOWN
     local = _local(value)
     return f"{local.day} {local:%b %Y}"
+
+
+def last_day(end: datetime | None) -> str:
+    """The last day of what holds before `end`: what ends at midnight does not hold on the day that begins there."""
+    return day(end - timedelta(microseconds=1) if end else None)
 
 
 def day_short(value: date | datetime | None) -> str:

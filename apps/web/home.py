@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.accounts.rights import Right, rights_of
-from apps.approvals.selectors import waiting_for
+from apps.approvals.selectors import act_for, waiting_for
 from apps.budgets.selectors import Burn, burns, this_month
 from apps.core import organisation
 from apps.core.actor import Actor
@@ -287,13 +287,15 @@ def _to_confirm(looker: Looker) -> Iterator[Task]:
     found, last = waiting_for(looker.actor, limit=MOST_OF_A_KIND), last_month(looker)
     seen = [proposal.confirmation.workload_id for proposal in found]
     costs = costs_of(looker.actor, last, [pk for pk in seen if pk])
+    holders = act_for(looker.actor, [proposal.confirmation for proposal in found])
     for proposal in found:
         waiting = proposal.confirmation
+        holder = holders.get(waiting.pk, "")
         cost, left = costs.get(waiting.workload_id or 0), waiting.expires_at - timezone.now()
         yield Task(
             "Today" if left < timedelta(days=2) else "This week",
             proposal.icon,
-            f"Decide: {proposal.title}",
+            f"Decide{f' for {holder}' if holder else ''}: {proposal.title}",
             f"{proposal.name}. {waiting.asked_by.name} asks: “{waiting.reason}”",
             reverse("inbox:detail", args=[waiting.pk]),
             "Decide",

@@ -308,6 +308,8 @@ def test_the_inbox_the_decision_and_the_files_say_for_whom(world: World, gia: Pe
     text = eve.get(reverse("inbox:list")).content.decode()
     assert f"{waiting.ref}, for Gia Rossi" in text
     assert "You decide for Gia Rossi." in text
+    assert "Decide for Gia Rossi: Value tier: T1" in eve.get("/").content.decode()
+    assert "Decide: Value tier: T1" in log_in(gia).get("/").content.decode()
     confirm(waiting, world.eve)
 
     assert "Eve Stone for Gia Rossi" in eve.get(reverse("inbox:detail", args=[waiting.pk])).content.decode()
@@ -316,6 +318,19 @@ def test_the_inbox_the_decision_and_the_files_say_for_whom(world: World, gia: Pe
     people = b"".join(log_in(world.ada).get(reverse("people:list"), {"format": "csv"})).decode()
     assert "Approver (Operations) for Gia Rossi, " in people
     assert "for Gia Rossi" in log_in(world.ada).get(reverse("people:list")).content.decode()
+
+
+def test_the_list_of_people_names_the_last_day_and_not_the_one_that_begins_at_its_end(
+    world: World, gia: Person
+) -> None:
+    today = timezone.localdate()
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0) + 3 * DAY
+    pass_on(gia, world.eve, valid_to=midnight)
+
+    text = log_in(world.ada).get(reverse("people:list")).content.decode()
+
+    last = today + timedelta(days=2)
+    assert f"to {last.day} {last:%b %Y}" in text
 
 
 # --- Past every service -----------------------------------------------------------------------------------------------

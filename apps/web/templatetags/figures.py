@@ -69,6 +69,11 @@ def day(value: date | datetime | None) -> str:
 
 
 @register.filter
+def last_day(end: datetime | None) -> str:
+    return shown(figures.last_day(end or None))
+
+
+@register.filter
 def day_short(value: date | datetime | None) -> str:
     return shown(figures.day_short(value or None))
 
