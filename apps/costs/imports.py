@@ -43,6 +43,7 @@ MOST_SECONDS = 6 * 3600  # of one attempt: who drips or hangs for longer will no
 PATIENCE_SECONDS = 30  # how long a database may be away before an attempt is left to the sweep
 FULL = ("No space left", "Disk quota exceeded", "File too large")  # in the words of the system, DuckDB and PostgreSQL
 AWAY = (OperationalError, InterfaceError)  # what Django raises when the database is not there
+PRICED_LATE = "The same part was imported again before this import was priced: the cost is that of the later import."
 CANCELLED = "Cancelled before anything was written."
 REFUSED = 1  # exit code of the reading process for a file that its owner must mend
 FROM_RESULT = (
@@ -385,7 +386,15 @@ def _settle(pull_id: int, totals: Mapping[str, Any]) -> None:
     costs.rate_dirty()
     pull = Pull.objects.select_related("part__source").get(pk=pull_id)
     told = [*(totals["notes"] or []), *map(str, overlaps_of(pull.part))]
+    if _was_read_again(pull):
+        told.append(PRICED_LATE)
     sources.settle(pull_id=pull_id, totals={**totals, "notes": told, **costs.totals_of_pull(pull)})
+
+
+def _was_read_again(pull: Pull) -> bool:
+    """Whether a later import of the part came in before this one was priced: only what stands can be priced."""
+    later = Pull.objects.filter(part=pull.part_id, state=Pull.State.DONE, finished_at__gt=pull.finished_at)
+    return pull.since is None and later.exists()
 
 
 def _settle_left_over(pull_id: int) -> None:

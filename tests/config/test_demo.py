@@ -112,6 +112,9 @@ def test_a_week_of_october_is_what_the_gateway_said_last() -> None:
         "CROSS JOIN LATERAL (SELECT h.hour::date BETWEEN '2026-10-12' AND '2026-10-18' AS is_week) w"
     )
     assert calls == (Decimal("0.90"), Decimal("1.00"))
+    told = Pull.objects.filter(part__name="gateway-2026-10").order_by("pk")
+    first, second = (Decimal(pull.totals["computed_cost"]) for pull in told)
+    assert first < second
     week = f"day BETWEEN '2026-10-12' AND '2026-10-18' AND {OCTOBER}"
     assert cents(f"SELECT 'week', sum(amount_org) FROM costs_line WHERE {week}") == {"week": Decimal("80094.77")}
 

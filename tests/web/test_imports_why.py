@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from apps.costs import attribution, imports, why_import
 from apps.sources import services as sources
@@ -117,6 +119,23 @@ def test_what_moved_since_an_import_ended_is_said_beside_its_figures(world: Worl
     assert str(answer.context["explained"].tables[0].total[-1]) == "$7.00"
     assert "Since this import ended its part was read again" in answer.content.decode()
     assert explained(client, pull, "written")["changed"] == ""  # what was replaced was written all the same
+
+
+def test_an_import_that_was_priced_after_its_part_was_read_again_says_whose_cost_it_tells(
+    world: World, pull: Pull, tmp_path: Path
+) -> None:
+    """The worker died between writing and pricing it, and the corrected file came before the sweep."""
+    priced = ("in_scope_cost", "computed_cost", "unallocated_cost", "unallocated_share")
+    totals = {name: value for name, value in pull.totals.items() if name not in priced}
+    earlier = timezone.now() - timedelta(days=1)
+    Pull.objects.filter(pk=pull.pk).update(totals=totals, progress={"stage": "pricing"}, finished_at=earlier)
+    again = load(tmp_path / "log.csv", LOG + ROWS.replace("1500000", "2500000"))
+
+    imports.sweep()
+
+    pages = [" ".join(log_in(world.ada).get(f"/imports/{of.pk}/").content.decode().split()) for of in (pull, again)]
+    assert [imports.PRICED_LATE in page for page in pages] == [True, False]
+    assert ["$7.00" in page for page in pages] == [True, True]
 
 
 def test_a_bill_is_proven_in_its_own_currency_and_in_the_organisation_s(world: World, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def _build(say: Say, calendar: Calendar, folder: Path, signed: int) -> None:
     store_files(calendar, cluster, folder)
     costs.rate_dirty()
     for pull in pulls:
-        sources.settle(pull_id=pull.pk, totals={**pull.totals, **costs.totals_of_pull(pull)})
+        settle(pull)
     load_bill(calendar, folder)
     say("What it is worth ...")
     first = calendar.months[0]
@@ -247,9 +247,13 @@ def load_month(
     work.mkdir()
     flows = list(flows_of(month, calendar, prices))
     if calendar.ago(month) == 0:
-        # What the gateway said first about a week of that month; then it corrected itself.
-        publish(gateway, month, list(story.before_correction(flows, starts_at)), work, starts_at, ends_at)
+        # What the gateway said first about a week of that month, and what that cost; then it corrected itself.
+        settle(publish(gateway, month, list(story.before_correction(flows, starts_at)), work, starts_at, ends_at))
     return publish(gateway, month, flows, work, starts_at, ends_at)
+
+
+def settle(pull: Pull) -> None:
+    sources.settle(pull_id=pull.pk, totals={**pull.totals, **costs.totals_of_pull(pull)})
 
 
 def publish(
