@@ -1,5 +1,6 @@
 """What a pack holds: every figure and decision of a month, persons as keys, money as text to the last digit."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +17,18 @@ FIGURES = (
 
 
 def pack_contents(
-    cycle: Cycle, *, revision: int, signed_by: int | None, signed_at: datetime, head: dict[str, Any]
+    cycle: Cycle,
+    *,
+    revision: int,
+    signed_by: int | None,
+    signed_at: datetime,
+    head: dict[str, Any],
+    acted_for: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """The pack as plain data; `packs.canonical` makes the bytes of it. A draft is signed by nobody."""
+    """The pack as plain data; `packs.canonical` makes the bytes of it. A draft is signed by nobody.
+
+    `acted_for` is whose role it was signed by; the key is there only where it was not the signer's own.
+    """
     company = organisation.get()
     return {
         "format": packs.FORMAT,
@@ -37,6 +47,7 @@ def pack_contents(
         "attestations": list(cycle.attestations.order_by("id").values("workload", "person", "digest", "at")),
         "attendance": list(cycle.attendances.order_by("id").values_list("person", flat=True)),
         "waivers": _waivers(cycle),
+        **({"acted_for": list(acted_for)} if acted_for else {}),
     }
 
 

@@ -64,9 +64,9 @@ class Minutes:
         if self.pack is None:
             return "Draft: the review is open, and this is what its pack would hold now."
         at = timezone.localtime(self.pack.signed_at)
-        return (
-            f"Signed off by {self.name(self.pack.signed_by_id)} on {at:%d %B %Y, %H:%M}, revision {self.pack.revision}."
-        )
+        holders = " and ".join(self.name(person) for person in self.contents.get("acted_for", ()))
+        signer = self.name(self.pack.signed_by_id) + (f" for {holders}" if holders else "")
+        return f"Signed off by {signer} on {at:%d %B %Y, %H:%M}, revision {self.pack.revision}."
 
     @property
     def people(self) -> str:
@@ -311,7 +311,7 @@ def _draft(cycle: Cycle) -> dict[str, Any]:
 def _names(contents: Mapping[str, Any], pack: Pack | None) -> dict[int, str]:
     """A pack holds keys of persons; their names stand where they can be erased."""
     ids = {pack.signed_by_id} if pack else set()
-    ids |= set(contents["attendance"])
+    ids |= {*contents["attendance"], *contents.get("acted_for", ())}
     decided = [each for item in contents["items"] for each in item["dispositions"]]
     ids |= {each["by"] for each in decided}.union(*(reviews_words.who_acts(each["effect"]) for each in decided))
     ids |= {row["owner"] for rows in contents["promises"].values() for row in rows}

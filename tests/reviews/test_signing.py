@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts import services as accounts
@@ -26,7 +27,7 @@ from apps.workloads.models import Workload
 from tests.books import at, make_pull
 from tests.economics.ledger import came_out, settle, spend
 from tests.reviews.meeting import NOVEMBER, NOW, OCTOBER, Meeting, spend_nobodys
-from tests.world import MACHINE, actor
+from tests.world import MACHINE, actor, log_in
 
 DECEMBER = date(2026, 12, 1)
 # What is carried comes onto no agenda.
@@ -129,8 +130,19 @@ def test_who_acts_for_a_reviewer_signs_the_month(meeting: Meeting) -> None:
     told = {"valid_from": None, "valid_to": now + timedelta(days=7), "session_fresh_at": now}
     accounts.pass_on(actor=actor(meeting.nora), grant=meeting.nora.grants.get(), to=eve, **told)
 
-    assert meeting.sign(cycle, by=eve).signed_by == eve
+    pack = meeting.sign(cycle, by=eve)
+
+    assert (pack.signed_by, json.loads(pack.body)["acted_for"]) == (eve, [meeting.nora.pk])
     assert AuditEvent.objects.get(verb="signed month").data["acted_for"] == [meeting.nora.pk]
+    minutes = log_in(meeting.olaf).get(reverse("reviews:minutes", args=["2026-10"])).content.decode()
+    assert f"Signed off by {eve.name} for {meeting.nora.name} on " in minutes
+
+
+def test_a_pack_signed_by_a_role_of_ones_own_names_nobody_else(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    meeting.decide_all(cycle)
+
+    assert "acted_for" not in json.loads(meeting.sign(cycle, by=meeting.nora).body)
 
 
 def test_a_month_is_signed_once(meeting: Meeting) -> None:

@@ -113,14 +113,15 @@ def _sign(actor: Actor, person: int, cycle: Cycle, version: int, now: datetime) 
     if standing:
         raise Blocked(current, standing)
     current.items.filter(state=Item.State.OPEN).update(state=Item.State.CARRIED)
-    pack = _seal(current, person, now)
+    behind = rights.behind(actor, Role.REVIEWER, None)
+    acted_for = [] if person in behind else sorted(behind - _attested(current, behind))
+    pack = _seal(current, person, now, acted_for)
     current.state, current.signed_at = Cycle.State.SIGNED, now
     current.revision, current.version = pack.revision, current.version + 1
     current.save(update_fields=["state", "signed_at", "revision", "version"])
     data: dict[str, object] = {"revision": pack.revision, "sha256": pack.sha256}
-    behind = rights.behind(actor, Role.REVIEWER, None)
-    if person not in behind:
-        data["acted_for"] = sorted(behind - _attested(current, behind))
+    if acted_for:
+        data["acted_for"] = acted_for
     audit.record(actor=actor, verb="signed month", subject=current, data=data)
     costing.sign_month(month=current.month, pack_sha256=pack.sha256)
     if costs.month_mark(current.month) != mark:
@@ -182,12 +183,13 @@ def _check_open(cycle: Cycle, version: int) -> None:
         raise Conflict(f"The review of {cycle} changed while you read it.", hint="Look at it again, then sign.")
 
 
-def _seal(cycle: Cycle, person: int, now: datetime) -> Pack:
+def _seal(cycle: Cycle, person: int, now: datetime, acted_for: list[int]) -> Pack:
     """The chain is brought up to date first, so that the head in the pack covers what was decided."""
     audit.seal()
     head: dict[str, Any] = heads.current(now=now)
     revision = cycle.revision + 1
-    body = packs.canonical(pack_contents(cycle, revision=revision, signed_by=person, signed_at=now, head=head))
+    said = pack_contents(cycle, revision=revision, signed_by=person, signed_at=now, head=head, acted_for=acted_for)
+    body = packs.canonical(said)
     return Pack.objects.create(
         cycle=cycle, revision=revision, body=body, sha256=packs.digest(body), audit_head=head, signed_by_id=person
     )
