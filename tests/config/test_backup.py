@@ -30,6 +30,18 @@ def test_there_and_back(tollgate: Tollgate, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_backup_holds_no_address_for_which_somebody_asked_for_a_new_password(
+    tollgate: Tollgate, tmp_path: Path
+) -> None:
+    file = tmp_path / "books.backup"
+    look = "from apps.accounts.models import ResetRequest as R; {}print(R.objects.count())"
+    asked = tollgate.run("shell", "-c", look.format("R.objects.create(email='cleo@example.com'); "))
+    tollgate.run("backup", str(file))
+    assert tollgate.run("restore", "--yes", str(file)).returncode == 0
+    left = tollgate.run("shell", "-c", look.format(""))
+    assert [said.stdout.splitlines()[-1] for said in (asked, left)] == ["1", "0"]
+
+
 def test_a_database_with_something_in_it_is_replaced_only_when_told(tollgate: Tollgate, tmp_path: Path) -> None:
     file = tmp_path / "books.backup"
     tollgate.run("shell", "-c", FILL)
