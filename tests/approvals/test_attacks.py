@@ -1,6 +1,6 @@
 """Past every service, straight at the tables: the database refuses what must not be."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,13 +10,15 @@ from django.utils import timezone
 
 from apps.accounts.models import Person, Role, RoleGrant
 from apps.approvals.models import Barred, Confirmation, Decision
+from apps.budgets import services as budgets
+from apps.budgets.models import Budget
 from apps.catalog.models import Offering, Rate
 from apps.catalog.services import Prices
 from apps.costs import attribution
 from apps.workloads.models import Workload, WorkloadRevision
 from tests.approvals.deciding import approver, ask, ask_tier, confirm, decide_raw, registered, state_of, tier
 from tests.books import at, make_offering
-from tests.world import World, actor, give, make_member
+from tests.world import MACHINE, World, actor, give, make_member
 
 pytestmark = pytest.mark.django_db
 
@@ -324,6 +326,104 @@ def test_a_decided_price_is_laid_corrected_and_ended(world: World) -> None:
     assert [(rate.valid_from.day, rate.input, rate.valid_to and rate.valid_to.day) for rate in standing] == [
         (1, 4, 5), (5, 3, 9), (9, 2, 15),
     ]  # fmt: skip
+
+
+def put(workload: Workload, change: str) -> None:
+    run(f"UPDATE workloads_workload SET {change} WHERE id = %s", workload.pk)
+
+
+def test_a_card_that_moves_is_counted_otherwise_or_goes_on_without_a_decision(world: World, gia: Person) -> None:
+    give(world.eve, Role.ADMINISTRATOR, by=world.ada)
+    workload = registered(world)
+    move = f"cost_centre_id = {world.legal.pk}"
+    with refused("cost centre of a registered workload takes the decision"):
+        put(workload, move)
+    with refused("What counts as useful takes the decision"):
+        put(workload, "output_unit = 'word'")
+    put(workload, "purpose = 'Four lines'")
+
+    for verdict, told in (("refuse", {"reason": "No"}), ("confirm", {})):
+        waiting = ask(workload, world.ben, "output_unit", {"output_unit": "word"})
+        decide_raw(waiting, gia, verdict=verdict, **told)
+        with refused("cost centre of a registered workload takes the decision"):
+            put(workload, move)
+        with refused("What counts as useful takes the decision"):
+            put(workload, "output_unit = 'line'" if verdict == "confirm" else "output_unit = 'word'")
+    with refused("What counts as useful takes the decision"):
+        put(registered(world, "Another"), "output_unit = 'word'")
+    put(workload, "output_unit = 'word'")
+    with refused("What counts as useful takes the decision"):
+        put(workload, "output_unit = 'summary'")
+
+
+def test_what_a_review_stopped_does_not_go_on_without_a_decision_by_any_way(world: World, gia: Person) -> None:
+    workload = registered(world)
+    put(workload, "state = 'suspended', stage = 'sunset'")
+    for change in ("state = 'active'", "stage = 'pilot'", "state = 'active', stage = 'pilot'"):
+        with refused("way back of a workload takes the decision"):
+            put(workload, change)
+    put(workload, "state = 'closed'")
+    with refused("way back of a workload takes the decision"):
+        put(workload, "state = 'active'")
+    put(workload, "state = 'suspended'")
+
+    workload.refresh_from_db()
+    decide_raw(ask(workload, world.ben, "resume", {"stage": "pilot"}), gia)
+    with refused("way back of a workload takes the decision"):
+        put(workload, "state = 'active', stage = 'production'")
+    put(workload, "state = 'active', stage = 'pilot'")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_decision_of_another_transaction_takes_nothing_up_again(world: World, gia: Person) -> None:
+    workload = registered(world)
+    put(workload, "state = 'suspended'")
+    workload.refresh_from_db()
+    confirm(ask(workload, world.ben, "resume", {}), gia)
+    put(workload, "state = 'suspended'")
+
+    with refused("way back of a workload takes the decision"):
+        put(workload, "state = 'active'")
+
+
+def test_a_cap_is_neither_passed_nor_raised_nor_ended_without_its_decision(world: World, gia: Person) -> None:
+    workload, month = registered(world), date(2026, 11, 1)
+    budgets.set_budget(actor=MACHINE, owner=workload, month=month, amount=Decimal(100))
+    budgets.lower(actor=actor(world.hana), owner=workload, month=month, amount=Decimal(60))
+
+    def put_budget(amount: int, **told: Any) -> None:
+        with transaction.atomic():
+            Budget.objects.create(
+                **{"workload": workload, "month": date(2026, 12, 1), "version": 1, "amount": amount, **told}
+            )
+
+    for amount, told in ((61, {}), (50, {"cap": 90}), (90, {"cap": 90}), (50, {"state": "ended"})):
+        with refused("More than a review capped a budget at"):
+            put_budget(amount, **told)
+    asked = {"month": date(2026, 12, 1), "amount": Decimal(80)}
+    decision = decide_raw(ask(workload, world.ben, "budget", asked), gia)
+    for amount, told in ((81, {"cap": 81}), (80, {"cap": 90}), (80, {"month": date(2027, 1, 1), "cap": 80})):
+        with refused("More than a review capped a budget at"):
+            put_budget(amount, decision_id=decision.pk, **told)
+    with refused("More than a review capped a budget at"):
+        put_budget(80, cap=80)
+    put_budget(80, cap=80, decision_id=decision.pk)
+
+
+def test_a_cost_centre_moves_neither_by_its_parent_nor_by_its_path_alone(world: World) -> None:
+    give(world.eve, Role.ADMINISTRATOR, by=world.ada)
+    care, legal = world.care, world.legal
+    there = f"/{legal.pk}/{care.pk}/"
+    for change in (f"parent_id = {legal.pk}, path = '{there}'", "parent_id = NULL, path = '/' || id || '/'"):
+        with refused("A cost centre moves by the decision of somebody else"):
+            run(f"UPDATE accounts_cost_centre SET {change} WHERE id = %s", care.pk)
+    with refused("The path of a cost centre leads over its parent"):
+        run("UPDATE accounts_cost_centre SET path = %s WHERE id = %s", there, care.pk)
+
+    decide_raw(ask(care, world.ada, "centre_move", {"parent": legal}), world.eve)
+    with refused("The path of a cost centre leads over its parent"):
+        run("UPDATE accounts_cost_centre SET parent_id = %s WHERE id = %s", legal.pk, care.pk)
+    run("UPDATE accounts_cost_centre SET parent_id = %s, path = %s WHERE id = %s", legal.pk, there, care.pk)
 
 
 # --- Nobody is forgotten ----------------------------------------------------------------------------------------------

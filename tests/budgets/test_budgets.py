@@ -13,6 +13,7 @@ from apps.budgets.selectors import Standing
 from apps.core.errors import BadInput, Conflict, NotAllowed, NotFound
 from apps.core.models import AuditEvent, Period
 from apps.workloads.models import Workload
+from tests.approvals.deciding import approver, ask, confirm
 from tests.books import at, make_workload, rate_all
 from tests.web.company import make_company
 from tests.world import MACHINE, World, actor, give
@@ -397,7 +398,10 @@ def test_what_a_review_capped_is_lowered_alone_and_raised_by_a_decision(world: W
         services.end(actor=ben, owner=summaries, month=NOVEMBER)
     services.set_budget(actor=ben, owner=summaries, month=NOVEMBER, amount=Decimal(40))
     services.set_budget(actor=ben, owner=summaries, month=NOVEMBER, amount=Decimal(60))
-    services.set_budget(actor=ben, owner=summaries, month=NOVEMBER, amount=Decimal(80), decision_id=1)
+    with pytest.raises(DatabaseError, match="takes the decision of somebody else"), transaction.atomic():
+        services.set_budget(actor=ben, owner=summaries, month=NOVEMBER, amount=Decimal(80), decision_id=1)
+    gia = approver(world)
+    confirm(ask(summaries, world.ben, "budget", {"month": NOVEMBER, "amount": Decimal(80)}), gia)
     services.set_budget(actor=ben, owner=summaries, month=OCTOBER, amount=Decimal(150))
 
     assert [amount_in(summaries, month) for month in (OCTOBER, NOVEMBER, DECEMBER)] == [150, 80, 80]
