@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from apps.approvals.models import Decision
 from apps.core import organisation
 from apps.reviews import packs
 from apps.reviews.models import Action, Cycle, Figure, Item, Measurement
@@ -84,9 +85,17 @@ def _workloads(cycle: Cycle) -> list[dict[str, Any]]:
 
 
 def _waivers(cycle: Cycle) -> list[dict[str, Any]]:
-    waivers = cycle.waivers.filter(revision=cycle.revision).order_by("id")
+    waivers = list(cycle.waivers.filter(revision=cycle.revision).order_by("id"))
+    decisions = Decision.objects.filter(pk__in=[each.decision_id for each in waivers], acted_for__isnull=False)
+    holders = dict(decisions.values_list("pk", "acted_for"))
     return [
-        {"blocker": each.blocker, "reason": each.reason, "asked_by": each.asked_by_id, "by": each.confirmed_by_id}
+        {
+            "blocker": each.blocker,
+            "reason": each.reason,
+            "asked_by": each.asked_by_id,
+            "by": each.confirmed_by_id,
+            **({"acted_for": holders[each.decision_id]} if each.decision_id in holders else {}),
+        }
         for each in waivers
     ]
 

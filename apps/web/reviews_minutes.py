@@ -120,7 +120,7 @@ class Minutes:
     @property
     def waivers(self) -> list[list[str]]:
         return [
-            [LABELS[Key(row["blocker"])], row["reason"], self.name(row["asked_by"]), self.name(row["by"])]
+            [LABELS[Key(row["blocker"])], row["reason"], self.name(row["asked_by"]), self._confirmer(row)]
             for row in self.contents["waivers"]
         ]
 
@@ -141,6 +141,10 @@ class Minutes:
 
     def money(self, amount: Any) -> str:
         return figures.money(None if amount is None else Decimal(str(amount)), self.currency)
+
+    def _confirmer(self, waiver: Mapping[str, Any]) -> str:
+        holder = waiver.get("acted_for")
+        return self.name(waiver["by"]) + (f" for {self.name(holder)}" if holder else "")
 
     def _arrived(self, row: Mapping[str, Any]) -> str:
         return self.money(row["saved"]) if row["saved"] is not None else str(row["why"])
@@ -315,7 +319,7 @@ def _names(contents: Mapping[str, Any], pack: Pack | None) -> dict[int, str]:
     decided = [each for item in contents["items"] for each in item["dispositions"]]
     ids |= {each["by"] for each in decided}.union(*(reviews_words.who_acts(each["effect"]) for each in decided))
     ids |= {row["owner"] for rows in contents["promises"].values() for row in rows}
-    ids |= {row[name] for row in contents["waivers"] for name in ("asked_by", "by")}
+    ids |= {row[name] for row in contents["waivers"] for name in ("asked_by", "by", "acted_for") if name in row}
     return dict(Person.objects.filter(pk__in=ids).values_list("pk", "name"))
 
 

@@ -58,12 +58,12 @@ class Meeting:
         for item in Item.objects.filter(cycle=cycle, state=Item.State.OPEN):
             self.decide(item, "continue")
 
-    def waive(self, cycle: Cycle, blocker: str) -> Waiver:
-        """Nora asks to let it pass, Olaf confirms."""
+    def waive(self, cycle: Cycle, blocker: str, *, by: Person | None = None) -> Waiver:
+        """Nora asks to let it pass, Olaf confirms, or who acts for him."""
         asked = approvals.ask(
             actor=actor(self.nora), kind="waiver", subject=cycle, proposed={"blocker": blocker}, reason="It is agreed."
         )
-        self.confirm(asked)
+        self.confirm(asked, by=by)
         return Waiver.objects.latest("pk")
 
     def reopen(self, cycle: Cycle) -> None:
@@ -72,9 +72,9 @@ class Meeting:
             approvals.ask(actor=actor(self.nora), kind="reopen", subject=cycle, proposed={}, reason="A late bill.")
         )
 
-    def confirm(self, asked: Confirmation) -> None:
+    def confirm(self, asked: Confirmation, *, by: Person | None = None) -> None:
         approvals.confirm(
-            actor=actor(self.olaf), confirmation=asked, digest=asked.digest, session_fresh_at=asked.asked_at
+            actor=actor(by or self.olaf), confirmation=asked, digest=asked.digest, session_fresh_at=asked.asked_at
         )
 
     def sign(self, cycle: Cycle, *, by: Person | None = None, now: datetime = NOW) -> Any:

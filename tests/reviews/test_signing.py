@@ -363,6 +363,19 @@ def test_a_second_person_lets_undecided_items_pass_and_they_are_carried(meeting:
     assert set(cycle.items.values_list("state", flat=True)) == {Item.State.CARRIED}
 
 
+def test_pack_and_minutes_say_for_whom_a_waiver_was_confirmed(meeting: Meeting) -> None:
+    cycle, eve, now = meeting.open(), meeting.world.eve, timezone.now()
+    told = {"valid_from": None, "valid_to": now + timedelta(days=7), "session_fresh_at": now}
+    accounts.pass_on(actor=actor(meeting.olaf), grant=meeting.olaf.grants.get(), to=eve, **told)
+    meeting.waive(cycle, "items", by=eve)
+
+    (waiver,) = json.loads(meeting.sign(cycle).body)["waivers"]
+
+    assert (waiver["by"], waiver["acted_for"]) == (eve.pk, meeting.olaf.pk)
+    minutes = log_in(meeting.nora).get(reverse("reviews:minutes", args=["2026-10"])).content.decode()
+    assert f"{eve.name} for {meeting.olaf.name}" in minutes
+
+
 def test_nobody_waives_alone(meeting: Meeting) -> None:
     cycle = meeting.open()
     confirmation = approvals.ask(
