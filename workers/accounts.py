@@ -1,4 +1,4 @@
-"""Mails with links for new passwords: at once when the bell rings, and every minute for what nobody rang for."""
+"""Mails with links for new passwords, every few seconds: when one goes out tells nothing of the page that asked."""
 
 from django.utils import timezone
 

@@ -13,7 +13,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "ask live sources": {"task": "workers.sources.pull_due", "schedule": 60.0, "options": {"expires": 60}},
     "tell of budgets that were passed": {"task": "workers.budgets.sweep", "schedule": 60.0, "options": {"expires": 60}},
     "tell of what waits": {"task": "workers.approvals.sweep", "schedule": 60.0, "options": {"expires": 60}},
-    "send links for new passwords": {"task": "workers.accounts.sweep", "schedule": 60.0, "options": {"expires": 60}},
+    "send links for new passwords": {"task": "workers.accounts.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "delete what was kept long enough": {"task": "workers.imports.tidy", "schedule": crontab(minute=17)},
     "take over a newer price list": {"task": "workers.catalog.refresh", "schedule": crontab(hour=0, minute=25)},
     "prove the ledger": {"task": "workers.costs.prove", "schedule": crontab(hour=2, minute=35)},

@@ -18,8 +18,6 @@ from apps.accounts.models import Account
 from apps.core import organisation
 from apps.core.errors import NotFound
 from apps.web.forms import errors_into, posted
-from workers import accounts as worker
-from workers.app import ring
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -47,7 +45,10 @@ class NewPasswordForm(forms.Form):
 
 
 class ForgottenPasswordForm(ResetPasswordForm):  # type: ignore[misc]
-    """Does the same for every address: looks nobody up and sends nothing, which the worker does."""
+    """Does the same for every address: looks nobody up and sends nothing.
+
+    Nor does it ring for the worker, which would be busy while the page is still being answered, but only for members.
+    """
 
     def clean_email(self) -> str:
         email: str = get_adapter().clean_email(self.cleaned_data["email"].lower())
@@ -56,7 +57,6 @@ class ForgottenPasswordForm(ResetPasswordForm):  # type: ignore[misc]
     def save(self, request: HttpRequest, **kwargs: Any) -> str:  # noqa: ARG002
         email: str = self.cleaned_data["email"]
         accounts.ask_for_reset(email=email)
-        ring(worker.sweep)
         return email
 
 

@@ -268,7 +268,7 @@ def test_a_link_waits_for_a_mail_server_that_is_away_and_no_longer_than_an_hour(
     assert not ResetRequest.objects.exists()
 
 
-def test_the_clock_sends_links_that_nobody_rang_for() -> None:
+def test_the_clock_sends_the_links() -> None:
     assert "workers.accounts.sweep" in {entry["task"] for entry in SCHEDULE.values()}
 
 
