@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('economics', '0003_changed_promises'),
-        ('workloads', '0003_mandate'),
+        ("economics", "0003_changed_promises"),
+        ("workloads", "0003_mandate"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='economicsmonth',
-            index=models.Index(condition=models.Q(('is_current', True)), fields=['month', '-cost'], name='economics_month_largest'),
+            model_name="economicsmonth",
+            index=models.Index(
+                condition=models.Q(("is_current", True)), fields=["month", "-cost"], name="economics_month_largest"
+            ),
         ),
     ]
