@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,7 +21,8 @@ from apps.budgets.services import adopt_registered
 from apps.core import organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotFound
-from apps.economics.models import EconomicsMonth
+from apps.economics.estimates import Estimate, Worth, estimate, lacking
+from apps.economics.models import EconomicsMonth, ValueCase
 from apps.usage.models import Identity
 from apps.web import figures
 from apps.web.pages import PageRequest
@@ -34,9 +37,11 @@ from apps.web.register_forms import (
     WorthForm,
     band_limit,
     band_words,
+    estimate_shown,
     fits,
     initial_of,
 )
+from apps.web.value_cards import ratio_text, times
 from apps.workloads import selectors, services
 from apps.workloads.duplicates import Description, Likeness, likely_duplicates
 from apps.workloads.models import Workload, WorkloadRevision
@@ -54,6 +59,30 @@ class Said:
 
     label: str
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What the answers amount to in a month: money, or hours for whoever may not see what an hour costs.
+
+    Low to high on a bar that ends at twice the likely figure or beyond; `start`, `width`, `likely` are per cent of it.
+    `verdict` is the one that a month would get, with its sentence; both empty where it cannot be told: see `proviso`.
+    """
+
+    figure: str
+    what: str
+    low: str
+    high: str
+    nothing: str
+    end: str
+    start: float
+    width: float
+    likely: float
+    lines: Sequence[Said]
+    note: str
+    verdict: str
+    sentence: str
+    proviso: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +163,9 @@ def _taken(request: PageRequest, token: str, number: int, draft: Workload | None
     if target == "later" and draft:
         messages.success(request, f"The draft “{draft.name}” is kept. You find it under Portfolio, Drafts.")
         return HttpResponseRedirect(f"{reverse('workloads:list')}?drafts=1")
+    if target == "here" and draft and not form.errors.keys() & {NON_FIELD_ERRORS, *WorthForm.estimated}:
+        # Questions further down may still be open: only the saved time is worked out, and shown beside.
+        return HttpResponseRedirect(reverse("workloads:register", args=[token, number]))
     if draft is None or form.errors:
         return _page(request, token, number, draft, form)
     if number < LAST:
@@ -200,7 +232,8 @@ def _draft(actor: Actor, token: str) -> Workload | None:
 
 def _initial(request: HttpRequest, draft: Workload | None, number: int) -> dict[str, Any]:
     if draft is not None:
-        return initial_of(draft, selectors.promise_of(draft), FORMS[number].answers)
+        said = initial_of(draft, selectors.promise_of(draft), FORMS[number].answers)
+        return said | (estimate_shown(draft.first_estimate) if FORMS[number] is WorthForm else {})
     name = request.GET.get("name", "")[:120]
     identity = _identity_for(request.actor, request.GET.get("identity", ""))  # type: ignore[attr-defined]
     return {"name": name or (_name_from(identity) if identity else ""), "stage": Workload.Stage.PILOT}
@@ -261,7 +294,89 @@ def _aside(request: PageRequest, token: str, draft: Workload | None, form: StepF
         "token": token,
         "duplicates": _alike(request.actor, found),
         "said": _said(draft) if draft else [],
+        **_amounting(request.actor, draft, form),
     }
+
+
+def _amounting(actor: Actor, draft: Workload | None, form: StepForm) -> dict[str, Any]:
+    """What the answers on saved time amount to as they stand in the form, or what is still missing of them."""
+    typed = form.estimate if isinstance(form, WorthForm) and form.is_bound else None
+    said = typed if typed is not None else (draft.first_estimate if draft else None)
+    benefit = draft.benefit if draft else ""
+    if draft is None or not said or benefit not in ("", Workload.Benefit.LABOUR):
+        return {"amounts": None, "amounts_lack": ""}
+    if missing := lacking(said):
+        return {"amounts": None, "amounts_lack": f"Say also {_listed(missing)}, and what that is worth stands here."}
+    try:
+        found = estimate(actor=actor, said=said, spend=draft.monthly_spend_expected, today=timezone.localdate())
+    except BadInput:
+        words = "The three figures go from small to large: at least, most likely, at best."
+        return {"amounts": None, "amounts_lack": words}
+    return {"amounts": _amounts(found, draft), "amounts_lack": ""}
+
+
+def _amounts(found: Estimate, draft: Workload) -> Amounts:
+    unit, worth = draft.output_unit or "useful answer", found.worth
+    three, judged = (worth.value, worth.verdict) if worth else (found.hours, None)
+    end = max(three.high, 2 * three.base) or Decimal(1)
+
+    def shown(number: Decimal) -> str:
+        return figures.money(number, organisation.get().currency) if worth else f"{figures.count(number)} h"
+
+    def share(number: Decimal) -> float:
+        return round(float(number / end) * 100, 2)
+
+    return Amounts(
+        figure=shown(three.base),
+        what="value a month, most likely" if worth else "of work saved a month, most likely",
+        low=shown(three.low),
+        high=shown(three.high),
+        nothing=shown(Decimal(0)),
+        end=shown(end),
+        start=share(three.low),
+        width=share(three.high - three.low),
+        likely=share(three.base),
+        lines=_worth_lines(worth, unit, draft.monthly_spend_expected) if worth else (),
+        note=_worth_note(found, unit),
+        verdict=judged.word.value if judged else "",
+        sentence=judged.sentence if judged else "",
+        proviso=_proviso(found),
+    )
+
+
+def _worth_lines(worth: Worth, unit: str, spend: Decimal | None) -> list[Said]:
+    currency = organisation.get().currency
+    return [
+        Said(f"Worth of one {unit}", ratio_text(worth.each, lambda each: figures.unit_price(each, currency))),
+        Said("It may cost at most", f"{figures.unit_price(worth.at_most, currency)} each"),
+        Said(f"An hour of {worth.grade}", figures.money_exact(worth.hourly, currency)),
+        Said("Its cost a month", f"{figures.money(spend, currency)} at most" if spend is not None else "not said yet"),
+    ]
+
+
+def _worth_note(found: Estimate, unit: str) -> str:
+    """What “at most” means; or why there is no money."""
+    if found.worth:
+        return (
+            f"Up to that cost its return is {times(found.worth.hurdle)} or more, the hurdle of “scale”, which wants "
+            f"a gain also in the low case. Up to the worth of one {unit} it still pays, most likely."
+        )
+    if found.sees_rates:
+        return "What an hour costs is not in the grade table yet, so this is no money so far."
+    return "What an hour costs is seen by analysts and administrators only. In money it is worked out once it is used."
+
+
+def _proviso(found: Estimate) -> str:
+    """What a verdict would need beyond the answers; or on what the one shown rests."""
+    if found.worth is None:
+        return "What verdict it would get cannot be told without that."
+    if found.worth.verdict is None:
+        return "What verdict it would get shows as soon as step 3 says what it may spend."
+    return "If it spends all it may, this comes true, outcomes are counted and somebody else attests its value case."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[:-1] else words)
 
 
 def _alike(actor: Actor, found: Sequence[Likeness]) -> list[Alike]:
@@ -379,6 +494,7 @@ def registered(request: PageRequest, slug: str) -> HttpResponse:
         "identity": identity,
         "may_bind": rights.rights_of(request.actor).may(Right.ALLOCATE),
         "may_edit": may_edit,
+        "has_case": ValueCase.objects.filter(workload=workload).exists(),
         "crumbs": [Crumb("Portfolio", reverse("workloads:list")), Crumb(workload.ref)],
     }
     return render(request, "workloads/registered.html", context)

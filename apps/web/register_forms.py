@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, ClassVar, Final
 
 from django import forms
@@ -10,6 +11,9 @@ from django import forms
 from apps.accounts.models import CostCentre, Person
 from apps.accounts.selectors import cost_centre_tree
 from apps.catalog.models import LatencyBand, ValueTier
+from apps.economics.cases import LIMITS
+from apps.economics.models import Grade
+from apps.economics.selectors import grades
 from apps.web import figures
 from apps.web.forms import DayField
 from apps.workloads.models import Workload, WorkloadRevision
@@ -51,15 +55,22 @@ class AmountField(forms.DecimalField):
     """An amount of 0 or more as people type it: 4000, 4,000 or 4000.50; nothing that could mean two things."""
 
     widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+    like: ClassVar[str] = "an amount like 4000 or 4000.50"
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=Decimal(0), max_digits=38, decimal_places=18, **kwargs)
+        super().__init__(**{"min_value": Decimal(0), "max_digits": 38, "decimal_places": 18, **kwargs})
 
     def to_python(self, value: Any) -> Any:
         text = str(value or "").strip().lstrip("$€£").replace("\u00a0", "").replace(" ", "")
         if text and not AMOUNT.fullmatch(text):
-            raise forms.ValidationError("Write an amount like 4000 or 4000.50.")
+            raise forms.ValidationError(f"Write {self.like}.")
         return super().to_python(text.replace(",", ""))
+
+
+class NumberField(AmountField):
+    """A number in the same way."""
+
+    like = "a number like 18000 or 1.5"
 
 
 class StepForm(forms.Form):
@@ -128,14 +139,58 @@ class PromiseFields(StepForm):
         return self.bands.get(value) if name == "latency_band" else value
 
 
+def _minutes(label: str) -> NumberField:
+    return NumberField(label=label, required=False, max_value=LIMITS["minutes_saved"][2], decimal_places=6)
+
+
 class WorthForm(PromiseFields):
+    """Worth, speed, mistakes. What it saves may stay empty; what is said of it begins the value case."""
+
     answers: ClassVar[tuple[str, ...]] = ("benefit", *PromiseFields.promises)
+    minutes: ClassVar[tuple[str, ...]] = ("minutes_low", "minutes_base", "minutes_high")
+    estimated: ClassVar[tuple[str, ...]] = (*minutes, "grade", "useful_a_month")
 
     benefit = forms.ChoiceField(
         label="What does a useful answer do for the company?",
         choices=Workload.Benefit.choices,
         widget=forms.RadioSelect,
     )
+    minutes_low = _minutes("At least")
+    minutes_base = _minutes("Most likely")
+    minutes_high = _minutes("At best")
+    grade = forms.ModelChoiceField(
+        Grade.objects.none(), label="Whose minutes?", required=False, empty_label="Not said yet"
+    )
+    useful_a_month = NumberField(
+        label="How many will people use?", required=False, min_value=1, max_value=Decimal(10**12), decimal_places=0
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["grade"].queryset = grades()  # type: ignore[attr-defined]
+        self.estimate: dict[str, Any] = {}
+
+    def clean(self) -> None:
+        given = self.cleaned_data
+        grade = given.get("grade")
+        said = {name: given.get(name) for name in (*self.minutes, "useful_a_month")}
+        # Kept before the order is looked at: a draft keeps also what is not in order yet.
+        self.estimate = {name: value for name, value in said.items() if value is not None}
+        self.estimate |= {"grade": grade.pk} if grade else {}
+        if given.get("benefit") not in (None, Workload.Benefit.LABOUR):
+            # They stand aside on the page: nobody could mend what is wrong of them.
+            for name in self.estimated:
+                self.errors.pop(name, None)
+            return
+        for smaller, larger in pairwise(name for name in self.minutes if name in self.estimate):
+            if self.estimate[smaller] > self.estimate[larger]:
+                words = (
+                    f"“{self.fields[larger].label}” cannot be less than “{str(self.fields[smaller].label).lower()}”."
+                )
+                self.add_error(larger, words)
+
+    def values(self) -> dict[str, Any]:
+        return super().values() | {"first_estimate": self.estimate or None}
 
 
 class OwnersForm(StepForm):
@@ -237,6 +292,11 @@ class MandateForm(forms.Form):
 def initial_of(workload: Workload, promise: WorkloadRevision, answers: Iterable[str]) -> dict[str, Any]:
     """The answers as they stand, for a form that is opened again."""
     return {name: _shown(workload if hasattr(workload, name) else promise, name) for name in answers}
+
+
+def estimate_shown(said: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The answers of a first estimate for their fields: 18000 reads 18,000."""
+    return {name: value if name == "grade" else f"{Decimal(value):,f}" for name, value in (said or {}).items()}
 
 
 def band_words(band: LatencyBand) -> str:

@@ -29,6 +29,7 @@ from apps.economics import selectors
 from apps.economics import services as economics
 from apps.economics.arithmetic import BreakPoint, Input, Labour
 from apps.economics.cases import CASES, LIMITS, MOST_BYTES, read_assumptions
+from apps.economics.estimates import first_assumptions
 from apps.economics.models import Grade, ValueCase
 from apps.economics.selectors import CaseVersion, Figures, Preview, UnitEconomics
 from apps.web import figures
@@ -426,6 +427,7 @@ def _edit_page(request: PageRequest, workload: Workload, form: CaseForm) -> Http
         "form": form,
         "crumbs": _crumbs(workload, period_of(request), "Write the value case"),
         "has_grades": selectors.grades().exists(),
+        "is_begun": not form.is_bound and form.initial["expected_version"] == 0 and "minutes_saved_low" in form.initial,
         **_preview_context(request, workload, form),
     }
     return render(request, "value/edit.html", context, status=422 if form.errors else 200)
@@ -493,11 +495,23 @@ def _initial(request: PageRequest, workload: Workload, newest: ValueCase | None)
         "expires": start.replace(year=start.year + 1),
         "expected_version": 0,
     }
-    if newest is not None:
+    if newest is None:
+        given |= _first(workload)
+    else:
         given |= {name: getattr(newest, name) for name in ("grade", "review_grade", "owner", "evidence_link")}
         given |= {f"{name}_{case}": newest.assumptions[name][case] for name in LIMITS for case in CASES}
         given["expected_version"] = newest.version
     return given
+
+
+def _first(workload: Workload) -> dict[str, Any]:
+    """What the registration said of saved time; nothing of it where something else was to be brought."""
+    said = workload.first_estimate
+    if not said or workload.benefit != Workload.Benefit.LABOUR:
+        return {}
+    assumed = first_assumptions(said)
+    given = {f"{name}_{case}": assumed[name][case] for name in LIMITS for case in CASES}
+    return given | {"grade": selectors.grades().filter(pk=said.get("grade")).first()}
 
 
 def _newest(actor: Actor, workload: Workload) -> ValueCase | None:

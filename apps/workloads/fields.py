@@ -4,6 +4,7 @@ The *card* is what the register shows to everybody; the *promise* (tier, latency
 are kept as revisions, since a change of them changes what is allowed.
 """
 
+import json
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -60,12 +61,26 @@ class Card(TypedDict, total=False):
     monthly_spend_expected: Decimal | None
 
 
+class FirstEstimate(TypedDict, total=False):
+    """A first guess at the time it saves, for the value case to begin with. Any of it may lack; `grade` is a key."""
+
+    minutes_low: Decimal
+    minutes_base: Decimal
+    minutes_high: Decimal
+    grade: int
+    useful_a_month: Decimal
+
+
 class Values(Card, Promise, total=False):
     """Everything that a registration may say."""
+
+    first_estimate: FirstEstimate | None
 
 
 CARD: Final = frozenset(Card.__annotations__)
 PROMISE: Final = frozenset(Promise.__annotations__)
+NOTED: Final = CARD | {"first_estimate"}  # all that a draft keeps beside its promise
+DRAFTED: Final = NOTED | PROMISE
 MANDATE: Final = frozenset(Mandate.__annotations__)
 REVISED: Final = PROMISE | MANDATE
 # Of a registered use case these change once somebody else has confirmed them: what it may use, who decides about it,
@@ -103,6 +118,7 @@ LABELS: Final = {
     "latency_band": "Latency band",
     "failure_severity": "Severity of a wrong answer",
     "failure_cost": "Cost of a wrong answer",
+    "first_estimate": "First estimate",
     "mandated_reason": "Why it must run",
     "mandated_by": "Answers for the mandate",
     "mandated_until": "Mandated until",
@@ -125,6 +141,8 @@ def as_text(value: object) -> str | None:
         return str(value.pk)
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, dict):
+        return json.dumps(value, sort_keys=True)
     return plain(value) if isinstance(value, Decimal) else str(value)
 
 
@@ -137,6 +155,8 @@ def in_words(name: str, value: object) -> str:
         return str(WorkloadRevision.Severity(str(value)).label)
     if isinstance(value, Decimal):
         return plain(value) or ""
+    if isinstance(value, dict):
+        return _estimated(value)
     return "" if value is None else str(value)
 
 
@@ -184,6 +204,23 @@ def _amount(name: str, value: Any) -> Decimal | None:
     return amount
 
 
+def _estimate(name: str, value: Any) -> dict[str, Any] | None:
+    """As it is kept: numbers as text, nothing that was not said."""
+    if not isinstance(value, Mapping | None):
+        raise BadInput(f"{LABELS[name]} is no set of named figures.")
+    said = {key: number for key, number in (value or {}).items() if number is not None}
+    strangers = sorted(said.keys() - FirstEstimate.__annotations__.keys())
+    if strangers:
+        raise BadInput(f"A first estimate says nothing of {', '.join(strangers)}.")
+    return {key: said[key] if key == "grade" else plain(_amount(name, said[key])) for key in sorted(said)} or None
+
+
+def _estimated(said: Mapping[str, Any]) -> str:
+    """0.5 / 1 / ? min, 18000 a month."""
+    minutes = " / ".join(said.get(f"minutes_{case}") or "?" for case in ("low", "base", "high"))
+    return f"{minutes} min, {said.get('useful_a_month') or '?'} a month"
+
+
 def _day(name: str, value: Any) -> date | None:
     if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
         raise BadInput(f"{LABELS[name]} is no date.", hint="Write it like 2026-12-31.")
@@ -229,6 +266,7 @@ _CLEANERS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "latency_band": _reference(LatencyBand),
     "failure_severity": _choice(WorkloadRevision.Severity),
     "failure_cost": _amount,
+    "first_estimate": _estimate,
     "mandated_reason": _line(300),
     "mandated_by": _person,
     "mandated_until": _day,

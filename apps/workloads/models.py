@@ -92,6 +92,10 @@ class Workload(models.Model):
     registered_for = models.JSONField(
         null=True, help_text="The usage it was registered for: source_id and pairs, to be bound once it is active."
     )
+    first_estimate = models.JSONField(
+        null=True,
+        help_text="What the registration said of saved time, to begin the value case with: minutes, whose, how many.",
+    )
     differs_from = models.JSONField(
         default=list, help_text="Ids of workloads that look alike and are not, says who registered it."
     )

@@ -2,17 +2,20 @@
 
 import csv
 import io
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.html import strip_tags
 from openpyxl import load_workbook
 
-from apps.accounts.models import Role, SavedView
+from apps.accounts.models import Person, Role, SavedView
 from apps.catalog.models import ValueTier
 from apps.core.actor import Actor
 from apps.costs.selectors.portfolio import SORTS
+from apps.economics import services as economics
 from apps.workloads import services
 from apps.workloads.models import BEGINNING, END, Workload
 from tests.approvals.deciding import approver, ask, confirm
@@ -321,6 +324,170 @@ def _named(draft: Workload, world: World) -> Workload:
     """Ada is named in it, so that she may edit it."""
     Workload.objects.filter(pk=draft.pk).update(technical_owner=world.ada)
     return draft
+
+
+# --- What the answers amount to -------------------------------------------------------------------------------------
+
+
+HTMX = {"HX-Request": "true"}
+
+
+def minutes(*, hourly: str = "31") -> dict[str, str]:
+    """18,000 reasons a month that save a returns clerk 0.5, 1 or 1.5 minutes each; an empty rate is none."""
+    grade = economics.add_grade(actor=MACHINE, name="Returns clerk")
+    if hourly:
+        economics.set_grade_rate(actor=MACHINE, grade=grade, hourly=Decimal(hourly), valid_from=date(2026, 1, 1))
+    return {
+        "minutes_low": "0.5",
+        "minutes_base": "1",
+        "minutes_high": "1.5",
+        "grade": str(grade.pk),
+        "useful_a_month": "18,000",
+    }
+
+
+def at_worth(person: Person, world: World) -> tuple[Client, str]:
+    """Somebody who has come to step 2."""
+    client = log_in(person)
+    form = begin(client)
+    client.post(f"{form}1/", answers(world)[1])
+    return client, form
+
+
+def words_of(response: Any) -> str:
+    return " ".join(strip_tags(response.content.decode().replace("<", " <")).split())
+
+
+def test_the_column_says_what_the_saved_time_amounts_to_while_it_is_typed(world: World) -> None:
+    client, form = at_worth(world.cleo, world)
+    shown = client.post(f"{form}2/save/", {"benefit": "labour", **minutes()}, headers=HTMX)
+    words = words_of(shown)
+    assert "$9,300 value a month, most likely between $4,650 and $13,950 $0 $18,600" in words
+    assert "Worth of one reason $0.517 It may cost at most $0.258 each An hour of Returns clerk $31.00" in words
+    assert "Its cost a month not said yet" in words
+    assert "What verdict it would get shows as soon as step 3 says what it may spend." in words
+    assert "tg-verdict" not in shown.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("spend", "word", "sentence"),
+    [
+        ("4,000", "scale", "It pays even in the low case, and each $1.00 returns 1.32 net."),
+        ("5,000", "keep", "It pays: $4,300 net. In the low case it nets −$350, within the $465 that are tolerated."),
+        ("12,000", "stop", "It costs more than it is worth: $12,000 of cost and $0.00 of reviews against $9,300 of"),
+    ],
+)
+def test_with_what_it_may_spend_the_column_says_which_verdict_that_would_be(
+    world: World, spend: str, word: str, sentence: str
+) -> None:
+    client, form = at_worth(world.cleo, world)
+    client.post(f"{form}2/", {**answers(world)[2], **minutes()})
+    shown = client.post(f"{form}3/save/", {"monthly_spend_expected": spend}, headers=HTMX)
+    assert f"tg-verdict--{word}" in shown.content.decode()
+    assert sentence in words_of(shown)
+    assert f"Its cost a month ${spend} at most" in words_of(shown)
+
+
+def test_too_few_answers_a_month_are_unproven_in_the_column_as_well(world: World) -> None:
+    client, form = at_worth(world.cleo, world)
+    client.post(f"{form}2/", {**answers(world)[2], **minutes(), "useful_a_month": "12"})
+    shown = client.post(f"{form}3/save/", {"monthly_spend_expected": "5"}, headers=HTMX)
+    assert "tg-verdict--unproven" in shown.content.decode()
+
+
+def test_without_a_script_the_same_stands_on_the_page_and_open_questions_do_not_hinder_it(world: World) -> None:
+    client, form = at_worth(world.cleo, world)
+    answer = client.post(f"{form}2/", {"benefit": "labour", **minutes(), "go": "here"})
+    assert (answer.status_code, answer["Location"]) == (302, f"{form}2/")
+    page = client.get(f"{form}2/")
+    assert "$9,300 value a month" in words_of(page)
+    assert 'value="18,000"' in page.content.decode()
+    wrong = client.post(f"{form}2/", {"benefit": "labour", "minutes_low": "two", "go": "here"})
+    assert wrong.status_code == 422
+    assert "Write a number like 18000 or 1.5." in wrong.content.decode()
+
+
+def test_who_may_not_see_what_an_hour_costs_is_told_hours(world: World) -> None:
+    client, form = at_worth(world.eve, world)
+    told = minutes()
+    client.post(f"{form}2/", {**answers(world)[2], **told})
+    shown = client.post(f"{form}3/save/", {"monthly_spend_expected": "4000"}, headers=HTMX)
+    words = words_of(shown)
+    assert "300 h of work saved a month, most likely between 150 h and 450 h 0 h 600 h" in words
+    assert "What an hour costs is seen by analysts and administrators only." in words
+    assert "$" not in words
+    assert "tg-verdict" not in shown.content.decode()
+
+
+def test_a_grade_without_a_rate_is_hours_too_and_no_zero(world: World) -> None:
+    client, form = at_worth(world.cleo, world)
+    words = words_of(client.post(f"{form}2/save/", {"benefit": "labour", **minutes(hourly="")}, headers=HTMX))
+    assert "300 h of work saved a month" in words
+    assert "What an hour costs is not in the grade table yet" in words
+    assert "$" not in words
+
+
+def test_what_is_missing_of_an_estimate_is_named_and_nothing_is_worked_out(world: World) -> None:
+    client, form = at_worth(world.cleo, world)
+    told = {"benefit": "labour", **minutes(), "minutes_high": "", "useful_a_month": ""}
+    shown = client.post(f"{form}2/save/", told, headers=HTMX)
+    assert "Say also the minutes at best and how many people will use in a month" in words_of(shown)
+    assert "tg-range" not in shown.content.decode()
+    crossed = client.post(f"{form}2/save/", {**told, "minutes_high": "0.7", "useful_a_month": "10"}, headers=HTMX)
+    assert "The three figures go from small to large" in words_of(crossed)
+
+
+def test_no_minute_at_least_is_a_figure_and_not_a_gap(world: World) -> None:
+    client, form = at_worth(world.cleo, world)
+    shown = client.post(f"{form}2/save/", {"benefit": "labour", **minutes(), "minutes_low": "0"}, headers=HTMX)
+    assert "between $0 and $13,950" in words_of(shown)
+
+
+def test_a_draft_keeps_the_amounts_and_none_of_them_is_needed(world: World) -> None:
+    client, form = at_worth(world.eve, world)
+    told = minutes()
+    client.post(f"{form}2/save/", {"benefit": "labour", **told}, headers=HTMX)
+    kept = {"minutes_low": "0.5", "minutes_base": "1", "minutes_high": "1.5", "useful_a_month": "18000"}
+    assert Workload.objects.get().first_estimate == {**kept, "grade": int(told["grade"])}
+    page = client.get(f"{form}2/").content.decode()
+    assert 'name="minutes_base" value="1"' in page
+    assert 'name="useful_a_month" value="18,000"' in page
+    assert client.post(f"{form}2/", answers(world)[2]).status_code == 302
+    assert Workload.objects.get().first_estimate is None
+
+
+def test_minutes_that_stand_aside_hinder_nobody(world: World) -> None:
+    client, form = at_worth(world.cleo, world)
+    told = {**answers(world)[2], **minutes(), "minutes_low": "two", "minutes_base": "9", "benefit": "revenue"}
+    answer = client.post(f"{form}2/", told)
+    assert (answer.status_code, answer["Location"]) == (302, f"{form}3/")
+    assert "value a month" not in words_of(client.get(f"{form}3/"))
+    refused = client.post(f"{form}2/", {**told, "minutes_low": "2", "benefit": "labour"})
+    assert refused.status_code == 422
+    assert "“At best” cannot be less than “most likely”." in refused.content.decode()
+
+
+def test_the_value_case_begins_with_what_the_registration_said(world: World) -> None:
+    client, form = at_worth(world.ben, world)
+    told = minutes()
+    for number, step in answers(world).items():
+        client.post(f"{form}{number}/", step | (told if number == 2 else {}))
+    assert "Finish the value case" in client.get("/workloads/return-reasons/registered/").content.decode()
+    page = client.get("/workloads/return-reasons/value/write/")
+    assert "Filled in from the registration." in page.content.decode()
+    begun = page.context["form"].initial
+    assert [begun[f"minutes_saved_{case}"] for case in ("low", "base", "high")] == ["0.5", "1", "1.5"]
+    assert [begun[f"realisation_{case}"] for case in ("low", "base", "high")] == [1, 1, 1]
+    assert begun["grade"].pk == int(told["grade"])
+
+
+def test_what_brings_no_saved_time_is_told_that_its_worth_stays_open(world: World) -> None:
+    client, form = at_worth(world.ben, world)
+    for number, step in answers(world).items():
+        client.post(f"{form}{number}/", step | ({**minutes(), "benefit": "risk"} if number == 2 else {}))
+    assert "Its worth in money stays open" in client.get("/workloads/return-reasons/registered/").content.decode()
+    page = client.get("/workloads/return-reasons/value/write/")
+    assert "Filled in from the registration." not in page.content.decode()
 
 
 # --- Editing ----------------------------------------------------------------------------------------------------------

@@ -136,11 +136,27 @@ def test_no_field_beyond_the_answers_can_be_set(world: World) -> None:
         for writer in writers:
             if writer is services.change_revision and field in {*MANDATE, "decision_id"}:
                 continue
+            if writer is not services.change_revision and field == "first_estimate":
+                continue  # an answer of a draft, which has a test of its own
             more = {"reason": "x"} if writer is services.change_revision else {}
             with pytest.raises(BadInput, match="cannot be set"):
                 writer(actor=actor(world.eve), workload=draft, **{**more, field: "1"})
     draft.refresh_from_db()
     assert draft.state == Workload.State.DRAFT
+
+
+def test_a_first_estimate_takes_its_own_figures_only(world: World) -> None:
+    draft = services.start_draft(actor=actor(world.eve), name="Mine")
+    wrong: Any
+    for wrong, why in (("1", "is no set of named figures"), ({"salary": 1}, "says nothing of salary")):
+        with pytest.raises(BadInput, match=why):
+            services.save_draft(actor=actor(world.eve), workload=draft, first_estimate=wrong)
+    draft.refresh_from_db()
+    assert draft.first_estimate is None
+    registered: Any = services.register(actor=MACHINE, **told(world))
+    figures: Any = {"first_estimate": {"minutes_low": 1}}
+    with pytest.raises(BadInput, match="cannot be set"):
+        services.edit(actor=MACHINE, workload=registered, **figures)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.models import AuditEvent
 from apps.workloads import fields
-from apps.workloads.fields import CARD, PROMISE, REVISED, Card, Revised, Values
+from apps.workloads.fields import CARD, DRAFTED, NOTED, PROMISE, REVISED, Card, Revised, Values
 from apps.workloads.models import Workload, WorkloadRevision
 
 OWNERS: Final = ("business_owner_id", "technical_owner_id", "budget_owner_id")
@@ -103,10 +103,10 @@ def start_draft(
     A form has a `token` of its own from its first sight on, so that saving twice at once makes one draft.
     """
     rights.require(actor, Right.REGISTER)
-    cleaned = fields.clean(values, CARD | PROMISE)
+    cleaned = fields.clean(values, DRAFTED)
     if not cleaned.get("name"):
         raise BadInput("Give the use case a name.", hint="The draft is kept from then on.")
-    card = {name: value for name, value in cleaned.items() if name in CARD}
+    card = {name: value for name, value in cleaned.items() if name in NOTED}
     slug = draft_slug(token or new_token())
     draft, made = Workload.objects.get_or_create(
         slug=slug, defaults={"created_by_id": actor.person_id, "registered_for": registered_for, **card}
@@ -134,7 +134,7 @@ def save_draft(
         raise Conflict(f"{draft.name} is registered already.", hint="Edit it on its own page.")
     if differs_from is not None:
         draft.differs_from = sorted({*draft.differs_from, *differs_from})
-    return _change(actor, draft, version, fields.clean(values, CARD | PROMISE), verb="saved draft")
+    return _change(actor, draft, version, fields.clean(values, DRAFTED), verb="saved draft")
 
 
 @transaction.atomic
@@ -290,7 +290,7 @@ def _change(actor: Actor, current: Workload, version: int | None, wanted: dict[s
     wanted = _merged(actor, current, latest, version, wanted)
     if "name" in wanted and not wanted["name"]:
         raise BadInput("A use case needs a name.")
-    card = _changes(current, {name: value for name, value in wanted.items() if name in CARD})
+    card = _changes(current, {name: value for name, value in wanted.items() if name in NOTED})
     if current.state != Workload.State.DRAFT and not actor.is_machine:
         _refuse_alone(current, card)
     promise = _changes(latest, {name: value for name, value in wanted.items() if name in PROMISE})
