@@ -1,11 +1,14 @@
 """Registering, filtering and binding in a real browser: typed, by keyboard, on a small screen, without a script."""
 
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from apps.economics import services as economics
 from apps.workloads import services
 from apps.workloads.models import Binding, Workload
 from tests.books import (
@@ -91,6 +94,29 @@ def test_typing_saves_warns_of_a_duplicate_and_keeps_the_focus(analyst: Page, wo
     expect(name).to_be_focused()
     analyst.reload()
     expect(analyst.get_by_label("What do you call it?")).to_have_value("Ticket summaries")
+
+
+def test_what_saved_time_amounts_to_stands_beside_it_while_typing(analyst: Page, world: World) -> None:
+    grade = economics.add_grade(actor=MACHINE, name="Returns clerk")
+    economics.set_grade_rate(actor=MACHINE, grade=grade, hourly=Decimal(31), valid_from=date(2026, 1, 1))
+    analyst.goto("/workloads/new/")
+    analyst.get_by_label("What do you call it?").fill("Call notes")
+    expect(analyst.locator("#draft-state")).to_contain_text("Draft saved")
+    analyst.goto(analyst.url.split("?")[0].replace("/1/", "/2/"))
+    analyst.locator("input[name=benefit][value=labour]").focus()
+    analyst.keyboard.press("Space")
+    for label, minutes in (("At least", "0.5"), ("Most likely", "1"), ("At best", "1.5")):
+        analyst.get_by_label(label).fill(minutes)
+    analyst.get_by_label("Whose minutes?").select_option("Returns clerk")
+    many = analyst.get_by_label("How many will people use?")
+    many.press_sequentially("18000", delay=10)
+    expect(analyst.locator("#beside")).to_contain_text("$9,300")
+    expect(many).to_be_focused()
+    assert violations(analyst) == []
+    analyst.locator("input[name=benefit][value=risk]").focus()
+    analyst.keyboard.press("Space")
+    expect(many).to_be_hidden()
+    expect(analyst.locator("#beside")).not_to_contain_text("$9,300")
 
 
 def test_a_whole_registration_by_keyboard(analyst: Page, world: World) -> None:
