@@ -200,6 +200,39 @@ def test_what_is_refused_in_words(world: World, gia: Person, told: dict[str, Any
         pass_on(gia, to, **told)
 
 
+def test_forty_five_days_within_any_ninety_however_they_are_strung_together(world: World, gia: Person) -> None:
+    own = gia.grants.get()
+    pass_on(gia, world.eve, days=20)
+    pass_on(gia, world.finn, days=15, after=70)
+    for to, days, after in ((world.eve, 11, 30), (world.cleo, 11, 50), (world.eve, 26, 20)):
+        with pytest.raises(BadInput, match="for 45 days at most within any 90, to all together"):
+            pass_on(gia, to, days=days, after=after)
+        begins = timezone.now() + after * DAY
+        with pytest.raises(DatabaseError, match="45 days at most"):
+            put(own, to, valid_from=begins, valid_to=begins + days * DAY)
+    pass_on(gia, world.eve, days=10, after=30)
+
+
+def test_what_ended_early_counts_for_as_long_as_it_was(world: World, gia: Person) -> None:
+    accounts.end_role(actor=actor(gia), grant=pass_on(gia, world.eve, days=45))
+
+    assert pass_on(gia, world.finn, days=45)
+
+
+def test_nothing_is_passed_on_for_days_that_are_far(world: World, gia: Person) -> None:
+    with pytest.raises(BadInput, match="within 90 days from now"):
+        pass_on(gia, world.eve, days=5, after=86)
+    with pytest.raises(DatabaseError, match="45 days at most"):
+        put(gia.grants.get(), world.eve, valid_from=timezone.now() + 86 * DAY, valid_to=timezone.now() + 91 * DAY)
+
+
+def test_forty_five_days_with_the_end_of_summer_time_have_an_hour_more(world: World, gia: Person) -> None:
+    with pytest.raises(BadInput, match="for 45 days at most"):
+        pass_on(gia, world.eve, days=45 + 2 / 24)
+
+    assert pass_on(gia, world.eve, days=45 + 1 / 24)
+
+
 def test_twice_in_the_same_days_and_longer_than_ones_own_are_refused(world: World, gia: Person) -> None:
     pass_on(gia, world.eve)
     with pytest.raises(Conflict, match="Eve Stone has this role from you already"):

@@ -1,18 +1,21 @@
 """Two at the same instant, on the real database: one ends it, the other is told."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
 from apps.accounts import services as accounts
-from apps.accounts.models import RoleGrant
+from apps.accounts.models import Person, RoleGrant
 from apps.approvals import services
 from apps.approvals.models import Confirmation, Decision
 from apps.core.errors import TollgateError
 from apps.workloads.selectors import promise_of
 from tests.approvals.deciding import approver, ask_tier, confirm, refuse, registered, state_of
+from tests.approvals.test_away import pass_on
 from tests.world import MACHINE, World, actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,3 +111,110 @@ def test_a_role_that_ends_in_the_instant_of_the_click(world: World) -> None:
     assert ends[1] == "ok"
     assert ends[0] in ("ok", "NotTheirs")
     assert state_of(waiting) == ("confirmed" if ends[0] == "ok" else "waiting")
+
+
+def one_inside_the_other(first: Callable[[], object], second: Callable[[], object]) -> list[str]:
+    """The second begins when the first has done its deed, which is committed once the second waits for it."""
+    is_done = threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            first()
+            is_done.set()
+            wait_for_a_waiter()
+
+    def follow() -> None:
+        assert is_done.wait(timeout=30)
+        second()
+
+    return at_once(hold, follow)
+
+
+def wait_for_a_waiter() -> None:
+    for _ in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
+            if cursor.rowcount:
+                return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
+
+
+def over(grant: RoleGrant) -> bool:
+    grant.refresh_from_db()
+    return grant.valid_to is not None and grant.valid_to <= timezone.now()
+
+
+def test_a_role_that_ends_while_it_is_passed_on_ends_both(world: World) -> None:
+    gia = approver(world)
+    own = gia.grants.get()
+
+    ends = one_inside_the_other(
+        lambda: pass_on(gia, world.eve), lambda: accounts.end_role(actor=actor(world.ada), grant=own)
+    )
+
+    assert ends == ["ok", "ok"]
+    assert over(own)
+    assert over(own.passed_on.get())
+
+
+@pytest.mark.parametrize("name", ["gia", "eve"])
+def test_a_person_who_leaves_while_a_role_is_passed_on_leaves_nothing_of_it(world: World, name: str) -> None:
+    gia = approver(world)
+    leaving: Person = {"gia": gia, "eve": world.eve}[name]
+
+    ends = one_inside_the_other(
+        lambda: pass_on(gia, world.eve), lambda: accounts.deactivate_person(actor=actor(world.ada), person=leaving)
+    )
+
+    assert ends == ["ok", "ok"]
+    assert over(world.eve.grants.get())
+
+
+def test_two_who_pass_their_roles_on_to_each_other_at_once(world: World) -> None:
+    gia, gil = approver(world), approver(world, "Gil Rossi")
+
+    assert one_inside_the_other(lambda: pass_on(gia, gil), lambda: pass_on(gil, gia)) == ["ok", "ok"]
+
+
+def test_a_role_that_is_given_back_while_it_is_passed_on_again(world: World) -> None:
+    gia = approver(world)
+    earlier = pass_on(gia, world.eve)
+
+    ends = one_inside_the_other(
+        lambda: accounts.end_role(actor=actor(gia), grant=earlier), lambda: pass_on(gia, world.eve)
+    )
+
+    assert ends == ["ok", "ok"]
+    assert over(earlier)
+    assert world.eve.grants.in_force().count() == 1
+
+
+@pytest.mark.parametrize("ended", ["passed on", "own"])
+def test_a_role_that_ends_while_whoever_has_it_passed_on_decides(world: World, ended: str) -> None:
+    """What came first holds: a decision stays, and after the end there is none."""
+    gia = approver(world)
+    passed_on = pass_on(gia, world.eve)
+    grant = passed_on if ended == "passed on" else gia.grants.get()
+    waiting = ask_tier(registered(world), world.ben)
+
+    def end() -> None:
+        accounts.end_role(actor=actor(world.ada), grant=grant)
+
+    assert one_inside_the_other(lambda: refuse(waiting, world.eve), end) == ["ok", "ok"]
+    assert Decision.objects.get().acted_for == gia
+
+
+@pytest.mark.parametrize("ended", ["passed on", "own"])
+def test_whoever_has_a_role_passed_on_decides_nothing_by_it_while_it_ends(world: World, ended: str) -> None:
+    gia = approver(world)
+    passed_on = pass_on(gia, world.eve)
+    grant = passed_on if ended == "passed on" else gia.grants.get()
+    waiting = ask_tier(registered(world), world.ben)
+
+    ends = one_inside_the_other(
+        lambda: accounts.end_role(actor=actor(world.ada), grant=grant), lambda: confirm(waiting, world.eve)
+    )
+
+    assert ends == ["ok", "NotTheirs"]
+    assert state_of(waiting) == "waiting"

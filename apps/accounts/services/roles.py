@@ -17,7 +17,10 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 
 WHOLE_ORGANISATION_ONLY = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
+# Within any WINDOW, to everybody together; the day on which summer time ends has an hour more.
 LONGEST_AWAY = timedelta(days=45)
+HOUR_MORE = timedelta(hours=1)
+WINDOW = timedelta(days=90)
 
 
 @transaction.atomic
@@ -137,8 +140,11 @@ def pass_on(
         raise NotAllowed("A person passes a role on, at a page.", hint="Tokens, commands and tasks pass nothing on.")
     if not is_fresh(session_fresh_at, now):
         raise SessionTooOld("to pass a role on")
-    own = RoleGrant.objects.select_for_update(of=("self",)).get(pk=grant.pk)
+    # Persons before roles, as whoever ends a role or sends a person away holds them.
+    both = Person.objects.filter(pk__in=(actor.person_id, to.pk)).order_by("pk")
+    list(both.select_for_update(no_key=True))
     person = lock_active(to)
+    own = RoleGrant.objects.select_for_update(of=("self",)).get(pk=grant.pk)
     begins = max(valid_from or now, now)
     _refuse_to_pass_on(actor, own, person, begins, valid_to)
     passed_on = RoleGrant.objects.create(
@@ -172,12 +178,35 @@ def _refuse_to_pass_on(actor: Actor, own: RoleGrant, to: Person, begins: datetim
         raise BadInput("Choose somebody else than yourself.")
     if ends <= begins:
         raise BadInput("It would end before it begins.")
-    if ends > begins + LONGEST_AWAY:
-        raise BadInput(f"A role is passed on for {LONGEST_AWAY.days} days at most.")
+    if ends > timezone.now() + WINDOW:
+        raise BadInput(
+            f"What is passed on ends within {WINDOW.days} days from now.", hint="Pass it on nearer to the day."
+        )
+    if _longest_away(own, begins, ends) > LONGEST_AWAY + HOUR_MORE:
+        raise BadInput(
+            f"A role is passed on for {LONGEST_AWAY.days} days at most within any {WINDOW.days}, to all together.",
+            hint="Whoever is to act for longer needs a role of their own, which an administrator proposes.",
+        )
     if own.valid_to and ends > own.valid_to:
         raise BadInput(f"Your own role ends on {timezone.localtime(own.valid_to):%-d %b %Y}, and this with it.")
     if _running().filter(person=to, passed_on_from=own, valid_from__lt=ends, valid_to__gt=begins).exists():
         raise Conflict(f"{to.name} has this role from you already in these days.", hint="End that first.")
+
+
+def _longest_away(own: RoleGrant, begins: datetime, ends: datetime) -> timedelta:
+    """The most time within any window for which the role is passed on, to whoever, with this one."""
+    near = own.passed_on.filter(valid_to__gt=begins - WINDOW, valid_from__lt=ends + WINDOW)
+    spans = [(begins, ends)]
+    spans += [(first, last) for first, last in near.values_list("valid_from", "valid_to") if last]
+    # A window that holds the most begins or ends with one of them.
+    starts = [first for first, _ in spans] + [last - WINDOW for _, last in spans]
+    return max(_time_within(start, spans) for start in starts)
+
+
+def _time_within(start: datetime, spans: list[tuple[datetime, datetime]]) -> timedelta:
+    end = start + WINDOW
+    parts = (min(last, end) - max(first, start) for first, last in spans)
+    return sum((part for part in parts if part > timedelta()), timedelta())
 
 
 def is_party(actor: Actor, grant: RoleGrant) -> bool:
