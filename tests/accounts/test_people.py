@@ -123,7 +123,7 @@ def test_sending_a_person_away_ends_everything_at_once(world: World) -> None:
     event = AuditEvent.objects.latest("id")
     assert (event.verb, event.data) == (
         "deactivated person",
-        {"accounts": 2, "tokens": 1, "invitations": 0, "roles": 1, "passed_on": 0},
+        {"accounts": 2, "tokens": 1, "invitations": 0, "roles": 1, "passed_on": []},
     )
 
 

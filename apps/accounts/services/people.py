@@ -1,5 +1,7 @@
 """Persons and their accounts: made, renamed, sent away, erased."""
 
+from collections.abc import Iterable
+
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -55,9 +57,11 @@ def deactivate_person(*, actor: Actor, person: Person) -> Person:
         raise NotAllowed("You cannot deactivate yourself.", hint="Another administrator can.")
     person = lock_active(person)
     refuse_last_administrator(person)
-    running = Q(passed_on_from__person=person, valid_to__gt=Now())
+    by_or_to = Q(passed_on_from__person=person) | Q(passed_on_from__isnull=False, person=person)
+    running = RoleGrant.objects.filter(by_or_to, valid_to__gt=Now())
+    passed_on = list(running.order_by("pk").values_list("pk", flat=True))
     ended = {
-        "passed_on": RoleGrant.objects.filter(running).count(),
+        "passed_on": passed_on,
         "accounts": person.accounts.filter(is_active=True).update(
             is_active=False, session_epoch=F("session_epoch") + 1
         ),
@@ -70,6 +74,7 @@ def deactivate_person(*, actor: Actor, person: Person) -> Person:
     person.refresh_from_db()
     rights.forget()
     audit.record(actor=actor, verb="deactivated person", subject=person, data=ended)
+    record_ends(actor, passed_on)
     return person
 
 
@@ -158,6 +163,23 @@ def lock_active(person: Person) -> Person:
     if not person.active:
         raise Conflict(f"{person.name} is no longer active.")
     return person
+
+
+def record_ends(actor: Actor, passed_on: Iterable[int]) -> None:
+    """An event for each role that was passed on and fell with something else."""
+    for grant in RoleGrant.objects.filter(pk__in=passed_on).order_by("pk"):
+        audit.record(actor=actor, verb="ended role", subject=grant, data=evidence_of_role(grant))
+
+
+def evidence_of_role(grant: RoleGrant) -> dict[str, object]:
+    return {
+        "person": grant.person_id,
+        "role": grant.role,
+        "cost_centre": grant.cost_centre_id,
+        "valid_from": grant.valid_from,
+        "valid_to": grant.valid_to,
+        "decision": grant.decision_id,
+    }
 
 
 def bump_sessions(person: Person) -> None:

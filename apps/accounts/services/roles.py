@@ -11,7 +11,13 @@ from apps.accounts import rights
 from apps.accounts.freshness import SessionTooOld, is_fresh
 from apps.accounts.models import PASSED_ON, CostCentre, Person, Role, RoleGrant
 from apps.accounts.rights import Right
-from apps.accounts.services.people import bump_sessions, lock_active, refuse_last_administrator
+from apps.accounts.services.people import (
+    bump_sessions,
+    evidence_of_role,
+    lock_active,
+    record_ends,
+    refuse_last_administrator,
+)
 from apps.core import audit
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
@@ -58,7 +64,7 @@ def grant_role(
     )
     bump_sessions(person)
     rights.forget()
-    audit.record(actor=actor, verb="granted role", subject=grant, data=_evidence(grant))
+    audit.record(actor=actor, verb="granted role", subject=grant, data=evidence_of_role(grant))
     return grant
 
 
@@ -119,7 +125,9 @@ def end_role(*, actor: Actor, grant: RoleGrant) -> RoleGrant:
     if grant.passed_on_from_id is None:
         bump_sessions(person)
     rights.forget()
-    audit.record(actor=actor, verb="ended role", subject=grant, data={**_evidence(grant), "passed_on": passed_on})
+    data = {**evidence_of_role(grant), "passed_on": passed_on}
+    audit.record(actor=actor, verb="ended role", subject=grant, data=data)
+    record_ends(actor, passed_on)
     return grant
 
 
@@ -158,7 +166,7 @@ def pass_on(
     )
     passed_on.refresh_from_db()
     rights.forget()
-    data = {**_evidence(passed_on), "passed_on_from": own.pk, "reason": " ".join(reason.split())[:300]}
+    data = {**evidence_of_role(passed_on), "passed_on_from": own.pk, "reason": " ".join(reason.split())[:300]}
     audit.record(actor=actor, verb="passed on role", subject=passed_on, data=data)
     return passed_on
 
@@ -231,14 +239,3 @@ def _refuse_repetition(person: Person, role: Role, cost_centre: CostCentre | Non
     if _running().filter(person=person, role=role, cost_centre=cost_centre, passed_on_from=None).exists():
         where = f"in {cost_centre.name}" if cost_centre else "in the whole organisation"
         raise Conflict(f"{person.name} is {role.label} {where} already.")
-
-
-def _evidence(grant: RoleGrant) -> dict[str, object]:
-    return {
-        "person": grant.person_id,
-        "role": grant.role,
-        "cost_centre": grant.cost_centre_id,
-        "valid_from": grant.valid_from,
-        "valid_to": grant.valid_to,
-        "decision": grant.decision_id,
-    }
