@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import rights
+from apps.accounts.freshness import SessionTooOld
 from apps.accounts.rights import Right
 from apps.approvals import services as approvals
-from apps.approvals.services import SessionTooOld
 from apps.core.errors import BadInput, NotAllowed
 from apps.reviews import access, selectors
 from apps.reviews import services as reviews

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts import services as accounts
+from apps.accounts.freshness import SessionTooOld
 from apps.approvals import services as approvals
-from apps.approvals.services import SessionTooOld
 from apps.core.actor import Actor
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.models import AuditEvent, Period
@@ -314,6 +314,22 @@ def test_a_month_is_signed_though_the_next_agenda_fails_which_the_sweep_takes_up
     assert reviews.refresh_due(actor=MACHINE, now=later + timedelta(minutes=10)) == [november]
     assert november.items.filter(kind="carried").count() == 2
     assert reviews.refresh_due(actor=MACHINE, now=later + timedelta(minutes=20)) == []
+
+
+def test_an_agenda_taken_while_the_month_before_is_signed_is_taken_up_by_the_sweep(meeting: Meeting) -> None:
+    """The signature bears the moment at which it was asked for and holds some seconds later."""
+    october, november = meeting.open(), meeting.open(month=NOVEMBER, now=IN_DECEMBER)
+    meeting.waive(october, "items")
+    asked = IN_DECEMBER + timedelta(hours=1)
+    reviews.refresh(actor=MACHINE, cycle=november, now=asked + timedelta(seconds=5))
+    with connection.cursor() as cursor:
+        cursor.execute(FAILING)
+    meeting.sign(october, now=asked)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER failing ON reviews_item")
+
+    assert reviews.refresh_due(actor=MACHINE, now=asked + timedelta(minutes=1)) == [november]
+    assert november.items.filter(kind="carried").count() == 2
 
 
 def test_what_is_carried_twice_keeps_its_age_and_stays_the_matter_it_was(meeting: Meeting) -> None:

@@ -21,7 +21,7 @@ from apps.workloads.models import Workload
 TOOK: Final = "took figures into review"
 LONGEST_BACK: Final = 6
 REFRESH_EVERY: Final = timedelta(days=1)
-SETTLING: Final = timedelta(minutes=10)  # figures that were being worked out while the agenda was taken
+SETTLING: Final = timedelta(minutes=10)  # what was being worked out or signed while the agenda was taken
 
 
 def open_cycle(*, actor: Actor, month: date, now: datetime, by_calendar: bool = False) -> Cycle:
@@ -83,9 +83,10 @@ def refresh_due(*, actor: Actor, now: datetime) -> list[Cycle]:
 def _is_behind(cycle: Cycle, now: datetime) -> bool:
     if cycle.figures_at <= now - REFRESH_EVERY:
         return True
-    if Cycle.objects.filter(month__lt=cycle.month, signed_at__gt=cycle.figures_at).exists():
+    settled = cycle.figures_at - SETTLING
+    if Cycle.objects.filter(month__lt=cycle.month, signed_at__gt=settled).exists():
         return True
-    moved = EconomicsMonth.objects.filter(month=cycle.month, computed_at__gt=cycle.figures_at - SETTLING)
+    moved = EconomicsMonth.objects.filter(month=cycle.month, computed_at__gt=settled)
     return moved.exists()
 
 
