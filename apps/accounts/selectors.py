@@ -101,11 +101,11 @@ def passed_on_by(person: Person) -> list[RoleGrant]:
     return list(passed_on.select_related("person", "cost_centre").order_by("valid_from", "pk"))
 
 
-def to_pass_on(person: Person) -> list[RoleGrant]:
+def to_pass_on(person: Person) -> QuerySet[RoleGrant]:
     """The person's own roles that they may pass on now."""
     own = RoleGrant.objects.in_force().filter(person=person, role__in=PASSED_ON, passed_on_from=None)
     others = own.filter(Q(granted_by=None) | ~Q(granted_by=person))
-    return list(others.select_related("cost_centre").order_by("role", "pk"))
+    return others.select_related("cost_centre").order_by("role", "pk")
 
 
 def stand_ins_for(person: Person) -> QuerySet[Person]:

@@ -12,8 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.accounts import rights
-from apps.accounts.freshness import SessionTooOld as SessionTooOld  # noqa: PLC0414, reviews and pages catch it here
-from apps.accounts.freshness import is_fresh
+from apps.accounts.freshness import SessionTooOld, is_fresh
 from apps.accounts.models import Person, RoleGrant
 from apps.approvals import kind as kinds
 from apps.approvals import selectors
@@ -215,7 +214,7 @@ def _to_decide(
 ) -> tuple[Confirmation, Decision | None]:
     """The row, held until the transaction ends; and the decision, where the same person pressed the button twice."""
     # Sending a person away and ending a role hold these rows too: nobody decides with a role that ends meanwhile.
-    holders = RoleGrant.objects.filter(passed_on__person=decider.person_id).values("person")
+    holders = RoleGrant.objects.filter(passed_on__person=decider.person_id, passed_on__valid_to__gt=Now()).values("person")
     people = Person.objects.filter(Q(pk=decider.person_id) | Q(pk__in=holders)).order_by("pk")
     list(people.select_for_update())
     waiting = Confirmation.objects.select_for_update(of=("self",)).get(pk=confirmation.pk)

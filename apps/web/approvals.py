@@ -12,6 +12,7 @@ from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
+from apps.accounts.freshness import SessionTooOld
 from apps.approvals import selectors, services
 from apps.approvals.models import Confirmation, Decision
 from apps.approvals.selectors import Proposal
@@ -89,7 +90,7 @@ def _decide(request: PageRequest, pk: int, *, is_confirmed: bool) -> HttpRespons
             services.confirm(**told)
         else:
             services.refuse(**told, reason=request.POST.get("reason", ""))
-    except services.SessionTooOld:
+    except SessionTooOld:
         return _prove_who_you_are(request, chosen)
     except NotAllowed:
         raise

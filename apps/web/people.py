@@ -53,6 +53,7 @@ from apps.web.sessions import proved_at
 from apps.web.settings import settings_tabs
 
 PAGE_SIZE = 50
+KEPT_AWAY = "away"  # what was typed, while the password is given
 STATES = {"active": "Active", "invited": "Invited", "named": "Without account", "former": "Former"}
 COLUMNS = ("Name", "E-mail", "State", "Roles", "Last log-in")
 
@@ -102,15 +103,14 @@ class AwayForm(forms.Form):
     grant = GrantChoice(RoleGrant.objects.none(), label="Role", empty_label=None)
     to = forms.ModelChoiceField(Person.objects.none(), label="To", empty_label="Choose a person")
     first_day = DayField(label="From", required=False, help_text="Empty: from now on.")
-    last_day = DayField(label="To the end of", help_text="At most 45 days.")
+    last_day = DayField(label="To the end of", help_text="At most 45 days within any 90.")
     reason = forms.CharField(
         label="Why?", max_length=300, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
     )
 
     def __init__(self, *args: Any, person: Person, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        own = RoleGrant.objects.filter(pk__in=[grant.pk for grant in to_pass_on(person)])
-        self._choose("grant", own.select_related("cost_centre"))
+        self._choose("grant", to_pass_on(person))
         self._choose("to", stand_ins_for(person))
 
     def _choose(self, name: str, among: QuerySet[Any]) -> None:
@@ -273,7 +273,12 @@ def withdraw(request: PageRequest, pk: int) -> HttpResponse:
 @login_required
 @require_GET
 def detail(request: PageRequest, pk: int) -> HttpResponse:
-    return _detail(request, get_person_for(actor=request.actor, pk=pk), GrantForm())
+    person = get_person_for(actor=request.actor, pk=pk)
+    kept = request.session.pop(KEPT_AWAY, None) if person.pk == request.actor.person_id else None
+    if kept is None:
+        return _detail(request, person, GrantForm())
+    messages.warning(request, "Nothing was passed on yet: look at it and send it once more.")
+    return _detail(request, person, GrantForm(), away=AwayForm(initial=kept, person=person))
 
 
 @login_required
@@ -331,6 +336,7 @@ def pass_on(request: PageRequest, pk: int) -> HttpResponse:
             try:
                 _pass_on_by(form, request, person)
             except SessionTooOld:
+                request.session[KEPT_AWAY] = {name: request.POST.get(name, "") for name in form.fields}
                 back = urlencode({"next": reverse("people:detail", args=[pk])})
                 return redirect(f"{reverse('account_reauthenticate')}?{back}")
             return redirect("people:detail", pk=pk)
@@ -402,7 +408,7 @@ def _detail(
 ) -> HttpResponse:
     may, is_me = rights_of(request.actor).may, person.pk == request.actor.person_id
     context = {
-        "away": away or (AwayForm(person=person) if is_me and to_pass_on(person) else None),
+        "away": away or (AwayForm(person=person) if is_me and to_pass_on(person).exists() else None),
         "passed_on": passed_on_by(person),
         "row": person_row(person),
         "subject": person,

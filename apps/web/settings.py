@@ -145,7 +145,7 @@ def overview(request: PageRequest) -> HttpResponse:
         "tabs": settings_tabs(request.actor, "settings:overview"),
         "my_grants": RoleGrant.objects.in_force()
         .filter(person_id=request.actor.person_id or 0)
-        .select_related("cost_centre", "granted_by"),
+        .select_related("cost_centre", "granted_by", "passed_on_from__person"),
         "unallocated_limit": figures.percent_short(unallocated_limit(current)),
         "days_off": sorted(days_off(current)),
         "month_name": MONTHS[current.fiscal_start - 1],

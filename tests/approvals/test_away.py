@@ -10,6 +10,7 @@ import pytest
 from django.core.mail import EmailMessage
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -27,7 +28,7 @@ from apps.workloads.services import why_not_tighten
 from tests.approvals.deciding import approver, ask, ask_tier, confirm, decide_raw, refuse, registered, state_of
 from tests.approvals.test_pages import at_the_desk
 from tests.economics.ledger import make_ledger, write_case
-from tests.world import World, actor, give, log_in, make_member
+from tests.world import PASSWORD, World, actor, give, log_in, make_cost_centre, make_member
 
 pytestmark = pytest.mark.django_db
 
@@ -151,6 +152,37 @@ def test_a_holder_whose_role_came_after_the_question_lends_no_answer(world: Worl
         decide_raw(waiting, world.eve)
 
 
+@pytest.mark.parametrize("why_not", ["elsewhere", "too late"])
+def test_a_holder_who_could_not_decide_anyhow_is_not_named_as_what_bars(world: World, why_not: str) -> None:
+    """Lea has had a hand in it, but her role is for another cost centre, or came after the question."""
+    lea = make_member("Lea Roth")
+    if why_not == "elsewhere":
+        give(lea, Role.APPROVER, make_cost_centre("SALES", "Sales"), by=world.ada)
+    waiting = ask_tier(registered(world), world.ben)
+    if why_not == "too late":
+        give(lea, Role.APPROVER, world.operations, by=world.ada)
+    pass_on(lea, world.eve)
+    Barred.objects.create(person=lea, workload=waiting.workload, why="edited")
+
+    assert selectors.why_not(actor(world.eve), waiting).startswith("This is decided by the role Approver")
+
+
+def test_deciding_holds_those_alone_for_whom_one_acts_now(world: World, gia: Person) -> None:
+    """Ivo was away once; nothing that is done about him waits for Eve's decision."""
+    ivo = approver(world, "Ivo Berg")
+    waiting = ask_tier(registered(world), world.ben)
+    passed_on = pass_on(ivo, world.eve)
+    RoleGrant.objects.filter(pk=passed_on.pk).update(valid_to=passed_on.valid_from)
+    pass_on(gia, world.eve)
+    with CaptureQueriesContext(connection) as asked:
+        confirm(waiting, world.eve)
+
+    (held,) = [one["sql"] for one in asked if 'FROM "accounts_person"' in one["sql"] and "FOR UPDATE" in one["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(held)
+        assert {row[0] for row in cursor.fetchall()} == {gia.pk, world.eve.pk}
+
+
 def test_it_is_over_with_the_holders_own_role(world: World, gia: Person) -> None:
     passed_on, later = pass_on(gia, world.eve), pass_on(gia, world.finn, after=3)
 
@@ -161,8 +193,10 @@ def test_it_is_over_with_the_holders_own_role(world: World, gia: Person) -> None
     assert passed_on.valid_to <= timezone.now()
     assert later.valid_to == later.valid_from
     assert not rights_of(actor(world.eve)).may(Right.DECIDE)
-    ended = AuditEvent.objects.get(verb="ended role")
-    assert ended.data["passed_on"] == [passed_on.pk, later.pk]
+    own, *fallen = AuditEvent.objects.filter(verb="ended role").order_by("pk")
+    assert own.data["passed_on"] == [passed_on.pk, later.pk]
+    assert [event.subject_id for event in fallen] == [f"{passed_on.pk}", f"{later.pk}"]
+    assert {event.person_id for event in fallen} == {world.ada.pk}
 
 
 def test_it_is_over_when_either_leaves(world: World, gia: Person) -> None:
@@ -172,11 +206,13 @@ def test_it_is_over_when_either_leaves(world: World, gia: Person) -> None:
 
     assert passed_on.valid_to <= timezone.now()
     assert not rights_of(actor(world.eve)).may(Right.DECIDE)
-    assert AuditEvent.objects.get(verb="deactivated person").data["passed_on"] == 1
+    assert AuditEvent.objects.get(verb="deactivated person").data["passed_on"] == [passed_on.pk]
+    assert AuditEvent.objects.get(verb="ended role").subject_id == f"{passed_on.pk}"
     other = pass_on(approver(world, "Ivo Berg"), world.eve)
     accounts.deactivate_person(actor=actor(world.ada), person=world.eve)
     other.refresh_from_db()
     assert other.valid_to <= timezone.now()
+    assert AuditEvent.objects.filter(verb="ended role").latest("pk").subject_id == f"{other.pk}"
 
 
 def test_it_goes_no_further(world: World, gia: Person) -> None:
@@ -301,6 +337,9 @@ def test_passing_it_on_and_ending_it_at_ones_own_page(world: World, gia: Person)
     text = client.get(mine).content.decode()
     assert "Eve Stone acts for you as Approver, Operations" in text
     assert "for Gia Rossi" in log_in(world.eve).get(reverse("people:detail", args=[world.eve.pk])).content.decode()
+    last_day = timezone.localdate() + 7 * DAY
+    settings = log_in(world.eve).get(reverse("settings:overview")).content.decode()
+    assert f"for Gia Rossi, until the end of {last_day.day} {last_day:%b %Y}" in settings
     end = reverse("people:end-grant", args=[world.eve.pk, passed_on.pk])
     assert log_in(world.hana).post(end).status_code == 404
     assert client.post(end)["Location"] == mine
@@ -317,11 +356,25 @@ def test_whoever_is_to_act_is_told_by_mail(world: World, gia: Person, mailoutbox
     assert "/inbox/" in mail.body
 
 
-def test_an_old_session_gives_the_password_first_and_passes_nothing_on(world: World, gia: Person) -> None:
-    answer = ask_for_it(at_the_desk(gia, minutes_ago=16), gia, world.eve)
+def test_an_old_session_gives_the_password_first_and_finds_its_form_as_it_was(world: World, gia: Person) -> None:
+    client, mine = at_the_desk(gia, minutes_ago=16), reverse("people:detail", args=[gia.pk])
+    last_day = timezone.localdate() + 7 * DAY
+
+    answer = ask_for_it(client, gia, world.eve, reason="A long journey")
 
     assert answer["Location"] == f"/accounts/reauthenticate/?next=%2Fsettings%2Fpeople%2F{gia.pk}%2F"
     assert not world.eve.grants.exists()
+    client.get(answer["Location"])
+    answer = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": mine})
+    assert answer["Location"] == mine
+    text = client.get(mine).content.decode()
+    assert "Nothing was passed on yet: look at it and send it once more." in text
+    assert "A long journey" in text
+    assert f'value="{last_day}"' in text
+    assert f'<option value="{world.eve.pk}" selected>' in text
+    assert "A long journey" not in client.get(mine).content.decode()
+    assert ask_for_it(client, gia, world.eve)["Location"] == mine
+    assert world.eve.grants.get().passed_on_from == gia.grants.get()
 
 
 def test_what_is_refused_stays_in_the_form_with_its_reason(world: World, gia: Person) -> None:

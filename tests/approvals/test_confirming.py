@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts import services as accounts
+from apps.accounts.freshness import SessionTooOld
 from apps.accounts.models import Role, RoleGrant
 from apps.approvals import kind as kinds
 from apps.approvals import selectors, services
@@ -216,7 +217,7 @@ def test_tokens_commands_and_tasks_decide_nothing(world: World, channel: str) ->
 def test_deciding_takes_a_session_that_logged_in_again(world: World, ago: timedelta | None) -> None:
     gia, waiting = approver(world), ask_tier(registered(world), world.ben)
 
-    with pytest.raises(services.SessionTooOld, match="Log in again"):
+    with pytest.raises(SessionTooOld, match="Log in again"):
         confirm(waiting, gia, session_fresh_at=ago and timezone.now() - ago)
     confirm(waiting, gia, session_fresh_at=timezone.now() - timedelta(minutes=14, seconds=50))
 
