@@ -49,13 +49,19 @@ _OF_HOLDER: Final = {
     "named": "is named in this",
     "owned": "owns the use case, or did in the last 90 days",
 }
+# As approvals_behind, with those alone whom something bars.
 _HOLDERS: Final = """
 SELECT holder.name, approvals_barrier(holder.id, about.id)
   FROM approvals_confirmation about, accounts_role_grant g
   JOIN accounts_role_grant own ON own.id = g.passed_on_from_id
   JOIN accounts_person holder ON holder.id = own.person_id
+  LEFT JOIN accounts_cost_centre granted ON granted.id = g.cost_centre_id
  WHERE about.id = %s AND g.person_id = %s AND g.role = ANY (%s)
    AND g.valid_from <= clock_timestamp() AND g.valid_to > clock_timestamp()
+   AND own.valid_from <= about.asked_at AND own.granted_at <= about.asked_at
+   AND (g.cost_centre_id IS NULL OR (about.workload_id IS NULL AND NOT %s)
+        OR EXISTS (SELECT FROM workloads_workload w JOIN accounts_cost_centre paying ON paying.id = w.cost_centre_id
+                    WHERE w.id = about.workload_id AND starts_with(paying.path, granted.path)))
    AND approvals_barrier(holder.id, about.id) IS NOT NULL
  ORDER BY holder.name LIMIT 1
 """
@@ -231,8 +237,9 @@ def why_not(actor: Actor, confirmation: Confirmation) -> str:
 
 def _barred_holder(person: int, confirmation: Confirmation) -> tuple[str, str] | None:
     """Name and barrier of somebody whose role the person has for a time, and who may not decide it themselves."""
+    roles = [*confirmation.roles, *confirmation.stand_ins]
     with connection.cursor() as cursor:
-        cursor.execute(_HOLDERS, [confirmation.pk, person, [*confirmation.roles, *confirmation.stand_ins]])
+        cursor.execute(_HOLDERS, [confirmation.pk, person, roles, kinds.get(confirmation.kind).of_all])
         found: tuple[str, str] | None = cursor.fetchone()
     return found
 

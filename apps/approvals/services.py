@@ -214,7 +214,8 @@ def _to_decide(
 ) -> tuple[Confirmation, Decision | None]:
     """The row, held until the transaction ends; and the decision, where the same person pressed the button twice."""
     # Sending a person away and ending a role hold these rows too: nobody decides with a role that ends meanwhile.
-    holders = RoleGrant.objects.filter(passed_on__person=decider.person_id, passed_on__valid_to__gt=Now()).values("person")
+    running = Q(passed_on__person=decider.person_id, passed_on__valid_to__gt=Now())
+    holders = RoleGrant.objects.filter(running).values("person")
     people = Person.objects.filter(Q(pk=decider.person_id) | Q(pk__in=holders)).order_by("pk")
     list(people.select_for_update())
     waiting = Confirmation.objects.select_for_update(of=("self",)).get(pk=confirmation.pk)

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
+from django.utils import timezone
 
+from apps.accounts import services as accounts
 from apps.approvals import services as approvals
 from apps.config import embedded, roles
 from apps.core.errors import Conflict
@@ -256,6 +259,20 @@ def test_no_guard_can_be_switched_off_or_deceived(transactional_db: None) -> Non
         roles.harden()
         assert roles.open_guards() == []
         cursor.execute("DROP FUNCTION of_a_later_migration()")
+
+
+def test_who_attested_figures_signs_for_nobody_either(meeting: Meeting, open_review: Cycle) -> None:
+    """Ben attested his; the role of Nora, who attested nothing, does not make him somebody else."""
+    ben, now = meeting.world.ben, timezone.now()
+    told = {"valid_from": None, "valid_to": now + timedelta(days=7), "session_fresh_at": now}
+    accounts.pass_on(actor=actor(meeting.nora), grant=meeting.nora.grants.get(), to=ben, **told)
+    assert reviews.why_not_sign(actor(ben), open_review).startswith("You attested figures of this month")
+
+    body = json.dumps({"month": "2026-10-01", "revision": 1, "signed_by": ben.pk})
+    with pytest.raises(DatabaseError, match="Whoever attested figures of a month does not sign it"):
+        Pack.objects.create(
+            cycle=open_review, revision=1, body=body, sha256=packs.digest(body), audit_head={}, signed_by=ben
+        )
 
 
 def test_a_temporary_table_of_the_same_name_deceives_no_proof(
