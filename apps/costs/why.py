@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -150,6 +151,25 @@ class CorrectionPart:
     lines: int
 
 
+class Moved(StrEnum):
+    """What has changed since a month was signed, so that one of its lines is no longer worked out alike."""
+
+    OWNER = "owner"
+    ROLE = "role"
+    PRICE = "price"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovenPart:
+    """Signed lines of a source that are not taken apart, since what they rest on is not kept as it stood then."""
+
+    moved: Moved
+    source: str
+    lines: int
+    amount: Decimal | None
+
+
 @dataclass(frozen=True, slots=True)
 class Why:
     """The proof of one figure. `is_apart` is False where it has too many day lines to be taken apart at once."""
@@ -165,6 +185,7 @@ class Why:
     pulls: list[PullPart] = field(default_factory=list)
     bindings: list[BindingPart] = field(default_factory=list)
     corrections: list[CorrectionPart] = field(default_factory=list)
+    unproven: list[UnprovenPart] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -187,7 +208,11 @@ def why_cost(*, actor: Actor, scope: CostScope) -> Why:
         return Why(total.cost, total.lines, is_apart=False, is_exact=True)
     with _taken_apart(actor, scope) as read:
         corrections = [CorrectionPart(*row) for row in read(why_sql.CORRECTIONS)]
-        return proof_of(read, total.cost, total.lines, corrections)
+        proof = proof_of(read, total.cost, total.lines, corrections)
+        if not _is_of_signed(scope):
+            return proof
+        unproven = [UnprovenPart(Moved(moved), *rest) for moved, *rest in read(why_sql.MOVED)]
+        return replace(proof, unproven=unproven)
 
 
 def proof_of(read: Read, amount: Decimal | None, lines: int, corrections: list[CorrectionPart]) -> Why:
@@ -232,26 +257,36 @@ def _taken_apart(actor: Actor, scope: CostScope) -> Iterator[Read]:
     values |= {"zone": company.zone, "currency": company.currency, "effective_unusable": flags.EFFECTIVE_UNUSABLE}
     values |= {"months": list(periods.months_between(scope.first, scope.end - timedelta(days=1)))}
     with transaction.atomic(), connection.cursor() as cursor:
+        instead = _instead(scope, is_frozen=bool(periods.frozen_between(values["starts_at"], values["ends_at"])))
+
+        def run(statement: str) -> None:
+            cursor.execute(instead.get(statement, statement).replace("{conditions}", conditions), values)
 
         def read(statement: str) -> list[tuple[Any, ...]]:
-            cursor.execute(statement.replace("{conditions}", conditions), values)
+            run(statement)
             return list(cursor.fetchall())
 
-        for statement in _steps(scope, is_frozen=bool(periods.frozen_between(values["starts_at"], values["ends_at"]))):
-            cursor.execute(statement.replace("{conditions}", conditions), values)
+        for step in (*why_sql.PREPARE, *(why_sql.PROVEN_ONLY if _is_of_signed(scope) else ())):
+            run(step)
         yield read
         cursor.execute(f"DROP TABLE {why_sql.TABLES}")
+        cursor.execute("DROP TABLE IF EXISTS why_unproven")
 
 
-def _steps(scope: CostScope, *, is_frozen: bool) -> list[str]:
-    """What makes the temporary tables. In a signed month the figure says which of its hours are meant."""
-    if not is_frozen:
-        return list(why_sql.PREPARE)
-    is_signed = scope.figures is Figures.SIGNED
-    of_hours = why_sql.SIGNED_ITEMS if is_signed else why_sql.RESTATED_ITEMS
-    of_bills = why_sql.SIGNED_CHARGE_ITEMS if is_signed else why_sql.CHARGE_ITEMS
-    instead = {why_sql.ITEMS: of_hours, why_sql.CHARGE_ITEMS: of_bills}
-    return [instead.get(statement, statement) for statement in why_sql.PREPARE]
+def _is_of_signed(scope: CostScope) -> bool:
+    return scope.figures is Figures.SIGNED
+
+
+def _instead(scope: CostScope, *, is_frozen: bool) -> dict[str, str]:
+    """In a signed month the figure says which of its hours, rows and files are meant."""
+    if _is_of_signed(scope):
+        return {
+            why_sql.ITEMS: why_sql.SIGNED_ITEMS,
+            why_sql.CHARGE_ITEMS: why_sql.SIGNED_CHARGE_ITEMS,
+            why_sql.PULLS: why_sql.SIGNED_PULLS,
+            why_sql.INEXACT: why_sql.SIGNED_INEXACT,
+        }
+    return {why_sql.ITEMS: why_sql.RESTATED_ITEMS} if is_frozen else {}
 
 
 def _named(sql: Sql) -> tuple[str, dict[str, Any]]:

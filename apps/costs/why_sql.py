@@ -186,14 +186,46 @@ PREPARE: Final = (
 OF_LINES: Final = PREPARE[PREPARE.index(ITEMS) :]
 
 # A line that nothing proves, or not to the last digit: its day waits to be worked out again.
-INEXACT: Final = f"""
-SELECT EXISTS (
-    SELECT FROM why_lines l
-    LEFT JOIN (SELECT line_id, max(proven) AS proven FROM why_proof GROUP BY 1) p ON p.line_id = l.id
-    LEFT JOIN (SELECT line_id, max(proven) AS proven FROM why_charge GROUP BY 1) c ON c.line_id = l.id
-    WHERE l.basis <> 'internal'
-      AND abs(coalesce(l.amount, 0) - coalesce(p.proven, c.proven, 0)) >= {ROUNDING}
+_INEXACT: Final = f"""
+FROM why_lines l
+LEFT JOIN (SELECT line_id, max(proven) AS proven FROM why_proof GROUP BY 1) p ON p.line_id = l.id
+LEFT JOIN (SELECT line_id, max(proven) AS proven FROM why_charge GROUP BY 1) c ON c.line_id = l.id
+WHERE l.basis <> 'internal' AND abs(coalesce(l.amount, 0) - coalesce(p.proven, c.proven, 0)) >= {ROUNDING}
+"""
+INEXACT: Final = f"SELECT EXISTS (SELECT {_INEXACT})"
+
+# A signed line that owners, roles and prices of today no longer prove, with what of them has moved. Hours and rows of
+# bills of revision 0 stand still, so a bill's line can have lost its owner or its role and nothing else.
+UNPROVEN: Final = f"""
+CREATE TEMP TABLE why_unproven ON COMMIT DROP AS
+SELECT l.id AS line_id, l.source_id, l.amount_org, CASE
+    WHEN l.identity_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM workloads_attribution a
+        WHERE a.identity_id = l.identity_id AND a.workload_id IS NOT DISTINCT FROM l.workload_id
+          AND a.valid_from < (l.day + 1)::timestamp AT TIME ZONE %(zone)s
+          AND a.valid_to > l.day::timestamp AT TIME ZONE %(zone)s) THEN 'owner'
+    WHEN l.basis <> 'computed' THEN 'role'
+    WHEN EXISTS (
+        SELECT FROM why_item i
+        WHERE i.day = l.day AND i.identity_id = l.identity_id AND i.offering_id = l.offering_id
+          AND i.source_id = l.source_id AND i.component = l.component AND i.role <> l.role
+          AND i.workload_id IS NOT DISTINCT FROM l.workload_id) THEN 'role'
+    WHEN EXISTS (
+        SELECT FROM catalog_rate r JOIN core_period m ON m.month = l.charge_month
+        WHERE r.offering_id = l.offering_id AND r.recorded_at > m.signed_at) THEN 'price'
+    ELSE 'other' END AS moved
+{_INEXACT} AND l.charge_month IN (SELECT month FROM core_period WHERE revision > 0)
+"""
+# Such a line is shown whole, and nothing that does not add up to it.
+PROVEN_ONLY: Final = (
+    UNPROVEN,
+    "DELETE FROM why_proof WHERE line_id IN (SELECT line_id FROM why_unproven)",
+    "DELETE FROM why_charge WHERE line_id IN (SELECT line_id FROM why_unproven)",
 )
+SIGNED_INEXACT: Final = f"SELECT EXISTS (SELECT {_INEXACT} AND l.id NOT IN (SELECT line_id FROM why_unproven))"
+MOVED: Final = """
+SELECT u.moved, src.name, count(*), sum(u.amount_org) FROM why_unproven u
+JOIN sources_source src ON src.id = u.source_id GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 COMPONENTS: Final = """
@@ -231,6 +263,7 @@ FROM used JOIN sources_pull u ON u.id = used.pull_id JOIN sources_part p ON p.id
 JOIN sources_source src ON src.id = p.source_id
 GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY sum(used.hours) + sum(used.charges) DESC, u.id LIMIT 200
 """
+SIGNED_PULLS: Final = PULLS.replace("WHERE h.hour >=", "WHERE h.revision = 0 AND h.hour >=")
 
 BINDINGS: Final = """
 WITH spender AS (SELECT DISTINCT identity_id, workload_id FROM why_lines WHERE identity_id IS NOT NULL)

@@ -6,6 +6,7 @@
 &component=token|retry_failed|...|direct               for what
 &centre=CODE (&below=no: not what is under it)         who pays
 &source=SLUG &basis=full|computed|effective|billed     by which record
+&figures=signed                                        as it was signed, without later corrections
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from apps.catalog.models import Offering
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, NotAllowed, NotFound
 from apps.costs.models import Component
-from apps.costs.selectors import BasisChoice, CostRow, CostScope, Grouping
+from apps.costs.selectors import BasisChoice, CostRow, CostScope, Figures, Grouping
 from apps.costs.selectors.scope import ALL_DIRECT
 from apps.costs.selectors.tables import NO_COST_CENTRE, NOBODY
 from apps.sources.models import Source
@@ -30,7 +31,9 @@ from apps.web.period import PeriodChoice
 from apps.workloads.models import Workload
 from apps.workloads.selectors import sees_any_money
 
-NAMES: Final = ("workload", "allocated", "model", "provider", "component", "centre", "below", "source", "basis")
+NAMES: Final = (
+    "workload", "allocated", "model", "provider", "component", "centre", "below", "source", "basis", "figures",
+)  # fmt: skip
 BASIS_WORDS: Final = {
     BasisChoice.FULL: "Full cost",
     BasisChoice.COMPUTED: "Computed from usage",
@@ -169,6 +172,12 @@ def _basis(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
     return asked if basis is BasisChoice.FULL else _with(asked, "basis", BASIS_WORDS[basis], basis=basis)
 
 
+def _figures(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
+    if text != Figures.SIGNED:
+        raise BadInput("“Figures” is signed, or not said.")
+    return _with(asked, "figures", "As signed", figures=Figures.SIGNED)
+
+
 _READERS: Final = {
     "workload": _workload,
     "allocated": _allocated,
@@ -179,4 +188,5 @@ _READERS: Final = {
     "below": _below,
     "source": _source,
     "basis": _basis,
+    "figures": _figures,
 }

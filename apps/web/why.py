@@ -23,7 +23,7 @@ from apps.core.errors import BadInput, NotFound
 from apps.costs import selectors, why
 from apps.costs.models import Component
 from apps.costs.selectors import Grouping, Measures
-from apps.costs.why import PricePart, Why
+from apps.costs.why import Moved, PricePart, UnprovenPart, Why
 from apps.usage.selectors import KEPT_SHARE, Latency, UsageMonth, bucket_names, usage_by_month
 from apps.web import figures
 from apps.web.cost_scope import AskedScope, asked_scope, row_filters, why_address
@@ -35,6 +35,12 @@ from apps.web.period import PeriodChoice, period_of
 MILLION: Final = 1_000_000
 MOST_PARTS: Final = 12
 PARTS: Final = 50
+MOVED: Final = {
+    Moved.OWNER: "The owner of a usage key has changed since this month was signed.",
+    Moved.ROLE: "The role of this source has changed since this month was signed.",
+    Moved.PRICE: "A price has changed since this month was signed.",
+    Moved.OTHER: "What it was worked out from has changed since this month was signed.",
+}
 KINDS: Final = {
     "input": "input",
     "cached": "cached input",
@@ -149,7 +155,8 @@ def _back(asked: Asked) -> str:
     """Where the figure stands: closing the page's panel leads there."""
     if asked.about.workload:
         return f"{reverse('workloads:detail', args=[asked.about.workload.slug])}?{asked.period.query}"
-    return costs_address(asked.period, **asked.about.filters)
+    shown = {name: value for name, value in asked.about.filters.items() if name != "figures"}
+    return costs_address(asked.period, **shown)
 
 
 def _download(asked: Asked, name: str, kind: str) -> HttpResponseBase:
@@ -225,6 +232,8 @@ def _money_tables(asked: Asked, proof: Why) -> list[Table]:
         tables.append(prices_table(asked.currency, proof))
     if proof.charges:
         tables.append(charges_table(asked.currency, proof))
+    if proof.unproven:
+        tables.append(_unproven_table(asked, proof.unproven))
     if any(part.currency != asked.currency for part in proof.currencies):
         tables.append(_currencies_table(asked, proof))
     if proof.corrections:
@@ -334,6 +343,19 @@ def _corrections_table(asked: Asked, proof: Why) -> Table:
     signed = proof.amount - restated if proof.amount is not None else None
     lines.insert(0, Line("As it was signed", [_own(asked, signed)]))
     return Table("Signed and restated", "", ("Month and cause", "Cost"), lines, ["Restated", _own(asked, proof.amount)])
+
+
+def _unproven_table(asked: Asked, parts: Sequence[UnprovenPart]) -> Table:
+    """With the tables above it comes to the figure: these lines stand as they were signed, and whole."""
+    lines = [
+        Line(part.source, [figures.count(part.lines), _own(asked, part.amount)], note=MOVED[part.moved])
+        for part in parts
+    ]
+    known = [part.amount for part in parts if part.amount is not None]
+    total: list[str | Amount] = ["Sum", "", _own(asked, sum(known, Decimal(0)) if known else None)]
+    return Table(
+        "As signed, not taken apart", "what stood then is not kept", ("Source", "Day lines", "Cost"), lines, total
+    )
 
 
 def _parts_table(asked: Asked, proof: Why) -> Table:

@@ -12,6 +12,7 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_GET
 
 from apps.core import organisation, periods
+from apps.core.models import Period
 from apps.costs.models import Component
 from apps.economics import selectors
 from apps.economics.arithmetic import Ratio, Three, rounded
@@ -143,6 +144,8 @@ def _leads_to(term: Term, side: _Side) -> str:
     period = PeriodChoice(start=month, end=periods.next_month(month), today=month)
     if term.origin is Origin.COST:
         more = {"component": term.ref} if term.ref else {}
+        if side.is_signed and _is_signed_once(month):
+            more["figures"] = SIGNED
         return why_address("cost", period, workload=workload.slug, **more)
     if term.origin is Origin.OUTCOMES:
         return f"{reverse('outcomes:month', args=[workload.slug])}?month={month:%Y-%m}"
@@ -151,6 +154,11 @@ def _leads_to(term: Term, side: _Side) -> str:
     if term.origin is Origin.RATE:
         return reverse("grades:list")
     return f"{reverse('value:page', args=[workload.slug])}?month={month:%Y-%m}"
+
+
+def _is_signed_once(month: date) -> bool:
+    """What a second signing sealed has the corrections of the first one in it."""
+    return Period.objects.filter(month=month, revision=1).exists()
 
 
 def _cells(proof: WhyWorth) -> Iterator[tuple[Cell, ...]]:

@@ -15,13 +15,13 @@ from apps.catalog import services as catalog
 from apps.core import periods
 from apps.core.errors import Conflict
 from apps.core.models import Period
-from apps.costs import attribution, proof
+from apps.costs import attribution, proof, roles
 from apps.costs import services as costs
 from apps.costs.models import Cause, Line
 from apps.costs.selectors import BasisChoice, CostScope, Figures, cost_totals, restatements, token_lots
 from apps.costs.selectors.waiting import UnpricedModels, unpriced_models
-from apps.costs.why import why_cost
-from apps.sources.models import Pull, Source
+from apps.costs.why import Why, proof_rows, why_cost
+from apps.sources.models import Measure, Pull, Source, SourceRole
 from apps.usage.models import Hour
 from apps.workloads.models import Binding, Workload
 from tests.books import at, make_offering, make_pull, make_source, make_workload, prices, rate_all, unproved
@@ -330,6 +330,74 @@ def test_why_takes_corrections_apart(copilot: Workload, gateway: Source, tmp_pat
     assert [(part.cause, part.booked_month, part.amount) for part in why.corrections] == [
         ("late data", NOVEMBER, 5), ("source restatement", NOVEMBER, -20),
     ]  # fmt: skip
+
+
+def proven(figures: Figures, **scope: Any) -> Why:
+    """The proof of October's figure, whose parts and file come to it."""
+    asked = CostScope(OCTOBER, NOVEMBER, figures=figures, **scope)
+    found = why_cost(actor=MACHINE, scope=asked)
+    parts = [part.amount_org for part in (*found.prices, *found.charges)] + [part.amount for part in found.unproven]
+    assert (found.is_exact, sum(part or 0 for part in parts)) == (True, found.amount or 0)
+    assert sum(row[17] or 0 for row in proof_rows(actor=MACHINE, scope=asked)) == (found.amount or 0)
+    return found
+
+
+def not_taken_apart(why: Why) -> list[tuple[str, str, int, Decimal | None]]:
+    return [(part.moved.value, part.source, part.lines, part.amount) for part in why.unproven]
+
+
+def test_each_figure_of_a_signed_month_names_the_files_that_it_rests_on(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(10, at(5)), tmp_path)
+    sign()
+    load(gateway, tokens(5, at(5, 3)), tmp_path, "late")
+    rate()
+    signed, restated = proven(Figures.SIGNED), proven(Figures.RESTATED)
+    assert (signed.amount, [pull.part for pull in signed.pulls], signed.unproven) == (10, ["log"], [])
+    assert (restated.amount, {pull.part for pull in restated.pulls}) == (15, {"log", "late"})
+
+
+def test_the_proof_says_that_a_role_has_changed_since_the_month_was_signed(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(10, at(5)), tmp_path)
+    bill([charge(6, "20", "a", meter="Storage", unit="GB"), charge(7, "30", "b", provider="Anthropic")], tmp_path)
+    sign()
+    checks = {"measure": Measure.TOKEN_COST, "role": SourceRole.Role.CHECKS, "valid_from": at(1)}
+    for source in (gateway, Source.objects.get(slug="bill")):
+        roles.set_role(actor=MACHINE, source=source, **checks)
+    rate()
+    signed = proven(Figures.SIGNED)
+    assert not_taken_apart(signed) == [("role", "Bill", 1, 30), ("role", "Gateway", 1, 10)]
+    assert (signed.amount, signed.prices, [part.amount for part in signed.charges]) == (60, [], [20])
+    assert proven(Figures.RESTATED).amount == 20
+
+
+def test_the_proof_says_that_a_key_has_another_owner_since_the_month_was_signed(
+    world: World, copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(10, at(5)), tmp_path)
+    sign()
+    other = make_workload("Other", world)
+    attribution.rebind(actor=MACHINE, binding=Binding.objects.in_force().get(), workload=other)
+    rate()
+    assert not_taken_apart(proven(Figures.SIGNED, workload_id=copilot.pk)) == [("owner", "Gateway", 1, 10)]
+    assert [part.amount_org for part in proven(Figures.RESTATED, workload_id=other.pk).prices] == [10]
+
+
+def test_the_proof_says_that_a_price_has_changed_since_the_month_was_signed(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(10, at(5)), tmp_path)
+    load(gateway, {Key("A", "nobody-knows", at(5)): Used(1, 1_000_000, output=0)}, tmp_path, "unknown")
+    sign()
+    prices(make_offering("openai", "nobody-knows"), input="2.00", output="1.00")
+    rate()
+    signed = proven(Figures.SIGNED)
+    assert not_taken_apart(signed) == [("price", "Gateway", 1, None)]
+    assert (signed.amount, [part.amount_org for part in signed.prices]) == (10, [10])
+    assert proven(Figures.RESTATED).amount == 12
 
 
 def test_days_that_wait_keep_a_month_from_being_signed(copilot: Workload, gateway: Source, tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from django.test import Client
 from apps.accounts.models import Person
 from apps.approvals.models import Confirmation
 from apps.core.models import AuditEvent
+from apps.costs import services as costs
 from apps.economics import services as economics
 from apps.economics.models import Evidence, GradeRate, Outcome, ValueCase
-from tests.books import at, make_offering, make_pull, make_series
+from apps.workloads.models import Attribution
+from tests.books import at, make_offering, make_pull, make_series, unproved
 from tests.economics.ledger import TODAY, Ledger, came_out, example_c, make_ledger, month_of, settle, spend
 from tests.world import MACHINE, World, log_in
 
@@ -220,6 +222,28 @@ def test_what_was_signed_has_a_proof_of_its_own_in_page_and_file(world: World) -
     assert "Result,Cost of a useful output,,0.200000000000000000,," in file
     of_net = client.get("/workloads/ticket-summaries/worth/net/?month=2026-10&side=signed").context["rows"]
     assert [row.href.endswith("&side=signed") for row in of_net[:2]] == [True, True]
+
+
+def test_the_cost_that_was_signed_leads_to_a_proof_of_it_that_says_what_is_not_kept(world: World) -> None:
+    """Its key went to somebody else after the month was signed: the panel says so, and its parts still add up."""
+    ledger = make_ledger(world)
+    spend(ledger, 1000)
+    settle()
+    economics.freeze(month=date(2026, 10, 1), today=TODAY)
+    with unproved():
+        costs.sign_month(month=date(2026, 10, 1), pack_sha256="ab" * 32)
+    spend(ledger, 120, at(30), revision=1)
+    settle()
+    client = log_in(world.ben)
+    address = "/workloads/ticket-summaries/worth/cost/?month=2026-10"
+    found = {side: client.get(address + side).context["rows"][0].href for side in ("", "&side=signed")}
+    panels = {side: client.get(href).context["explained"] for side, href in found.items()}
+    assert [panel.figure for panel in panels.values()] == ["$1,120.00", "$1,000.00"]
+    Attribution.objects.filter(identity_id=ledger.identity.pk).update(workload_id=None)
+    panel = client.get(found["&side=signed"])
+    assert "The owner of a usage key has changed since this month was signed." in panel.content.decode()
+    assert [table.title for table in panel.context["explained"].tables] == ["Inputs", "As signed, not taken apart"]
+    assert "Some days are being worked out again" not in panel.content.decode()
 
 
 def test_each_gap_is_filled_or_asked_for_with_its_month(world: World) -> None:
