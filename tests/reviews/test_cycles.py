@@ -301,6 +301,8 @@ def test_while_somebody_sends_letters_nobody_else_does(meeting: Meeting) -> None
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [LETTERS_LOCK])
         assert reviews.send_letters(now=cycle.opened_at) == 0
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LETTERS_LOCK])
     finally:
         other.close()
     assert reviews.send_letters(now=cycle.opened_at) == 1
