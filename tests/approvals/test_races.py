@@ -1,7 +1,6 @@
 """Two at the same instant, on the real database: one ends it, the other is told."""
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -9,14 +8,14 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.accounts import services as accounts
-from apps.accounts.models import Person, RoleGrant
+from apps.accounts.models import Person, Role, RoleGrant
 from apps.approvals import services
 from apps.approvals.models import Confirmation, Decision
 from apps.core.errors import TollgateError
 from apps.workloads.selectors import promise_of
 from tests.approvals.deciding import approver, ask_tier, confirm, refuse, registered, state_of
 from tests.approvals.test_away import pass_on
-from tests.world import MACHINE, World, actor
+from tests.world import MACHINE, World, actor, give, make_member
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -114,29 +113,33 @@ def test_a_role_that_ends_in_the_instant_of_the_click(world: World) -> None:
 
 
 def one_inside_the_other(first: Callable[[], object], second: Callable[[], object]) -> list[str]:
-    """The second begins when the first has done its deed, which is committed once the second waits for it."""
-    is_done = threading.Event()
+    """The second begins when the first has done its deed; that is committed once the second waits or is over."""
+    is_done, is_over = threading.Event(), threading.Event()
 
     def hold() -> None:
         with transaction.atomic():
             first()
             is_done.set()
-            wait_for_a_waiter()
+            wait_for_a_waiter(is_over)
 
     def follow() -> None:
         assert is_done.wait(timeout=30)
-        second()
+        try:
+            second()
+        finally:
+            is_over.set()
 
     return at_once(hold, follow)
 
 
-def wait_for_a_waiter() -> None:
+def wait_for_a_waiter(is_over: threading.Event) -> None:
     for _ in range(200):
+        if is_over.wait(timeout=0.05):
+            return
         with connection.cursor() as cursor:
             cursor.execute("SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
             if cursor.rowcount:
                 return
-        time.sleep(0.05)
     raise AssertionError("nobody waits")
 
 
@@ -188,6 +191,21 @@ def test_a_role_that_is_given_back_while_it_is_passed_on_again(world: World) -> 
     assert ends == ["ok", "ok"]
     assert over(earlier)
     assert world.eve.grants.in_force().count() == 1
+
+
+def test_two_administrators_who_end_a_role_of_each_other_at_once(world: World) -> None:
+    zoe = make_member("Zoe Lind")
+    give(zoe, Role.ADMINISTRATOR, by=world.ada)
+    of_ada, of_zoe = (give(person, Role.ANALYST, by=world.hana) for person in (world.ada, zoe))
+
+    ends = one_inside_the_other(
+        lambda: accounts.end_role(actor=actor(world.ada), grant=of_zoe),
+        lambda: accounts.end_role(actor=actor(zoe), grant=of_ada),
+    )
+
+    assert ends == ["ok", "ok"]
+    assert over(of_ada)
+    assert over(of_zoe)
 
 
 @pytest.mark.parametrize("ended", ["passed on", "own"])

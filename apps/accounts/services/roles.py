@@ -112,7 +112,7 @@ def end_role(*, actor: Actor, grant: RoleGrant) -> RoleGrant:
     """
     if not is_party(actor, grant):
         rights.require(actor, Right.MANAGE_PEOPLE)
-    person = Person.objects.select_for_update().get(pk=grant.person_id)
+    person = Person.objects.select_for_update(no_key=True).get(pk=grant.person_id)
     grant = RoleGrant.objects.select_for_update(of=("self",)).select_related("person").get(pk=grant.pk)
     if not _running().filter(pk=grant.pk).exists():
         raise Conflict("This role has ended already.")
