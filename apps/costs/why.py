@@ -269,8 +269,7 @@ def _taken_apart(actor: Actor, scope: CostScope) -> Iterator[Read]:
         for step in (*why_sql.PREPARE, *(why_sql.PROVEN_ONLY if _is_of_signed(scope) else ())):
             run(step)
         yield read
-        cursor.execute(f"DROP TABLE {why_sql.TABLES}")
-        cursor.execute("DROP TABLE IF EXISTS why_unproven")
+        cursor.execute(f"DROP TABLE {why_sql.SIGNED_TABLES if _is_of_signed(scope) else why_sql.TABLES}")
 
 
 def _is_of_signed(scope: CostScope) -> bool:

@@ -14,6 +14,7 @@ from apps.usage.corrections import STANDING_CHARGE
 ROUNDING: Final = "0.000000000001"
 
 TABLES: Final = "why_lines, costs_claimed, costs_segment, why_item, why_proof, why_charge"
+SIGNED_TABLES: Final = f"{TABLES}, why_unproven"
 
 # A line and its corrections are one, as long as something of it is left; its number is the first one's.
 _KEY: Final = (
