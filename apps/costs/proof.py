@@ -11,6 +11,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
+from apps.catalog import proof as rates
 from apps.costs import flags
 from apps.usage.fields import Flag
 from apps.workloads.models import BEGINNING, END
@@ -49,9 +50,15 @@ def roll_up_differences() -> list[Broken]:
     return broken(ROLL_UPS)
 
 
+def rate_differences() -> list[Broken]:
+    """Rates that rating uses and that are not what was stated: worked out anew in Python, as they were made."""
+    wrong = [f"offering {number}" for number in rates.wrong_offerings()]
+    return [Broken(rates.PROMISE, len(wrong), tuple(wrong[:SHOWN]))] if wrong else []
+
+
 def prove() -> list[Broken]:
     """Everything that is broken in the ledger; empty where it holds."""
-    return [*broken_references(), *roll_up_differences()]
+    return [*broken_references(), *roll_up_differences(), *rate_differences()]
 
 
 def broken(checks: tuple[Check, ...]) -> list[Broken]:
@@ -232,3 +239,4 @@ ROLL_UPS: Final = (
     ),
     Check("costs_owner_month is the sum of its lines", _OWNER_MONTH),
 )
+PROMISES: Final = len(REFERENCES) + len(ROLL_UPS) + 1  # the last is rate_differences

@@ -27,7 +27,7 @@ CHECKS: Final = (
     Check("every signed month has the pack of its signature", _SIGNED),
     Check("every pack is the one that the trail says was signed", _TOLD),
 )
-PROMISES: Final = len(ledger.REFERENCES) + len(ledger.ROLL_UPS) + len(CHECKS)
+PROMISES: Final = ledger.PROMISES + len(CHECKS)
 
 
 def prove() -> list[Broken]:

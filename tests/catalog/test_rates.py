@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.accounts.models import Role
+from apps.catalog import proof
 from apps.catalog import services as catalog
 from apps.catalog.bands import ALL_PROMPT_BANDS, ServiceTier
 from apps.catalog.effective import FOREVER, effective_rates
@@ -307,3 +308,8 @@ def test_the_stored_effective_rates_are_those_worked_out_anew(offering: Offering
         tuple(getattr(row, name) for name in names) for row in effective_rates(Rate.objects.filter(offering=offering))
     }
     assert stored == anew
+    # The night's proof agrees, also of models whose list prices have tiers, cliffs and dates.
+    for provider, model in (("google", "gemini-2.5-pro"), ("anthropic", "claude-sonnet-4-5"), ("openai", "gpt-5.4")):
+        contract(catalog.resolve(provider, model), valid_from=NOON, valid_to=DECEMBER)
+    catalog.refresh_public_prices(actor=MACHINE)
+    assert proof.wrong_offerings() == []

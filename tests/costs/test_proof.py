@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from apps.catalog.models import Offering
 from apps.costs import proof
 from apps.workloads.models import BEGINNING, END
 from tests.books import (
@@ -18,6 +19,7 @@ from tests.books import (
     make_series,
     make_source,
     make_workload,
+    prices,
     rate_all,
 )
 from tests.world import World
@@ -121,6 +123,29 @@ def test_a_series_of_two_sources_is_found(books: None) -> None:
     other = make_source("Other")
     execute(f"UPDATE sources_part SET source_id = {other.pk}")
     assert broken() == {"every series has the source of its part": 1}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE catalog_effective_rate SET cached = cached + 0.000000000000000001 WHERE prompt_band = 0",
+        "UPDATE catalog_effective_rate SET reasoning_assumed = NOT reasoning_assumed WHERE service_tier = 'batch'",
+        "UPDATE catalog_effective_rate SET valid_to = '2026-10-02' WHERE service_tier = 'flex' AND prompt_band = 0",
+        "DELETE FROM catalog_effective_rate WHERE service_tier = 'priority' AND prompt_band = 0",
+        (
+            "INSERT INTO catalog_rate (scope, offering_id, service_tier, prompt_band, valid_from, input, currency, "
+            "list_version, doubts) SELECT 'public', id, 'standard', 0, '2026-10-01', 2, 'USD', '', '' "
+            "FROM catalog_offering WHERE name = 'unpriced'"
+        ),
+    ],
+)
+def test_a_rate_that_is_not_what_was_stated_is_found(books: None, damage: str) -> None:
+    prices(Offering.objects.get(), input="1.00", output="1.00")
+    make_offering("openai", "unpriced")
+    rate_all()
+    assert broken() == {}
+    execute(damage)
+    assert broken() == {"catalog_effective_rate is what catalog_rate comes to": 1}
 
 
 def test_the_command_names_what_is_broken_and_the_night_says_it_in_the_log(
