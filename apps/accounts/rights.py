@@ -4,7 +4,7 @@ Rights come from dated roles and from nothing else. A role in a cost centre reac
 to no cost centre (sources, prices, what is unallocated) goes with the role itself, wherever it is held.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -151,6 +151,11 @@ def behind(actor: Actor, role: Role, cost_centre: CostCentre | None) -> frozense
     """Whose role it is by which the actor acts there: their own, or that of those who passed it on to them."""
     holder = Coalesce("passed_on_from__person", "person")
     return frozenset(_reaching(actor, role, cost_centre).values_list(holder, flat=True))
+
+
+def for_whom(actor: Actor, holders: Collection[int]) -> list[int]:
+    """Of those behind a deed, for whom it is done; nobody where a role of the actor's own is among theirs."""
+    return [] if actor.person_id in holders else sorted(holders)
 
 
 def _reaching(actor: Actor, role: Role, cost_centre: CostCentre | None) -> models.QuerySet[RoleGrant]:

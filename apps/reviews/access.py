@@ -10,7 +10,7 @@ from apps.accounts.rights import Right
 from apps.core.actor import Actor
 from apps.core.errors import NotAllowed, NotFound
 from apps.reviews.models import Action, Cycle, Item
-from apps.workloads.services import why_not_tighten
+from apps.workloads.services import reviews_for, why_not_tighten
 
 
 def get_cycle_for(*, actor: Actor, month: date) -> Cycle:
@@ -51,6 +51,13 @@ def why_not_decide(actor: Actor, item: Item) -> str:
     if not rights.rights_of(actor).may(Right.REVIEW):
         return f"You may not {Right.REVIEW}."
     return "" if signs_for_all(actor) else "This is about no single cost centre; you review a part of the organisation."
+
+
+def acts_for(actor: Actor, item: Item) -> int | None:
+    """Whose role of reviewer the actor decides an item by, where they have none of their own."""
+    if item.workload is not None:
+        return reviews_for(actor, item.workload)
+    return next(iter(rights.for_whom(actor, rights.behind(actor, Role.REVIEWER, None))), None)
 
 
 def require_decides(actor: Actor, item: Item) -> None:

@@ -9,7 +9,7 @@ from django.db import connection
 from apps.approvals.models import Decision
 from apps.core import organisation
 from apps.reviews import packs
-from apps.reviews.models import Action, Cycle, Figure, Item, Measurement
+from apps.reviews.models import Action, Cycle, Disposition, Figure, Item, Measurement
 
 FIGURES = (
     *("cost", "value", "review_cost", "net_low", "net", "net_high"),
@@ -112,13 +112,15 @@ def _items(cycle: Cycle) -> list[dict[str, Any]]:
             "money_at_stake": item.money_at_stake,
             "facts": item.facts,
             "state": item.state,
-            "dispositions": [
-                {"what": each.what, "reason": each.reason, "effect": each.effect, "by": each.by_id, "at": each.at}
-                for each in item.dispositions.all()
-            ],
+            "dispositions": [_disposition(each) for each in item.dispositions.all()],
         }
         for item in items.prefetch_related("dispositions")
     ]
+
+
+def _disposition(each: Disposition) -> dict[str, Any]:
+    said = {"what": each.what, "reason": each.reason, "effect": each.effect, "by": each.by_id, "at": each.at}
+    return {**said, "acted_for": each.acted_for_id} if each.acted_for_id else said
 
 
 def _promises(cycle: Cycle) -> dict[str, Any]:

@@ -210,6 +210,9 @@ class Disposition(models.Model):
     reason = models.CharField(max_length=500)
     effect = models.JSONField(default=list, help_text="What changed, as the preview had said it.")
     by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    acted_for = models.ForeignKey(
+        Person, on_delete=models.PROTECT, null=True, related_name="+", help_text="Whose role it was, if not their own."
+    )
     at = models.DateTimeField(db_default=Now())
     key = models.CharField(max_length=32, unique=True, help_text="Of the form that was sent: sent twice, written once.")
 
@@ -229,6 +232,11 @@ class Disposition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_what_display()}: {self.reason}"
+
+    @property
+    def decider(self) -> str:
+        """Who decided it, with for whom."""
+        return f"{self.by.name} for {self.acted_for.name}" if self.acted_for else self.by.name
 
 
 class ActionQuerySet(models.QuerySet["Action"]):

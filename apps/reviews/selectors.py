@@ -51,7 +51,7 @@ class OwnFigure:
 def agenda_for(*, actor: Actor, cycle: Cycle) -> list[Item]:
     """What the actor may see of the agenda, in its order, each with its last disposition."""
     items = Item.objects.visible_to(actor).on_agenda().filter(cycle=cycle)
-    decided = Disposition.objects.select_related("by").order_by("id")
+    decided = Disposition.objects.select_related("by", "acted_for").order_by("id")
     return list(
         items.select_related("workload__cost_centre", "workload__business_owner", "workload__technical_owner")
         .prefetch_related(Prefetch("dispositions", queryset=decided, to_attr="decided"))
@@ -62,7 +62,7 @@ def agenda_for(*, actor: Actor, cycle: Cycle) -> list[Item]:
 def decided_since(*, actor: Actor, cycle: Cycle, after: int) -> list[Disposition]:
     """What others decided of the items that the actor sees, after the disposition with this key."""
     found = Disposition.objects.filter(item__in=Item.objects.visible_to(actor).filter(cycle=cycle), pk__gt=after)
-    return list(found.exclude(by_id=actor.person_id).select_related("by", "item__workload").order_by("pk"))
+    return list(found.exclude(by_id=actor.person_id).select_related("by", "acted_for", "item__workload").order_by("pk"))
 
 
 def promises_for(*, actor: Actor, cycle: Cycle) -> list[Promise]:

@@ -120,7 +120,7 @@ class Minutes:
     @property
     def waivers(self) -> list[list[str]]:
         return [
-            [LABELS[Key(row["blocker"])], row["reason"], self.name(row["asked_by"]), self._confirmer(row)]
+            [LABELS[Key(row["blocker"])], row["reason"], self.name(row["asked_by"]), self._doer(row)]
             for row in self.contents["waivers"]
         ]
 
@@ -142,9 +142,10 @@ class Minutes:
     def money(self, amount: Any) -> str:
         return figures.money(None if amount is None else Decimal(str(amount)), self.currency)
 
-    def _confirmer(self, waiver: Mapping[str, Any]) -> str:
-        holder = waiver.get("acted_for")
-        return self.name(waiver["by"]) + (f" for {self.name(holder)}" if holder else "")
+    def _doer(self, deed: Mapping[str, Any]) -> str:
+        """Who decided or confirmed it, with for whom."""
+        holder = deed.get("acted_for")
+        return self.name(deed["by"]) + (f" for {self.name(holder)}" if holder else "")
 
     def _arrived(self, row: Mapping[str, Any]) -> str:
         return self.money(row["saved"]) if row["saved"] is not None else str(row["why"])
@@ -167,7 +168,7 @@ class Minutes:
         return {
             "what": str(What(each["what"]).label),
             "reason": each["reason"],
-            "by": self.name(each["by"]),
+            "by": self._doer(each),
             "effect": effect,
         }
 
@@ -317,9 +318,10 @@ def _names(contents: Mapping[str, Any], pack: Pack | None) -> dict[int, str]:
     ids = {pack.signed_by_id} if pack else set()
     ids |= {*contents["attendance"], *contents.get("acted_for", ())}
     decided = [each for item in contents["items"] for each in item["dispositions"]]
-    ids |= {each["by"] for each in decided}.union(*(reviews_words.who_acts(each["effect"]) for each in decided))
+    ids = ids.union(*(reviews_words.who_acts(each["effect"]) for each in decided))
     ids |= {row["owner"] for rows in contents["promises"].values() for row in rows}
-    ids |= {row[name] for row in contents["waivers"] for name in ("asked_by", "by", "acted_for") if name in row}
+    deeds = (*decided, *contents["waivers"])
+    ids |= {deed[name] for deed in deeds for name in ("asked_by", "by", "acted_for") if name in deed}
     return dict(Person.objects.filter(pk__in=ids).values_list("pk", "name"))
 
 

@@ -1,11 +1,16 @@
 """A decision takes effect when it is recorded, is written once, and only keeps or tightens."""
 
-from datetime import date
+import json
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.urls import reverse
+from django.utils import timezone
 
+from apps.accounts import services as accounts
 from apps.accounts.models import Person, Role
 from apps.budgets import services as budgets
 from apps.budgets.models import Budget
@@ -19,7 +24,7 @@ from apps.workloads.models import Workload
 from tests.books import at
 from tests.economics.ledger import came_out, settle, spend
 from tests.reviews.meeting import LAST_OF_NOVEMBER, NOVEMBER, NOW, OCTOBER, Meeting, spend_nobodys
-from tests.world import MACHINE, actor, give, make_member
+from tests.world import MACHINE, actor, give, log_in, make_member
 
 DECEMBER, JANUARY = date(2026, 12, 1), date(2027, 1, 1)
 
@@ -35,6 +40,50 @@ def test_suspending_stops_the_workload_at_once(meeting: Meeting) -> None:
     assert item.state == Item.State.DECIDED
     assert disposition.effect == [{"field": "state", "before": "active", "after": "suspended", "starts": None}]
     assert AuditEvent.objects.filter(verb="decided in review", person_id=meeting.nora.pk).count() == 1
+
+
+def test_what_is_decided_for_somebody_says_so_on_page_in_pack_minutes_and_trail(meeting: Meeting) -> None:
+    """Nora and Olaf are away, Eve acts for both; Labels is Nora's by now, so that it is decided for Olaf alone."""
+    cycle, eve = meeting.open(), meeting.world.eve
+    for holder in (meeting.nora, meeting.olaf):
+        act_for(holder, eve)
+    Workload.objects.filter(pk=meeting.labels.workload.pk).update(budget_owner=meeting.nora)
+    meeting.decide(meeting.item(cycle, "stop"), "suspend", by=eve)
+    meeting.decide(meeting.item(cycle, "unallocated"), "continue", by=eve)
+    client, stop = log_in(meeting.nora), meeting.item(cycle, "stop")
+    page = client.get(reverse("reviews:item", args=["2026-10", stop.pk])).content.decode()
+
+    assert list(Disposition.objects.values_list("by", "acted_for")) == [
+        (eve.pk, meeting.olaf.pk), (eve.pk, meeting.nora.pk),
+    ]  # fmt: skip
+    assert "Eve Stone for Olaf Rank, " in page
+    events = AuditEvent.objects.filter(verb__in=("decided in review", "tightened workload"))
+    assert sorted(event.data["acted_for"] for event in events) == [meeting.nora.pk, meeting.olaf.pk, meeting.olaf.pk]
+    meeting.decide_all(cycle)
+    minutes = client.get(reverse("reviews:minutes", args=["2026-10"])).content.decode()
+    assert "Eve Stone for Olaf Rank" in minutes
+    assert "Eve Stone for Nora Quist" in minutes
+    items = json.loads(meeting.sign(cycle, by=meeting.olaf).body)["items"]
+    assert [each["acted_for"] for item in items if item["id"] == stop.pk for each in item["dispositions"]] == [
+        meeting.olaf.pk
+    ]
+
+
+def test_what_is_decided_by_a_role_of_ones_own_names_nobody_else(meeting: Meeting) -> None:
+    cycle = meeting.open()
+    act_for(meeting.nora, meeting.olaf)
+    meeting.decide(meeting.item(cycle, "stop"), "suspend", by=meeting.olaf)
+    meeting.decide_all(cycle)
+
+    assert set(Disposition.objects.values_list("acted_for", flat=True)) == {None}
+    assert "acted_for" not in meeting.sign(cycle, by=meeting.olaf).body
+    assert not AuditEvent.objects.filter(data__has_key="acted_for").exists()
+
+
+def act_for(holder: Person, to: Person) -> None:
+    now = timezone.now()
+    told: dict[str, Any] = {"valid_from": None, "valid_to": now + timedelta(days=7), "session_fresh_at": now}
+    accounts.pass_on(actor=actor(holder), grant=holder.grants.get(), to=to, **told)
 
 
 def test_the_preview_is_what_happens(meeting: Meeting) -> None:

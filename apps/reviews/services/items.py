@@ -19,7 +19,7 @@ from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.money import TOO_LARGE
 from apps.core.working_days import days_off, working_day
 from apps.reviews import effects
-from apps.reviews.access import require_decides, require_person_at_page, why_not_decide
+from apps.reviews.access import acts_for, require_decides, require_person_at_page, why_not_decide
 from apps.reviews.effects import Effect, Facts, Field, Limit, Refused, Wish
 from apps.reviews.models import Action, Cycle, Disposition, Figure, Item, What
 from apps.workloads import services as workloads
@@ -117,12 +117,15 @@ def record_disposition(*, actor: Actor, item: Item, version: int, told: Told, ke
         reason=" ".join(told.reason.split()),
         effect=[effect.as_json() for effect in planned],
         by_id=person,
+        acted_for_id=acts_for(actor, current),
         key=key,
     )
     _apply(actor, current, disposition, planned, told)
     current.state, current.version = Item.State.DECIDED, current.version + 1
     current.save(update_fields=["state", "version"])
     data = {"item": current.pk, "what": told.what, "reason": disposition.reason, "effect": disposition.effect}
+    if disposition.acted_for_id:
+        data["acted_for"] = disposition.acted_for_id
     audit.record(actor=actor, verb="decided in review", subject=cycle, data=data)
     return disposition
 
@@ -179,7 +182,7 @@ def _check_open(cycle: Cycle, item: Item, version: int) -> None:
     if not cycle.is_open:
         raise Conflict(f"The review of {cycle} is signed off.", hint="Two people can open it again.")
     if item.version != version or item.state == Item.State.CLEARED:
-        raise StaleItem(item, item.dispositions.select_related("by").last())
+        raise StaleItem(item, item.dispositions.select_related("by", "acted_for").last())
 
 
 def _check_told(told: Told, key: str) -> None:

@@ -114,7 +114,7 @@ def _sign(actor: Actor, person: int, cycle: Cycle, version: int, now: datetime) 
         raise Blocked(current, standing)
     current.items.filter(state=Item.State.OPEN).update(state=Item.State.CARRIED)
     behind = rights.behind(actor, Role.REVIEWER, None)
-    acted_for = [] if person in behind else sorted(behind - _attested(current, behind))
+    acted_for = rights.for_whom(actor, behind - _attested(current, behind))
     pack = _seal(current, person, now, acted_for)
     current.state, current.signed_at = Cycle.State.SIGNED, now
     current.revision, current.version = pack.revision, current.version + 1

@@ -17,7 +17,7 @@ from apps.workloads.services.register import (
     save_draft,
     start_draft,
 )
-from apps.workloads.services.tighten import tighten, why_not_tighten
+from apps.workloads.services.tighten import reviews_for, tighten, why_not_tighten
 
 __all__ = (
     "StaleEdit",
@@ -34,6 +34,7 @@ __all__ = (
     "missing_of",
     "new_token",
     "register",
+    "reviews_for",
     "save_draft",
     "start_draft",
     "supersede",

@@ -22,7 +22,7 @@ def why_not_tighten(actor: Actor, workload: Workload) -> str:
     """
     if not rights.rights_of(actor).may(Right.REVIEW):
         return f"You may not {Right.REVIEW}."
-    owners = {workload.business_owner_id, workload.technical_owner_id, workload.budget_owner_id}
+    owners = _owners(workload)
     if actor.person_id in owners:
         return f"You own {workload.name}; another reviewer decides about it."
     behind = rights.behind(actor, Role.REVIEWER, workload.cost_centre)
@@ -31,6 +31,16 @@ def why_not_tighten(actor: Actor, workload: Workload) -> str:
     if behind <= owners:
         return f"You review for somebody who owns {workload.name}; another reviewer decides about it."
     return ""
+
+
+def reviews_for(actor: Actor, workload: Workload) -> int | None:
+    """Whose role of reviewer the actor decides about it by, where they have none of their own."""
+    behind = rights.behind(actor, Role.REVIEWER, workload.cost_centre)
+    return next(iter(rights.for_whom(actor, behind - _owners(workload))), None)
+
+
+def _owners(workload: Workload) -> set[int | None]:
+    return {workload.business_owner_id, workload.technical_owner_id, workload.budget_owner_id}
 
 
 @transaction.atomic
@@ -56,7 +66,9 @@ def tighten(
     if changes:
         current.version += 1
         current.save()
-        data = {"version": current.version, "reason": reason, "changes": changes}
+        data: dict[str, object] = {"version": current.version, "reason": reason, "changes": changes}
+        if holder := reviews_for(actor, current):
+            data["acted_for"] = holder
         audit.record(actor=actor, verb="tightened workload", subject=current, data=data)
     return current
 
