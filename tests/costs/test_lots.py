@@ -149,3 +149,20 @@ def test_a_model_whose_cost_is_not_that_of_its_tokens_stands_apart(books: Books)
 
     assert [lot.model for lot in found.lots] == ["maker/large"]
     assert found.apart == ("maker/odd",)
+
+
+def test_our_own_model_paid_by_the_gpu_hour_is_no_price_for_the_tokens_of_another(books: Books) -> None:
+    """Nobody knows how many hours the tokens of the large one would take on it; its own tokens cost nothing more."""
+    llama = make_offering("ourselves", "llama")
+    prices(llama, gpu_hour="2.00")
+    catalog.set_hosting(actor=MACHINE, offering=llama, hosted="own", accelerator="H100")
+    catalog.set_offering_class(
+        actor=MACHINE, offering=llama, model_class="economy", valid_from=BEGINNING, reason="As it is."
+    )
+    books.use(books.series(), 3, at(5))
+    books.use(books.series(llama), 1, at(5), gpu_seconds=D(3600), gpu_busy_seconds=D(1800))
+
+    found = {lot.model: lot for lot in books.lots().lots}
+
+    assert found["maker/large"].lower == {"maker/small": HALF}
+    assert found["ourselves/llama"].now == Rates(*[D(0)] * 6)

@@ -50,6 +50,7 @@ class _Rate(NamedTuple):
     rates: Rates
     currency: str
     is_assumed: bool
+    takes_hours: bool  # of an accelerator: what tokens cost there is not told by their number
 
 
 class _Model(NamedTuple):
@@ -67,10 +68,13 @@ class _Prices(NamedTuple):
     currency: str
 
     def at(self, row: _Row, offering: int, tier: str, *, only_stated: bool = False) -> Rates | None:
-        """In the organisation's currency; None where none is stated or its currency has no exchange rate that day."""
+        """In the organisation's currency; None where none is stated or its currency has no exchange rate that day.
+
+        None for the tokens of another model, too, where the offering is paid by the GPU hour.
+        """
         found = self.rates.get((offering, tier, row.band), ())
         rate = next((each for each in found if each.valid_from <= row.at < each.valid_to), None)
-        if rate is None or (only_stated and rate.is_assumed):
+        if rate is None or (only_stated and rate.is_assumed) or (rate.takes_hours and offering != row.offering):
             return None
         if rate.currency == self.currency:
             return rate.rates
@@ -128,8 +132,9 @@ def _values(workload_id: int, month: date) -> dict[str, Any]:
 
 def _prices(rows: Iterable[tuple[Any, ...]], currency: str) -> _Prices:
     found: dict[tuple[int, str, int], list[_Rate]] = defaultdict(list)
-    for offering, tier, band, valid_from, valid_to, quoted, is_assumed, *rates in rows:
-        found[offering, tier, band].append(_Rate(valid_from, valid_to, Rates(*rates), quoted, is_assumed))
+    for offering, tier, band, valid_from, valid_to, quoted, is_assumed, takes_hours, *rates in rows:
+        rate = _Rate(valid_from, valid_to, Rates(*rates), quoted, is_assumed, takes_hours)
+        found[offering, tier, band].append(rate)
     return _Prices(found, {}, currency)
 
 
@@ -244,7 +249,7 @@ def _price(kind: str) -> str:
 
 _RATES: Final = f"""
 SELECT r.offering_id, r.service_tier, r.prompt_band, r.valid_from, r.valid_to, r.currency, r.tier_assumed,
-    {", ".join(_price(kind) for kind in KINDS)}
+    r.gpu_hour IS NOT NULL, {", ".join(_price(kind) for kind in KINDS)}
 FROM catalog_effective_rate r JOIN catalog_offering o ON o.id = r.offering_id
 WHERE r.valid_from < %(ends_at)s AND r.valid_to > %(starts_at)s AND r.service_tier = ANY(%(tiers)s)
     AND r.prompt_band = ANY(%(bands)s) AND (o.id = ANY(%(used)s) OR {_REACHED})
