@@ -37,12 +37,14 @@ def ways_for(*, actor: Actor, workload: Workload, month: date, is_signed: bool) 
     rows = list(EconomicsMonth.objects.filter(workload=workload, month=month))
     now = next((row for row in rows if row.is_current), None)
     signed = next((row for row in rows if row.is_signed_now), None) if is_signed else None
-    if signed is not None:
+    if signed is None or signed.is_current:
+        return _ways(signed or now, costs.token_lots(workload_id=workload.pk, month=month))
+    # The tokens of a signature are kept for the first alone: what was signed again rests on more than those.
+    if not signed.revision:
         lots = costs.token_lots(workload_id=workload.pk, month=month, figures=Figures.SIGNED)
-        if not lots.apart or signed.is_current:
+        if not lots.apart:
             return _ways(signed, lots)
-    lots = costs.token_lots(workload_id=workload.pk, month=month)
-    return _ways(now, lots, is_as_of_now=signed is not None)
+    return _ways(now, costs.token_lots(workload_id=workload.pk, month=month), is_as_of_now=True)
 
 
 def _ways(row: EconomicsMonth | None, lots: Lots, *, is_as_of_now: bool = False) -> WaysOfMonth | None:

@@ -11,14 +11,18 @@ from django.db.utils import ProgrammingError
 
 from apps.catalog import services as catalog
 from apps.catalog.models import LatencyBand
+from apps.core import periods
 from apps.costs import attribution
+from apps.costs import services as costs
 from apps.economics import services as economics
 from apps.economics.arithmetic import Input
 from apps.economics.figures import figures_of
 from apps.economics.models import Dirty, EconomicsMonth, SilentSource
+from apps.economics.scenarios import Kind
+from apps.economics.ways import ways_for
 from apps.sources.models import Pull, Source
 from apps.workloads.models import BEGINNING, END, WorkloadRevision
-from tests.books import add_hour, at, make_identity, make_offering, make_pull, make_series, make_source
+from tests.books import add_hour, at, make_identity, make_offering, make_pull, make_series, make_source, unproved
 from tests.costs.test_signed import bill, charge
 from tests.economics.ledger import (
     NOVEMBER,
@@ -278,6 +282,45 @@ def test_signing_again_takes_over_what_was_restated(world: World) -> None:
     rows = EconomicsMonth.objects.filter(workload=ledger.workload).order_by("revision")
 
     assert [(row.revision, row.state, row.is_signed_now) for row in rows] == [(0, "signed", False), (1, "signed", True)]
+
+
+def saved_by_batch(ledger: Ledger) -> tuple[list[Decimal], bool]:
+    """What moving October to batch saves, as it was signed, and whether that is told as of now instead."""
+    known = ways_for(actor=MACHINE, workload=ledger.workload, month=OCTOBER, is_signed=True)
+    assert known is not None
+    return [way.saves for way in known.found.ways if way.kind is Kind.BATCH], known.is_as_of_now
+
+
+def test_ways_of_a_month_that_is_signed_again_are_about_all_of_its_usage(world: World) -> None:
+    """1,000 as signed first, 1,120 as signed again, at half the price by batch; then 30 more become known."""
+    ledger = make_ledger(world)
+    catalog.add_contract_rate(
+        actor=MACHINE,
+        offering=ledger.series.offering,
+        prices=catalog.Prices(input=Decimal("0.50"), output=Decimal("0.50")),
+        currency="USD",
+        valid_from=BEGINNING,
+        service_tier="batch",
+        confirmed=True,
+    )
+    spend(ledger, 1000)
+    settle()
+    with unproved():
+        costs.sign_month(month=OCTOBER, pack_sha256="ab" * 32)
+        economics.freeze(month=OCTOBER, today=TODAY)
+    spend(ledger, 120, at(30), revision=1)
+    settle()
+    assert saved_by_batch(ledger) == ([500], False)
+
+    with unproved():
+        periods.reopen(OCTOBER)
+        costs.sign_month(month=OCTOBER, pack_sha256="cd" * 32)
+        economics.freeze(month=OCTOBER, today=TODAY)
+    assert saved_by_batch(ledger) == ([560], False)
+
+    spend(ledger, 30, at(31), revision=1)
+    settle()
+    assert saved_by_batch(ledger) == ([575], True)
 
 
 def test_a_case_written_after_the_signature_leaves_the_month_alone(world: World) -> None:

@@ -466,7 +466,7 @@ def test_the_ways_of_a_signed_month_are_told_as_of_now_once_its_prices_were_corr
     page = browser(meeting.nora).get(REVIEW).content.decode()
 
     assert ways(page)[0].startswith("Move to dime $420 saves $1,520 against today")
-    assert "As of now: prices or bindings have changed since the month was signed off." in page
+    assert "As of now: usage, prices or bindings have changed since the month was signed off." in page
 
 
 # --- From month to month ----------------------------------------------------------------------------------------------
