@@ -67,6 +67,16 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class NotKnown:
+    """Why there is nothing to draw although there was something, and the link to where that is mended."""
+
+    title: str
+    text: str
+    action: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """A chart and its table. `finding` is what it shows, in a sentence: the picture's text alternative.
 
@@ -90,6 +100,7 @@ class Chart:
     tones: Sequence[str] = ()
     links: Sequence[str] = ()
     is_signed: bool = False
+    not_known: NotKnown | None = None
 
     @property
     def is_empty(self) -> bool:

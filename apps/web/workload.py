@@ -384,6 +384,13 @@ def _change_chart(subject: Subject) -> Chart:
         now=subject.period.label,
         before=subject.period.compare_label,
         why=subject.why("cost"),
+        models=(_models_of(subject, subject.period), _models_of(subject, subject.period.before)),
+    )
+
+
+def _models_of(subject: Subject, period: PeriodChoice) -> workload_change.Models:
+    return workload_change.Models(
+        period.label, costs_address(period, workload=subject.workload.slug, group=Grouping.MODEL.value)
     )
 
 

@@ -1,11 +1,12 @@
 """Why a workload costs more or less than before: the parts of the change, and what a call carries now."""
 
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
-from apps.costs.selectors import CostChange, Part
+from apps.costs.selectors import CostChange, Lack, Part, Unknown
 from apps.web import figures
-from apps.web.charts import Chart, Series
+from apps.web.charts import COMPONENTS, Chart, NotKnown, Series
 
 NAMES: Final[dict[Part, str]] = {
     Part.VOLUME: "Number of calls",
@@ -20,10 +21,26 @@ NAMES: Final[dict[Part, str]] = {
 _ALWAYS: Final = (Part.VOLUME, Part.MIX, Part.INTENSITY, Part.PRICE)
 # Below this, tokens per call are said to be about the same: a twentieth.
 TOLD_FROM: Final = Decimal("0.05")
+NAMED: Final = 3  # so many things without a price are told by name
 
 
-def change_chart(change: CostChange, *, currency: str, now: str, before: str, why: str) -> Chart:
-    """Bars of what made the cost grow or shrink, and their sum; empty where there was nothing before to compare."""
+class Models(NamedTuple):
+    """A period as it is told, and where the cost of its models stands."""
+
+    period: str
+    href: str
+
+
+def change_chart(
+    change: CostChange, *, currency: str, now: str, before: str, why: str, models: tuple[Models, Models]
+) -> Chart:
+    """Bars of what made the cost grow or shrink, and their sum; empty where there was nothing before to compare.
+
+    None either where a part of the cost is not known; `models` are those of the period, and of the one before.
+    """
+    if not change.is_known and (change.before.total or change.before.unknown):
+        finding = f"What {now} cost more or less than {before} is not known."
+        return _unknown(change, currency, finding, *models)
     shown = [part for part in Part if part in _ALWAYS or change.parts[part]] if change.before.total else []
     amounts = [change.parts[part] for part in shown]
     return Chart(
@@ -38,6 +55,38 @@ def change_chart(change: CostChange, *, currency: str, now: str, before: str, wh
         links=[*("" for _ in shown), why] if shown else [],
         is_signed=True,
     )
+
+
+def _unknown(change: CostChange, currency: str, finding: str, now: Models, before: Models) -> Chart:
+    """What has no price is not free: neither the sum of the change nor the share of a part in it can be told."""
+    lacks = [*_lacks(change.now.unknown, now.period), *_lacks(change.before.unknown, before.period)]
+    return Chart(
+        kind="rows",
+        categories=[],
+        series=[],
+        unit="money",
+        finding=finding,
+        currency=currency,
+        not_known=NotKnown(
+            "The change is not known",
+            " ".join((*lacks, "An analyst can give one.")),
+            "See what is missing",
+            (now if change.now.unknown else before).href,
+        ),
+    )
+
+
+def _lacks(unknown: Iterable[Unknown], period: str) -> Iterable[str]:
+    for lack in Lack:
+        if names := sorted({_name(each) for each in unknown if each.lack is lack}):
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            yield f"There is no {lack.value} for {', '.join(names[:NAMED])}{more} ({period})."
+
+
+def _name(unknown: Unknown) -> str:
+    if unknown.component == "token":
+        return unknown.model or "a model that was not reported"
+    return unknown.model or COMPONENTS[unknown.component].lower()
 
 
 def _finding(change: CostChange, currency: str, now: str, before: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.money import MAX_DIGITS
-from apps.costs.selectors import CostScope, cost_change
+from apps.costs.selectors import CostChange, CostScope, Lack, Unknown, cost_change
 from apps.costs.selectors.split import ModelUse, Part, Spending, split
 from apps.workloads.models import BEGINNING, END
 from tests.books import (
@@ -64,6 +64,13 @@ def test_a_higher_list_price_is_price() -> None:
 def test_a_model_whose_calls_nobody_tells_is_not_guessed_at() -> None:
     before, now = Spending({DEAR: use("10", 0, 0)}), Spending({DEAR: use("16", 0, 0), CHEAP: use("5", 50, 5_000_000)})
     assert moved(before, now) == {"volume": Decimal(5), "untold": Decimal(6)}
+
+
+def test_a_model_without_a_price_is_not_free() -> None:
+    """Its calls and tokens would make each call cheaper than it was, and the change a mix of models."""
+    before = Spending({DEAR: use("10", 100, 10_000_000)})
+    now = Spending({DEAR: use("5", 50, 5_000_000), CHEAP: ModelUse(Decimal(0), 50, 5_000_000, is_priced=False)})
+    assert moved(before, now) == {"volume": Decimal(-5)}
 
 
 def test_what_began_or_ended_is_volume() -> None:
@@ -129,3 +136,49 @@ def test_day_lines_of_two_months_are_split_as_by_hand(world: World) -> None:
     }
     assert change.amount == Decimal(4)
     assert (change.before.tokens_a_call(), change.now.tokens_a_call()) == (Decimal(100_000), Decimal(150_000))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_change_is_not_known_where_usage_of_either_month_has_no_price(world: World, is_before: bool) -> None:
+    """1,000 dollars in one month, in the other the same calls on a model of which nobody knows the price."""
+    priced, unpriced = make_offering("own", "dollar"), make_offering("own", "nobody-knows")
+    prices(priced, input="1.00", output="1.00")
+    pull = make_pull(make_source())
+    workload = make_workload("Summaries", world)
+    identity = make_identity(pull.part.source, "key-0", (BEGINNING, END, workload))
+    october, november = (unpriced, priced) if is_before else (priced, unpriced)
+    for offering, month in ((october, 10), (november, 11)):
+        series = make_series(pull, identity, offering)
+        add_hour(pull, series, at(1, month=month), requests=1000, input=1_000_000_000, cached=0, output=0)
+    rate_all()
+
+    def found() -> CostChange:
+        scope = CostScope(date(2026, 11, 1), date(2026, 12, 1), workload_id=workload.pk)
+        return cost_change(actor=MACHINE, scope=scope, before=(date(2026, 10, 1), date(2026, 11, 1)))
+
+    change, lacking = found(), {Unknown(Lack.PRICE, "token", "nobody-knows")}
+    assert not change.is_known
+    assert (change.before.unknown, change.now.unknown) == ((lacking, set()) if is_before else (set(), lacking))
+
+    prices(unpriced, input="3.00", output="3.00")
+    rate_all()
+    assert (found().is_known, found().amount) == (True, -2000 if is_before else 2000)
+
+
+@pytest.mark.django_db
+def test_gpu_time_without_a_price_and_money_without_an_exchange_rate_leave_the_change_unknown(world: World) -> None:
+    pull = make_pull(make_source())
+    workload = make_workload("Summaries", world)
+    identity = make_identity(pull.part.source, "key-0", (BEGINNING, END, workload))
+    card, odd = make_series(pull, identity, make_offering("own", "h100")), make_series(pull, identity, make_offering())
+    told = {"requests": 1, "input": None, "cached": None, "output": None}
+    add_hour(pull, card, at(1), gpu_seconds=Decimal(3600), gpu_busy_seconds=Decimal(3600))
+    add_hour(pull, odd, at(1), reported_cost=Decimal(5), currency="XAF", **told)
+    rate_all()
+    scope = CostScope(date(2026, 10, 1), date(2026, 11, 1), workload_id=workload.pk)
+    change = cost_change(actor=MACHINE, scope=scope, before=(date(2026, 9, 1), date(2026, 10, 1)))
+    assert change.now.unknown == {
+        Unknown(Lack.PRICE, "gpu_used", "h100"),
+        Unknown(Lack.RATE, "token", "gpt-4o"),
+    }

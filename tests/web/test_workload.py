@@ -4,7 +4,7 @@ import pytest
 
 from apps.workloads import services as workloads
 from apps.workloads.models import Workload
-from tests.books import at, rate_all
+from tests.books import at, make_offering, prices, rate_all
 from tests.web.company import Company, make_company
 from tests.world import World, actor, log_in
 
@@ -106,3 +106,25 @@ def test_the_page_says_why_the_cost_changed_in_parts_that_add_up(company: Compan
 
 def test_a_cost_that_has_nothing_before_it_is_not_split(company: Company, world: World) -> None:
     assert log_in(world.ben).get("/workloads/summaries/?month=2026-08").context["change_chart"].is_empty
+
+
+def test_a_cost_of_which_something_has_no_price_is_not_told_to_have_changed(company: Company, world: World) -> None:
+    """Ten calls of October are on a model that nobody has priced: neither October nor November has a change."""
+    odd = make_offering("own", "nobody-knows")
+    summaries = Workload.objects.get(slug="summaries")
+    company.spend(summaries, 10, at(4), offering=odd)
+    rate_all()
+    client = log_in(world.ben)
+    for month in ("2026-10", "2026-11"):
+        answer = client.get(f"/workloads/summaries/?month={month}")
+        chart = answer.context["change_chart"]
+        body = answer.content.decode()
+        assert chart.is_empty
+        assert "The change is not known" in body
+        assert "There is no price for nobody-knows (October 2026). An analyst can give one." in body
+        assert chart.not_known.href == "/costs/?month=2026-10&workload=summaries&group=model"
+        assert "unpriced" in client.get(chart.not_known.href).content.decode()
+
+    prices(odd, input="1.00", output="1.00")
+    rate_all()
+    assert client.get(SUMMARIES).context["change_chart"].series[0].values[-1] == 20

@@ -13,7 +13,7 @@ from apps.costs.selectors.scope import (
     may_see_unallocated,
     whole_months,
 )
-from apps.costs.selectors.split import CostChange, Part, cost_change
+from apps.costs.selectors.split import CostChange, Lack, Part, Unknown, cost_change
 from apps.costs.selectors.tables import (
     NO_COST_CENTRE,
     NOBODY,
@@ -44,12 +44,14 @@ __all__ = (
     "FigureState",
     "Figures",
     "Grouping",
+    "Lack",
     "Lots",
     "Measures",
     "Order",
     "Part",
     "Restatement",
     "SilentSource",
+    "Unknown",
     "apart",
     "billed_months",
     "bills_booked",

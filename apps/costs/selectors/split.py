@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import connection
 
@@ -25,23 +25,39 @@ class Part(StrEnum):
     MIX = "mix"  # calls that went to other models
     INTENSITY = "intensity"  # more or fewer tokens in a call of the same model
     PRICE = "price"  # what a token of the same model cost: list price, service tier, share of cached and output tokens
-    UNTOLD = "untold"  # token cost of models of which calls or tokens are not told
+    UNTOLD = "untold"  # token cost of models of which calls, tokens or a part of the cost are not told
     WASTE = "waste"  # retries and failed calls, fallbacks, GPUs held idle
     GPU = "gpu"
     SHARED = "shared"
 
 
+class Lack(StrEnum):
+    """Why nobody knows what some usage cost."""
+
+    PRICE = "price"
+    RATE = "exchange rate"
+
+
+class Unknown(NamedTuple):
+    """What some lines of a period stand for that lack one; `model` is empty where none is named."""
+
+    lack: Lack
+    component: str
+    model: str
+
+
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """Delivered plain calls of one model in a period, their tokens of all types and their cost."""
+    """Delivered plain calls of one model in a period, their tokens of all types and what is known of their cost."""
 
     cost: Decimal
     calls: int
     tokens: int
+    is_priced: bool = True
 
     @property
     def is_told(self) -> bool:
-        return self.calls > 0 and self.tokens > 0
+        return self.calls > 0 and self.tokens > 0 and self.is_priced
 
     @property
     def intensity(self) -> Decimal:
@@ -56,10 +72,11 @@ class ModelUse:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """The cost of a period: of plain calls by model, of everything else by component."""
+    """The cost of a period: of plain calls by model, of everything else by component; and what of it is not known."""
 
     models: Mapping[int, ModelUse] = field(default_factory=dict)
     others: Mapping[str, Decimal] = field(default_factory=dict)
+    unknown: frozenset[Unknown] = frozenset()
 
     @property
     def total(self) -> Decimal:
@@ -74,32 +91,34 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class CostChange:
-    """`parts` add up to `amount`, what the period cost more than the one before, exactly; one that stayed is zero."""
+    """`parts` add up to `amount`, what the period cost more than the one before, exactly; one that stayed is zero.
+
+    Unless `is_known` these are about what has a price alone: no change of the cost.
+    """
 
     before: Spending
     now: Spending
     amount: Decimal
     parts: Mapping[Part, Decimal]
 
+    @property
+    def is_known(self) -> bool:
+        return not (self.before.unknown or self.now.unknown)
+
 
 def cost_change(*, actor: Actor, scope: CostScope, before: tuple[date, date]) -> CostChange:
-    """The scope's cost against the same filters over the days `before`; what has no price has no part in it."""
+    """The scope's cost against the same filters over the days `before`; not known where something has no price."""
     rows = told_apart(lambda each: rows_of(actor, each, by_owner=True), scope, before)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT x.is_before, x.component, coalesce(x.offering_id, 0), coalesce(sum(x.cost), 0), "
-            f"coalesce(sum(x.requests), 0), coalesce(sum(x.tokens), 0) FROM ({rows.text}) x GROUP BY 1, 2, 3",
+            "SELECT x.is_before, x.component, coalesce(x.offering_id, 0), coalesce(min(o.name), ''), "
+            "coalesce(sum(x.cost), 0), coalesce(sum(x.requests), 0), coalesce(sum(x.tokens), 0), "
+            "coalesce(sum(x.unpriced_lines), 0) > 0, coalesce(sum(x.unconverted_lines), 0) > 0 "
+            f"FROM ({rows.text}) x LEFT JOIN catalog_offering o ON o.id = x.offering_id GROUP BY 1, 2, 3",
             rows.values,
         )
-        found = cursor.fetchall()
-    then, now = (
-        _spending(
-            (component, ModelUse(cost, int(calls), int(tokens)), model)
-            for was, component, model, cost, calls, tokens in found
-            if was is is_before
-        )
-        for is_before in (True, False)
-    )
+        found = [_Row(*row) for row in cursor.fetchall()]
+    then, now = (_spending(row for row in found if row.is_before is is_before) for is_before in (True, False))
     return split(then, now)
 
 
@@ -142,15 +161,30 @@ def _token_parts(before: Mapping[int, ModelUse], now: Mapping[int, ModelUse]) ->
     return {Part.VOLUME: volume, Part.MIX: mix, Part.INTENSITY: intensity, Part.PRICE: price}
 
 
-def _spending(rows: Iterable[tuple[str, ModelUse, int]]) -> Spending:
+class _Row(NamedTuple):
+    is_before: bool
+    component: str
+    offering_id: int
+    model: str
+    cost: Decimal
+    requests: int
+    tokens: int
+    lacks_price: bool
+    lacks_rate: bool
+
+
+def _spending(rows: Iterable[_Row]) -> Spending:
     models: dict[int, ModelUse] = {}
     others: dict[str, Decimal] = {}
-    for component, use, model in rows:
-        if component == Component.TOKEN:
-            models[model] = use
+    unknown: set[Unknown] = set()
+    for row in rows:
+        lacks = [lack for lack, is_so in ((Lack.PRICE, row.lacks_price), (Lack.RATE, row.lacks_rate)) if is_so]
+        unknown |= {Unknown(lack, row.component, row.model) for lack in lacks}
+        if row.component == Component.TOKEN:
+            models[row.offering_id] = ModelUse(row.cost, int(row.requests), int(row.tokens), not lacks)
         else:
-            others[component] = others.get(component, Decimal(0)) + use.cost
-    return Spending(models, others)
+            others[row.component] = others.get(row.component, Decimal(0)) + row.cost
+    return Spending(models, others, frozenset(unknown))
 
 
 def _part_of(component: str) -> Part:
