@@ -199,8 +199,9 @@ class Earlier:
 class Moving:
     """A preview as the page draws it: the chosen month in full, the others in a line each.
 
-    Who binds for the whole organisation need not see the workload's own money: then `worth` is None, and only what was
-    nobody's is told as an amount where a part of it is taken from a workload whose money they may not see either.
+    Who binds for the whole organisation need not see the workload's own money: then `worth` is None. Where a part of it
+    is taken from a workload whose money they may not see, only what was nobody's is told as an amount, and no `worth`,
+    whose figures would hold that part.
     """
 
     preview: BindPreview
@@ -267,7 +268,8 @@ def _moving(actor: Actor, preview: BindPreview, month: date) -> Moving:
     def amount(move: MonthMove) -> Decimal:
         return move.moved if sees_losses else move.from_nobody
 
-    worth = preview_binding(actor=actor, preview=preview, month=shown) if shown and sees_cost else None
+    sees_worth = shown is not None and sees_cost and sees_losses
+    worth = preview_binding(actor=actor, preview=preview, month=shown) if shown and sees_worth else None
     return Moving(
         preview=preview,
         shown=shown,

@@ -196,6 +196,21 @@ def test_who_binds_for_others_learns_nothing_of_their_money(world: World) -> Non
         assert secret not in page, secret
 
 
+def test_the_worth_of_one_s_own_workload_does_not_tell_what_another_s_would_lose(world: World) -> None:
+    """Cleo sees the summaries of Care; Letters of Legal, whose money she does not see, has 3,000 of the key."""
+    ledger = example_c(world)
+    set_budget(actor=MACHINE, owner=ledger.workload, month=OCTOBER, amount=Decimal(4000))
+    letters = make_workload("Letters", world, cost_centre=world.legal)
+    key = key_beside(ledger, "shared", (3000, at(7)), (40, at(20)))
+    bind(actor=MACHINE, workload=letters, pairs=key.pairs, source=key.source, valid_to=at(10))
+    rate_all()
+    page = previewed(world.cleo, key, ledger)
+    assert moves(page) == {"Unallocated": ("$40.00", "$0"), "Share of the full cost": ("0.7%", "0.0%")}
+    assert "whose money you do not see" in page
+    for secret in ("3,000", "3,040", "5,440", "−$495", "136%", "Stop", "This changes the verdict"):
+        assert secret not in page, secret
+
+
 def test_a_signed_month_is_named_with_what_it_would_be_restated_by(world: World) -> None:
     ledger = example_c(world)
     key = key_beside(ledger, "loud", (1204, at(5, month=9)), (3000, at(7)))
