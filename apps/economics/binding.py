@@ -4,12 +4,11 @@ Nothing is stored. What was counted as outcome stays; where a share of the calls
 outcome. Days, prices, and how fast the entering calls were answered come with them.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, localcontext
-from typing import Any, Final
+from typing import Final
 
 from django.db import connection
 from django.utils import timezone
@@ -17,11 +16,10 @@ from django.utils import timezone
 from apps.core import organisation
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
-from apps.core.money import plain
 from apps.costs.attribution import BindPreview, Entering, MonthMove
 from apps.economics import months_sql
 from apps.economics.arithmetic import EXACT, Appraisal
-from apps.economics.facts import About, Row, about, facts_of, row_of
+from apps.economics.facts import About, Row, about, facts_of, row_of, row_with
 from apps.economics.verdict import Verdict, verdict
 from apps.workloads.models import Workload
 
@@ -57,8 +55,8 @@ def preview_binding(*, actor: Actor, preview: BindPreview, month: MonthMove, tod
         raise NotFound("This workload does not exist.")
     working = about(month.month, today or timezone.now().astimezone(organisation.zone()).date())
     with localcontext(EXACT):
-        row = row_of(working, workload_id=preview.workload.pk)
-        return BindingWorth(_judged(working, row), _judged(working, _with(row, working, preview, month.entering)))
+        row, grown = row_of(working, workload_id=preview.workload.pk), _grown(working, preview, month.entering)
+        return BindingWorth(_judged(working, row), _judged(working, _with(grown, working, preview, month.entering)))
 
 
 # --- Below ------------------------------------------------------------------------------------------------------------
@@ -69,17 +67,21 @@ def _judged(working: About, row: Row) -> Judged:
     return Judged(facts.appraisal, verdict(facts, working.settings))
 
 
+def _grown(working: About, preview: BindPreview, entering: Entering) -> Row:
+    """The workload's facts with what was declared of the calls counted on those that enter too."""
+    delivered = entering.requests - entering.failed
+    return row_with(working, workload_id=preview.workload.pk, delivered=delivered, enters=entering.lines > 0)
+
+
 def _with(row: Row, working: About, preview: BindPreview, entering: Entering) -> Row:
-    """The workload's facts as they are, with what enters added to them."""
+    """Such facts with all else that enters added to them."""
     days, uncounted = _new_days(row, working, entering)
-    delivered = row.delivered + entering.requests - entering.failed
-    grown = Decimal(delivered) / row.delivered if row.is_declared and row.delivered else Decimal(1)
     return replace(
         row,
         cost=row.cost if row.cost is None and not entering.lines else (row.cost or 0) + entering.cost,
         lines=row.lines + entering.lines,
         requests=row.requests + entering.requests,
-        delivered=delivered,
+        delivered=row.delivered + entering.requests - entering.failed,
         tokens=row.tokens + entering.tokens,
         unpriced_tokens=row.unpriced_tokens + entering.unpriced_tokens,
         unpriced_lines=row.unpriced_lines + entering.unpriced_lines,
@@ -88,16 +90,12 @@ def _with(row: Row, working: About, preview: BindPreview, entering: Entering) ->
         usage_days=row.usage_days + days,
         uncounted_days=row.uncounted_days + uncounted,
         latency_counts=_with_latency(row.latency_counts, working, preview),
-        produced=_times(row.produced, grown),
-        useful=_times(row.useful, grown),
-        reviewed=_times(row.reviewed, grown),
-        spans=_grown_spans(row.spans, grown),
     )
 
 
 def _new_days(row: Row, working: About, entering: Entering) -> tuple[int, int]:
     """Days on which only what enters was used, and those of them of which no outcome is told."""
-    values = {**working.values, "workload": row.workload_id, "days": list(entering.days)}
+    values = {**working.values, "workload": row.workload_id, "days": sorted(set(entering.days))}
     with connection.cursor() as cursor:
         cursor.execute(_NEW_DAYS, {**values, "is_declared": row.is_declared})
         days, uncounted = cursor.fetchone()
@@ -122,21 +120,6 @@ def _with_latency(counts: list[int] | None, working: About, preview: BindPreview
 
 def _counted(counts: Sequence[int]) -> list[int] | None:
     return [int(one) for one in counts] if any(counts) else None
-
-
-def _grown_spans(spans: str, grown: Decimal) -> str:
-    if grown == 1:
-        return spans
-    told: list[dict[str, Any]] = json.loads(spans)
-    for span in told:
-        for name in ("useful", "reviewed"):
-            if span[name] is not None:
-                span[name] = plain(Decimal(span[name]) * grown)
-    return json.dumps(told)
-
-
-def _times(number: Decimal | None, grown: Decimal) -> Decimal | None:
-    return None if number is None else number * grown
 
 
 _NEW_DAYS: Final = """

@@ -99,22 +99,24 @@ def about(month: date, today: date) -> About:
 
 def rows_of(cursor: CursorWrapper, month: About) -> list[Row]:
     """The facts of every workload in `economics_todo`."""
-    statement = months_sql.FACTS.replace("{todo}", months_sql.TODO).replace("{cases}", months_sql.CASES)
-    cursor.execute(statement, month.values)
+    cursor.execute(_statement(months_sql.TODO), month.values)
     return [Row(*row) for row in cursor.fetchall()]
 
 
 def row_of(month: About, *, workload_id: int) -> Row:
     """The facts of one workload as the books have them now."""
-    statement = months_sql.FACTS.replace("{todo}", months_sql.ONE).replace("{cases}", months_sql.CASES)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, {**month.values, "workload": workload_id})
-        return Row(*cursor.fetchone())
+    return _row(_statement(months_sql.ONE), {**month.values, "workload": workload_id})
+
+
+def row_with(month: About, *, workload_id: int, delivered: int, enters: bool) -> Row:
+    """The same, with what was declared of the calls counted on so many delivered ones more; `enters` says whether
+    there is any usage with them."""
+    values = {**month.values, "workload": workload_id, "entering": delivered, "enters": enters}
+    return _row(_statement(months_sql.ONE, calls=months_sql.CALLS_WITH_ENTERING), values)
 
 
 def facts_if(month: About, *, workload_id: int, case: AssumedCase) -> tuple[Facts, list[Span]]:
     """What the month would rest on if the case were attested, and the spans on which cases would count then."""
-    statement = months_sql.FACTS.replace("{todo}", months_sql.ONE).replace("{cases}", months_sql.ASSUMED_CASE)
     values = {
         **month.values,
         "workload": workload_id,
@@ -124,9 +126,8 @@ def facts_if(month: About, *, workload_id: int, case: AssumedCase) -> tuple[Fact
         "starts": case.starts,
         "ends": case.ends,
     }
-    with connection.cursor() as cursor, localcontext(EXACT):
-        cursor.execute(statement, values)
-        row = Row(*cursor.fetchone())
+    with localcontext(EXACT):
+        row = _row(_statement(months_sql.ONE, cases=months_sql.ASSUMED_CASE), values)
         return facts_of(month, row), [span for span in map(span_of, json.loads(row.spans)) if span]
 
 
@@ -184,6 +185,16 @@ def within_band(row: Row) -> tuple[int, int]:
 
 
 # --- Below ------------------------------------------------------------------------------------------------------------
+
+
+def _statement(todo: str, *, cases: str = months_sql.CASES, calls: str = months_sql.CALLS) -> str:
+    return months_sql.FACTS.replace("{todo}", todo).replace("{cases}", cases).replace("{calls}", calls)
+
+
+def _row(statement: str, values: Mapping[str, Any]) -> Row:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return Row(*cursor.fetchone())
 
 
 def _is_rate_known(told: Iterable[Mapping[str, Any]], spans: list[Span | None], settings: Settings) -> bool:

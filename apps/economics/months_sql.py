@@ -103,6 +103,14 @@ SELECT 0, %(workload)s, 0, %(assumptions)s::jsonb, %(grade)s, %(review_grade)s, 
     %(starts)s::date, %(ends)s::date, false
 """
 
+# On how many delivered calls a declared share counts: those that there are, or with those that would enter.
+CALLS = "SELECT workload_id, delivered FROM money"
+CALLS_WITH_ENTERING = """
+SELECT t.workload_id, coalesce(m.delivered, 0) + %(entering)s
+FROM economics_todo t LEFT JOIN money m USING (workload_id)
+WHERE m.workload_id IS NOT NULL OR %(enters)s
+"""
+
 # One row for each workload of `economics_todo`. Token counts stand in for the share of cost that has no price, since
 # nobody knows what it would have cost; `blind_lines` lack a price or a rate and have no tokens to be measured by.
 # A day has usage where calls, time or a quantity were used on it: a subscription alone is none.
@@ -150,12 +158,13 @@ FACTS = f"""
     SELECT workload_id, period_start, period_end, produced::numeric AS produced, accepted::numeric AS accepted,
         reviewed::numeric AS reviewed, false AS is_declared
     FROM outcome WHERE produced IS NOT NULL
+), calls (workload_id, delivered) AS ({{calls}}
 ), figure AS (
     SELECT * FROM counted
     UNION ALL
-    SELECT o.workload_id, o.period_start, o.period_end, m.delivered, m.delivered * o.declared,
-        m.delivered * o.declared_reviewed, true
-    FROM outcome o JOIN money m USING (workload_id)
+    SELECT o.workload_id, o.period_start, o.period_end, c.delivered, c.delivered * o.declared,
+        c.delivered * o.declared_reviewed, true
+    FROM outcome o JOIN calls c USING (workload_id)
     WHERE o.declared IS NOT NULL AND NOT EXISTS (SELECT FROM counted c WHERE c.workload_id = o.workload_id)
 ), out AS (
     SELECT workload_id, sum(produced) AS produced, sum(accepted) AS useful,

@@ -11,9 +11,9 @@ from apps.core.errors import NotFound
 from apps.costs.attribution import bind, preview_bind
 from apps.economics import services as economics
 from apps.economics.binding import BindingWorth, preview_binding
-from apps.usage.models import Identity
+from apps.usage.models import Identity, Series
 from apps.workloads.models import WorkloadRevision
-from tests.books import add_hour, at, make_identity, make_offering, make_pull, make_series, rate_all
+from tests.books import add_hour, at, make_identity, make_offering, make_pull, make_series, make_workload, rate_all
 from tests.economics.ledger import (
     OCTOBER,
     TODAY,
@@ -90,6 +90,22 @@ def test_what_was_declared_of_the_calls_grows_with_them(world: World) -> None:
     assert said(worth) == is_then(ledger, key) == ("keep", Decimal(3), Decimal(1200))
 
 
+def test_what_was_declared_of_a_month_without_usage_counts_on_the_first_key_that_is_bound(world: World) -> None:
+    """0.8 of 500 calls: 400 x 2 minutes x 0.6 at 30 an hour is 240, less 2."""
+    ledger = make_ledger(world)
+    attested(ledger)
+    economics.declare_outcomes(
+        actor=actor(world.ben), workload=ledger.workload, month=OCTOBER, share=Decimal("0.8"),
+        reviewed_share=Decimal(0), today=TODAY,
+    )  # fmt: skip
+    settle()
+    key = nobodys(ledger, 2, requests=500)
+    worth = would_be(ledger, key)
+    assert worth.before.verdict.word == "unproven"
+    assert worth.after.net == Decimal(238)
+    assert said(worth) == is_then(ledger, key) == ("keep", Decimal(2), Decimal(400))
+
+
 def test_calls_that_come_too_slowly_break_the_band(world: World) -> None:
     ledger = make_ledger(world)
     band = LatencyBand.objects.get(limit_ms=2000)
@@ -117,6 +133,21 @@ def test_a_day_of_which_no_outcome_is_told_makes_it_unproven(world: World) -> No
     assert worth.before.verdict.word == "scale"
     assert "outcomes are missing on 1 of 2 days with usage" in worth.after.verdict.sentence
     assert said(worth) == is_then(ledger, key) == ("unproven", Decimal(2), Decimal(100))
+
+
+def test_a_day_that_comes_from_two_owners_is_one_day(world: World) -> None:
+    ledger = make_ledger(world)
+    spend(ledger, 1)
+    attested(ledger)
+    came_out(ledger, 100, 100, 0, day=5)
+    settle()
+    key = nobodys(ledger, 1, at(6, 2))
+    add_hour(make_pull(key.source), Series.objects.get(identity=key), at(6, 20), requests=10, input=0, output=0)
+    chat = make_workload("Chat", world)
+    bind(actor=MACHINE, workload=chat, pairs=key.pairs, source=key.source, valid_to=at(6, 12))
+    rate_all()
+    sentence = would_be(ledger, key).after.verdict.sentence
+    assert "outcomes are missing on 1 of 2 days with usage" in sentence
 
 
 def test_usage_without_a_price_adds_no_cost_and_makes_it_unproven(world: World) -> None:
