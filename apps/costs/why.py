@@ -242,8 +242,8 @@ def proof_rows(*, actor: Actor, scope: CostScope) -> Iterator[tuple[Any, ...]]:
 
 
 def told(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row of the export with its usage key as people say it."""
-    day, workload, source, part, pairs, *rest = row
+    """A row of the export as people are told it: its usage key in words, its workload by name alone."""
+    day, workload, source, part, pairs, *rest, _ = row
     return (day, workload, source, part, label_of(json.loads(pairs)) if pairs else "", *rest)
 
 

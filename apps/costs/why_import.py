@@ -72,15 +72,15 @@ def why_import(*, actor: Actor, pull: Pull) -> WhyImport:
     return WhyImport(replace(proof, bindings=bindings), keys, models)
 
 
-def import_rows(*, actor: Actor, pull: Pull) -> Iterator[tuple[Any, ...]]:
-    """Columns and rows of `why.proof_rows`; what workloads cost that the actor may not see is one row at the end."""
+def import_rows(*, actor: Actor, pull: Pull, is_unallocated: bool = False) -> Iterator[tuple[Any, ...]]:
+    """Columns and rows of `why.proof_rows`, of everything or of what nobody claims; what workloads cost that the actor
+    may not see is one row at the end."""
     with _taken_apart(pull) as read:
-        rows, keys = read(why_sql.EXPORT), read(why_sql.KEYS)
-    hidden = _hidden(actor, {row[1] for row in keys})
-    names = {name for _, number, name, *_ in keys if number in hidden}
+        rows = [row for row in read(why_sql.EXPORT) if not is_unallocated or row[-1] is None]
+    hidden = _hidden(actor, {row[-1] for row in rows})
     amounts = []
     for row in rows:
-        if row[1] in names:
+        if row[-1] in hidden:
             amounts.append(row[17])
         else:
             yield told(row)

@@ -300,7 +300,7 @@ WITH all_rows AS (
 )
 SELECT l.day, coalesce(w.name, 'unallocated'), src.name, part.name, i.pairs, o.provider, o.name, l.component, l.basis,
     s.service_tier, s.prompt_band, r.kind, r.hours, r.quantity, r.price, r.currency, r.amount, r.amount_org,
-    rate.scope, rate.list_version, rate.valid_from, l.id, r.row_digest
+    rate.scope, rate.list_version, rate.valid_from, l.id, r.row_digest, l.workload_id
 FROM all_rows r JOIN why_lines l ON l.id = r.line_id JOIN sources_source src ON src.id = l.source_id
 LEFT JOIN usage_series s ON s.id = r.series_id LEFT JOIN sources_part part ON part.id = coalesce(r.part_id, s.part_id)
 LEFT JOIN usage_identity i ON i.id = l.identity_id LEFT JOIN workloads_workload w ON w.id = l.workload_id

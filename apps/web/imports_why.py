@@ -113,12 +113,12 @@ def _panel(request: PageRequest, asked: Asked, proven: Proven) -> HttpResponse:
 
 
 def _download(asked: Asked, name: str, kind: str) -> HttpResponseBase:
-    """The whole proof. Its rows add up to the figure."""
+    """The whole proof. Its rows add up to the figure; of a share to what it is a share of the whole."""
     if kind not in ("csv", "xlsx"):
         raise BadInput("The proof can be had as csv or xlsx.")
     file = f"why-{name}-{asked.pull.part.name}"
     if name in _MONEY:
-        lines = import_rows(actor=asked.actor, pull=asked.pull)
+        lines = import_rows(actor=asked.actor, pull=asked.pull, is_unallocated=name == "unallocated")
         return table_response(why.EXPORT_COLUMNS, lines, name=file, kind=kind)
     if asked.is_bill:
         bill = ((b.category, b.meter, b.unit, b.currency, b.rows, b.standing, b.billed) for b in billed(asked.pull))
@@ -126,9 +126,9 @@ def _download(asked: Asked, name: str, kind: str) -> HttpResponseBase:
     column, measure = _MEASURES[name]
     parts = counted(actor=asked.actor, pull=asked.pull)
     rows: list[Sequence[Cell]] = [(*_series(part), measure(part)) for part in parts if part.key != HIDDEN]
-    hidden = [measure(part) or 0 for part in parts if part.key == HIDDEN]
+    hidden = [measure(part) for part in parts if part.key == HIDDEN]
     if hidden:
-        rows.append((HIDDEN, None, None, None, None, None, sum(hidden)))
+        rows.append((HIDDEN, None, None, None, None, None, _known_sum(hidden)))
     return table_response((*SERIES_COLUMNS, column), rows, name=file, kind=kind)
 
 
@@ -187,12 +187,18 @@ def _summed(pairs: Iterable[tuple[str, int | None]]) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
+def _known_sum(numbers: Iterable[int | None]) -> int | None:
+    """None where none of them is known."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
 def _count_table(title: str, heading: str, counts: dict[str, int]) -> Table:
     lines = [Line(name, [figures.count(number)]) for name, number in list(counts.items())[:PARTS]]
     rest = list(counts.values())[PARTS:]
     if rest:
         lines.append(Line(f"The other {figures.count(len(rest))}", [figures.count(sum(rest))]))
-    return Table(title, "", (heading, "Number"), lines, ["Sum", figures.count(sum(counts.values()))])
+    return Table(title, "", (heading, "Number"), lines, ["Sum", figures.count(_known_sum(counts.values()))])
 
 
 # --- A bill as it was told --------------------------------------------------------------------------------------------

@@ -90,10 +90,14 @@ def test_the_cost_of_an_import_is_proven_down_to_keys_models_prices_and_the_file
 
 
 def test_the_file_of_the_proof_adds_up_to_the_figure(world: World, pull: Pull) -> None:
-    for figure in ("cost", "unallocated"):
+    for figure, amount, keys in (
+        ("cost", Decimal(6), {"triage-key", "letters-key", "nobody-key"}),
+        ("unallocated", Decimal("1.50"), {"nobody-key"}),
+    ):
         read = rows_of(log_in(world.ada), pull, figure)
-        amounts = [Decimal(row["Amount in the organisation's currency"] or 0) for row in read]
-        assert sum(amounts) == Decimal(pull.totals["computed_cost"]) == 6
+        assert sum(Decimal(row["Amount in the organisation's currency"] or 0) for row in read) == amount
+        assert {row["Usage key"] for row in read} == keys
+    assert (Decimal(pull.totals["computed_cost"]), Decimal(pull.totals["unallocated_cost"])) == (6, Decimal("1.50"))
 
 
 def test_calls_tokens_and_hours_of_an_import_add_up_by_key_and_model(world: World, pull: Pull) -> None:
@@ -177,6 +181,36 @@ def test_the_cost_of_workloads_elsewhere_is_one_line_without_names(world: World,
     assert (read[-1]["Workload"], read[-1]["Usage key"]) == ("workloads that you may not see", "")
     assert "Letters" not in {row["Workload"] for row in read}
     assert sum(Decimal(row["Amount in the organisation's currency"] or 0) for row in read) == 6
+
+
+def test_two_workloads_of_one_name_are_told_apart_by_who_may_see_them(world: World, tmp_path: Path) -> None:
+    """Cleo sees the Chat of Care, and not that of Legal."""
+    prices(make_offering("own", "dollar"), input="1.00", cached="1.00", output="1.00")
+    chats = {
+        "care-key": make_workload("Chat", world),
+        "legal-key": make_workload("Chat", world, slug="chat-of-legal", cost_centre=world.legal),
+    }
+    for key, workload in chats.items():
+        attribution.bind(actor=MACHINE, workload=workload, pairs=[["key", key]])
+    rows = (
+        "2026-10-01T00:10:00Z,care-key,own,dollar,3000000,0,0\n2026-10-01T00:10:00Z,legal-key,own,dollar,500000,0,0\n"
+    )
+    read = rows_of(log_in(world.cleo), load(tmp_path / "log.csv", LOG + rows), "cost")
+    told = [(row["Workload"], row["Usage key"], Decimal(row["Amount in the organisation's currency"])) for row in read]
+    assert told == [("Chat", "care-key", Decimal(3)), ("workloads that you may not see", "", Decimal("0.5"))]
+
+
+def test_calls_of_which_a_file_says_nothing_add_up_to_no_number(world: World, tmp_path: Path) -> None:
+    """Hours of a GPU alone: nobody knows how many calls they served."""
+    attribution.bind(actor=MACHINE, workload=make_workload("Triage", world), pairs=[["key", "triage-key"]])
+    text = "period_start,usage_key,provider,model,gpu_seconds,gpu_busy_seconds\n"
+    text += "2026-10-01 00:00,triage-key,own,llama,3600,1800\n2026-10-01 00:00,nobody-key,own,llama,3600,0\n"
+    pull = load(tmp_path / "hours.csv", text, format_="usage")
+    found = explained(log_in(world.ada), pull, "requests")["explained"]
+    assert found.figure == "–"
+    assert [(table.lines, table.total) for table in found.tables] == [([], ["Sum", "–"])] * 2
+    told = {row["Usage key"]: row["Requests"] for row in rows_of(log_in(world.dan), pull, "requests")}
+    assert told == {"triage-key": "", "keys that you may not see": ""}
 
 
 def test_the_result_leads_to_each_proof_and_an_undone_import_to_none(world: World, pull: Pull) -> None:
