@@ -80,7 +80,7 @@ def _lacks(unknown: Iterable[Unknown], period: str) -> Iterable[str]:
     for lack in Lack:
         if names := sorted({_name(each) for each in unknown if each.lack is lack}):
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            yield f"There is no {lack.value} for {', '.join(names[:NAMED])}{more} ({period})."
+            yield f"Some usage has no {lack.value}: {', '.join(names[:NAMED])}{more} ({period})."
 
 
 def _name(unknown: Unknown) -> str:

@@ -121,7 +121,7 @@ def test_a_cost_of_which_something_has_no_price_is_not_told_to_have_changed(comp
         body = answer.content.decode()
         assert chart.is_empty
         assert "The change is not known" in body
-        assert "There is no price for nobody-knows (October 2026). An analyst can give one." in body
+        assert "Some usage has no price: nobody-knows (October 2026). An analyst can give one." in body
         assert chart.not_known.href == "/costs/?month=2026-10&workload=summaries&group=model"
         assert "unpriced" in client.get(chart.not_known.href).content.decode()
 
