@@ -34,6 +34,7 @@ from tests.world import MACHINE
 __all__ = ("copilot", "gateway")
 pytestmark = pytest.mark.django_db
 MONTH = CostScope(OCTOBER, NOVEMBER)
+SIGNED = CostScope(OCTOBER, NOVEMBER, figures=Figures.SIGNED)
 # One provider's month: tokens that a log may know, and much that none does. 11 + 40 + 3 + 2 + 5 - 6 = 55.
 BILL = [
     charge(5, "11", "tokens"),
@@ -276,6 +277,35 @@ def test_a_month_is_signed_on_what_is_booked_in_it(copilot: Workload, gateway: S
     assert said(bills_booked(actor=MACHINE, month=OCTOBER)) == [(OCTOBER, 10, 10)]
     assert said(bills_booked(actor=MACHINE, month=NOVEMBER)) == [(NOVEMBER, 64, 60)]
     assert said(billed_months(actor=MACHINE, scope=MONTH)) == [(OCTOBER, 14, 10)]
+
+
+def test_a_bill_that_checked_when_its_month_was_signed_is_taken_back_with_the_calls(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    """Both go in November, which so has no residual of October's; October itself has nothing left that checks."""
+    log, _ = load(gateway, tokens(100, at(5)), tmp_path)
+    bill([charge(5, "100", "a")], tmp_path)
+    sign()
+    undo(log)
+    rate()
+    assert [each.residual for each in bills_booked(actor=MACHINE, month=NOVEMBER)] == [0]
+    assert billed_months(actor=MACHINE, scope=MONTH) == []
+    assert [each.residual for each in billed_months(actor=MACHINE, scope=SIGNED)] == [0]
+
+
+def test_a_signed_month_keeps_its_bill_when_the_bill_is_said_to_count(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(100, at(5)) | claude(45), tmp_path)
+    bill([charge(5, "110", "a"), charge(5, "45", "b", provider="Anthropic")], tmp_path)
+    sign()
+    set_role("bill", SourceRole.Role.COUNTS, at(1))
+    rate()
+    found = billed_months(actor=MACHINE, scope=SIGNED)
+    assert [(each.provider, each.effective, each.computed) for each in found] == [
+        ("anthropic", 45, 45), ("openai", 110, 100),
+    ]  # fmt: skip
+    assert billed_months(actor=MACHINE, scope=MONTH) == []
 
 
 # --- Why --------------------------------------------------------------------------------------------------------------

@@ -87,7 +87,8 @@ _COVERED = COVERED.replace("%(months)s", "ARRAY(SELECT month FROM x)")
 # Tokens are compared with tokens and GPU time with GPU time. A line of a bill that names no model still belongs to a
 # provider: that of the rows of the bill it was made from, by their amounts where several providers share a line. Rows
 # made a line as `rating_sql.CHARGE_DAYS` says: in scope or claimed, by the day where they last longer than a month, a
-# purchase as billed only, and those of a provider that nothing covers counted and are in no line that checks.
+# purchase as billed only, and those of a provider that nothing covers counted and are in no line that checks. A signed
+# line stays when the role of all its rows has moved since: then it belongs to all of them, unless it was taken back.
 _COMPARE = f"""
 WITH x AS MATERIALIZED (
     SELECT date_trunc('month', day)::date AS month, offering_id, source_id, component LIKE 'gpu%%' AS is_gpu, basis,
@@ -113,18 +114,22 @@ WITH x AS MATERIALIZED (
     JOIN workloads_attribution a ON a.identity_id = c.identity_id AND a.valid_from <= held.at AND a.valid_to > held.at
     WHERE {IN_SCOPE}
 ), said AS MATERIALIZED (
-    SELECT c.month, c.identity_id, c.component, c.currency, v.basis, c.provider, sum(v.amount) AS amount
+    SELECT c.month, c.identity_id, c.component, c.currency, v.basis, c.provider,
+        {ROLE_OF_CHARGE} = 'checks' AS checks, sum(v.amount) AS amount
     FROM charge c
     LEFT JOIN ({_COVERED}) covered ON covered.provider = c.provider AND covered.month = c.month
         AND covered.measure = {MEASURE_OF_CHARGE}
     CROSS JOIN LATERAL (VALUES ('billed', CASE WHEN is_first THEN billed END),
         ('effective', CASE WHEN category <> 'Purchase' THEN
             coalesce(effective, billed) / CASE WHEN accrued THEN days ELSE 1 END END)) v (basis, amount)
-    WHERE v.amount IS NOT NULL AND {ROLE_OF_CHARGE} = 'checks'
-    GROUP BY 1, 2, 3, 4, 5, 6
+    WHERE v.amount IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
 ), share AS (
     SELECT *, sum(amount) OVER same AS total, count(*) OVER same AS number
-    FROM said WINDOW same AS (PARTITION BY month, identity_id, component, currency, basis)
+    FROM (SELECT *, bool_or(checks) OVER (PARTITION BY month, identity_id, component, currency, basis) AS any_checks
+        FROM said) every
+    WHERE checks OR NOT any_checks
+    WINDOW same AS (PARTITION BY month, identity_id, component, currency, basis)
 ), line AS (
     SELECT spender.month, t.identity_id, t.component, t.currency, t.basis, sum(t.amount_org) AS cost
     FROM (SELECT DISTINCT month, identity_id FROM said) spender
@@ -141,6 +146,7 @@ WITH x AS MATERIALIZED (
     SELECT s.provider, l.month, l.component LIKE 'gpu%%', l.basis,
         round(CASE WHEN s.total = 0 THEN l.cost / s.number ELSE l.cost * s.amount / s.total END, 18)
     FROM line l JOIN share s USING (month, identity_id, component, currency, basis)
+    WHERE s.checks OR l.cost <> 0
 ), compared AS (
     SELECT provider, coalesce(%s::date, month) AS month,
         coalesce(sum(cost) FILTER (WHERE basis = 'billed'), 0) AS billed,
