@@ -37,7 +37,7 @@ MOST_PARTS: Final = 12
 PARTS: Final = 50
 MOVED: Final = {
     Moved.OWNER: "The owner of a usage key has changed since this month was signed.",
-    Moved.ROLE: "The role of this source has changed since this month was signed.",
+    Moved.ROLE: "Whether this source counts or checks here has changed since this month was signed.",
     Moved.PRICE: "A price has changed since this month was signed.",
     Moved.OTHER: "What it was worked out from has changed since this month was signed.",
 }
