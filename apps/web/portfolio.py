@@ -173,7 +173,11 @@ def by_verdict(found: Portfolio, period: PeriodChoice) -> list[VerdictRow]:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What stands under the verdicts so that the card adds up to the full cost, and with the residuals to the bill."""
+    """What stands under the verdicts so that the card adds up to the full cost, and leads from there to the bill.
+
+    Full cost and residuals, less what no bill is compared with (its provider sent none, or the pool is one's own), are
+    what the bills say.
+    """
 
     unallocated: Decimal | None
     partly_known: Decimal
@@ -181,9 +185,15 @@ class Rest:
     bills: Sequence[BilledMonth] = ()  # one a provider; none where no bill stands beside the month
 
     @property
-    def bill(self) -> Decimal | None:
-        """The full cost where every provider with a bill costs what its bill says."""
-        return None if self.total is None else self.total + sum((bill.residual for bill in self.bills), Decimal(0))
+    def not_compared(self) -> Decimal | None:
+        """What no bill stands beside, as it is taken off; None where the full cost is unknown."""
+        compared = sum((bill.computed for bill in self.bills), Decimal(0))
+        return None if self.total is None else compared - self.total
+
+    @property
+    def bill(self) -> Decimal:
+        """What the bills say of the calls they are compared with, as on the page of costs."""
+        return sum((bill.effective for bill in self.bills), Decimal(0))
 
 
 def rest_of(found: Portfolio, totals: CostTotals, bills: Sequence[BilledMonth], *, sees_unallocated: bool) -> Rest:

@@ -3,16 +3,21 @@
 import csv
 import io
 import re
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from apps.budgets.services import set_budget
 from apps.core import periods
+from apps.costs.selectors import BilledMonth
 from apps.economics import services as economics
 from apps.economics.models import EconomicsMonth
+from apps.web.period import PeriodChoice
+from apps.web.portfolio import Rest
 from apps.web.value_map import Spot, value_map
 from apps.workloads.models import Workload
 from tests.economics.ledger import (
@@ -72,16 +77,34 @@ def test_verdicts_and_what_nobody_claims_add_up_to_the_full_cost(company: World)
 
 
 def test_residuals_of_two_bills_lead_from_the_full_cost_to_what_both_say(world: World, tmp_path: Path) -> None:
+    """155 computed at two providers and 60 of one's own machines, of which no bill tells."""
     make_two_bills(world, tmp_path)
+    spend(make_ledger(world, "Cluster"), 60)
     settle()
     page = log_in(world.cleo).get(PORTFOLIO)
     rest = page.context["worth"]["rest"]
     assert [(one.provider, one.residual) for one in rest.bills] == [("anthropic", 5), ("openai", -10)]
-    assert (rest.total, rest.bill) == (155, 150)
+    assert (rest.total, rest.not_compared, rest.bill) == (215, -60, 150)
     shown = re.sub(r"<[^>]*>", " ", page.content.decode())
     assert shown.split("Residual, anthropic")[1].split()[0] == "$5.00"
     assert shown.split("Residual, openai")[1].split()[0] == "\N{MINUS SIGN}$10.00"
-    assert shown.split("The bill")[1].split()[0] == "$150"
+    assert shown.split("Not compared with a bill")[1].split()[0] == "\N{MINUS SIGN}$60.00"
+    assert shown.split("The bill for these calls")[1].split()[0] == "$150"
+
+
+def test_a_residual_of_no_provider_among_others_has_no_proof_since_that_would_be_of_all() -> None:
+    """A filter by no provider filters nothing."""
+    named, unnamed = (BilledMonth(name, OCTOBER, *map(Decimal, (9, 9, 7, 0))) for name in ("openai", ""))
+    period = PeriodChoice(OCTOBER, date(2026, 11, 1), today=TODAY)
+
+    def foot(*bills: BilledMonth) -> str:
+        rest = Rest(None, Decimal(0), Decimal(7 * len(bills)), bills)
+        context = {"worth": {"rest": rest, "drawn": {"is_empty": True}}, "period": period, "currency": "USD"}
+        return render_to_string("workloads/_worth_cards.html", context)
+
+    assert foot(named, unnamed).count("/why/residual/") == 2  # href and hx-get of the named one
+    assert "Residual, provider not told" in foot(unnamed)
+    assert foot(unnamed).count("/why/residual/") == 2
 
 
 def test_value_and_net_value_leave_the_unproven_out(company: World) -> None:
