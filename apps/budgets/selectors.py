@@ -171,13 +171,18 @@ class Burn:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What several budgets grant together and what is spent of them; None is unknown, or that there is none."""
+    """What several budgets grant together and what is spent of them; None is unknown, or that there is none.
+
+    Incomplete is a sum beside which there is usage without a price, or amounts without an exchange rate.
+    """
 
     amount: Decimal | None = None
     spent: Decimal | None = None
+    is_incomplete: bool = False
 
     @property
     def ratio(self) -> Decimal | None:
+        """Of what is known to be spent: the least it is where the sum is incomplete."""
         return self.spent / self.amount if self.amount and self.spent is not None else None
 
 

@@ -45,19 +45,20 @@ def spending(month: date, workload_ids: Collection[int] | None = None) -> dict[i
         return {row[0]: _spending(row) for row in cursor.fetchall()}
 
 
-def granted_and_spent(month: date, workloads: QuerySet[Workload]) -> tuple[Decimal | None, Decimal | None]:
-    """What the budgets of these workloads grant in the month, and the direct cost booked of them: one statement.
+def granted_and_spent(month: date, workloads: QuerySet[Workload]) -> tuple[Decimal | None, Decimal | None, bool]:
+    """What the budgets of these workloads grant in the month, the direct cost booked of them, and whether there is more
+    that has no price or no exchange rate: one statement.
 
     None where none has a budget, and where nothing that those with one have spent is known.
     """
     try:
         text, values = workloads.order_by().values("pk").query.sql_with_params()
     except EmptyResultSet:  # Django has no SQL for a filter that it knows to choose nothing
-        return None, None
+        return None, None, False
     with connection.cursor() as cursor:
         cursor.execute(_GRANTED.format(workloads=text), [month, *values, components_of(DIRECT), month, month])
-        granted, *spent = cursor.fetchone()
-    return granted, _known(*spent)
+        granted, spent, lines, unknown = cursor.fetchone()
+    return granted, _known(spent, lines, unknown), unknown > 0
 
 
 def daily(first: date, end: date, workload_ids: Collection[int]) -> dict[int, dict[date, Decimal]]:

@@ -249,7 +249,8 @@ def _sums_of(
     if not any(column.key in ("burn", "spend") for column in columns):
         return known
     budgets = granted(actor=request.actor, month=month, workloads=listed)
-    return {**known, "burn": budgets.ratio, "spend": budgets.amount}
+    exact = None if budgets.is_incomplete else budgets.ratio
+    return {**known, "burn": exact, "burn_at_least": budgets.ratio, "spend": budgets.amount}
 
 
 def _filters(request: HttpRequest) -> Filters:

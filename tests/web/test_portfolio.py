@@ -20,6 +20,7 @@ from apps.web.period import PeriodChoice
 from apps.web.portfolio import Rest
 from apps.web.value_map import Spot, value_map
 from apps.workloads.models import Workload
+from tests.books import at, make_offering, make_workload, rate_all
 from tests.economics.ledger import (
     OCTOBER,
     TODAY,
@@ -31,7 +32,7 @@ from tests.economics.ledger import (
     settle,
     spend,
 )
-from tests.web.company import make_two_bills
+from tests.web.company import Company, make_two_bills
 from tests.world import MACHINE, World, actor, log_in
 
 pytestmark = pytest.mark.django_db
@@ -181,6 +182,30 @@ def test_the_budgets_of_a_filter_come_to_what_the_page_of_budgets_says(company: 
     labels.update(business_owner=company.eve, technical_owner=company.eve, budget_owner=company.eve)
     theirs = log_in(company.eve).get(PORTFOLIO).context["column_sums"]
     assert (theirs["burn"], theirs["spend"]) == (Decimal("0.5"), 160)  # of what else there is they see no money
+
+
+def test_budgets_of_which_some_spending_is_unknown_come_to_no_share_without_a_mark(world: World) -> None:
+    """900 of 1,000 are spent of one; the other's 1,000 have bought what has no price."""
+    company = Company(world)
+    chat, search = make_workload("Chat", world), make_workload("Search", world)
+    company.spend(chat, 900, at(3))
+    company.spend(search, 4, at(3), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+    for owner in (chat, search):
+        set_budget(actor=MACHINE, owner=owner, month=OCTOBER, amount=Decimal(1000))
+    client = log_in(world.ada)
+
+    def foot(query: str) -> str:
+        return client.get(f"{PORTFOLIO}&cols=burn{query}").content.decode().split("<tfoot>")[-1].split("</tfoot>")[0]
+
+    assert '<span class="tg-limit__percent">45%</span>' in foot("")
+    assert "and what is unknown" in foot("")
+    assert "and what is unknown" not in foot("&q=Chat")
+    assert "tg-limit__percent" not in foot("&q=Search")
+    *_, total = csv.DictReader(
+        io.StringIO(b"".join(client.get(f"{PORTFOLIO}&cols=burn&format=csv")).decode("utf-8-sig"))
+    )
+    assert total["Budget used"] == ""
 
 
 def test_the_file_holds_what_the_page_shows(company: World) -> None:
