@@ -63,7 +63,8 @@ def why(request: PageRequest, slug: str, figure: str) -> HttpResponseBase:
             list(_cells(proof)),
             name=f"why-{workload.slug}-{figure}-{month:%Y-%m}{'-signed' if is_signed else ''}",
         )
-    currency, side = organisation.get().currency, _Side(workload, month, is_signed)
+    currency = organisation.get().currency
+    side = _Side(workload, month, is_signed, is_signed and _is_signed_once(month))
     context = {
         "workload": workload,
         "proof": proof,
@@ -111,11 +112,12 @@ def _ends(result: Ratio | Three, currency: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Whose month is proved, and which of its two sides."""
+    """Whose month is proved, which of its two sides, and whether what it cost is proved as it was signed."""
 
     workload: Workload
     month: date
     is_signed: bool
+    is_signed_once: bool
 
 
 def _row(term: Term, side: _Side, currency: str) -> Row:
@@ -144,7 +146,7 @@ def _leads_to(term: Term, side: _Side) -> str:
     period = PeriodChoice(start=month, end=periods.next_month(month), today=month)
     if term.origin is Origin.COST:
         more = {"component": term.ref} if term.ref else {}
-        if side.is_signed and _is_signed_once(month):
+        if side.is_signed_once:
             more["figures"] = SIGNED
         return why_address("cost", period, workload=workload.slug, **more)
     if term.origin is Origin.OUTCOMES:

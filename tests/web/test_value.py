@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Person
 from apps.approvals.models import Confirmation
@@ -244,6 +246,26 @@ def test_the_cost_that_was_signed_leads_to_a_proof_of_it_that_says_what_is_not_k
     assert "The owner of a usage key has changed since this month was signed." in panel.content.decode()
     assert [table.title for table in panel.context["explained"].tables] == ["Inputs", "As signed, not taken apart"]
     assert "Some days are being worked out again" not in panel.content.decode()
+
+
+def test_whether_a_month_was_signed_once_is_asked_once_for_all_components(world: World) -> None:
+    ledger = make_ledger(world)
+    spend(ledger, 1000)
+    pull = make_pull(ledger.series.part.source)
+    failed = make_series(pull, ledger.identity, ledger.series.offering, call_kind="retry_failed")
+    spend(replace(ledger, series=failed), 200)
+    settle()
+    economics.freeze(month=date(2026, 10, 1), today=TODAY)
+    with unproved():
+        costs.sign_month(month=date(2026, 10, 1), pack_sha256="ab" * 32)
+    client = log_in(world.ben)
+    with CaptureQueriesContext(connection) as queries:
+        rows = client.get("/workloads/ticket-summaries/worth/cost/?month=2026-10&side=signed").context["rows"]
+    assert [(row.text, row.href.endswith("&figures=signed")) for row in rows] == [
+        ("$1,000.00", True),
+        ("$200.00", True),
+    ]
+    assert sum('"core_period"."revision" = 1' in each["sql"] for each in queries.captured_queries) == 1
 
 
 def test_each_gap_is_filled_or_asked_for_with_its_month(world: World) -> None:
