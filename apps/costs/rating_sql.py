@@ -174,10 +174,20 @@ COMPONENT_OF_CHARGE = """CASE WHEN c.category IN ('Tax', 'Credit', 'Adjustment')
             WHEN c.offering_id IS NOT NULL OR c.meter ~* 'token' OR c.unit ~* 'token' THEN 'token'
             WHEN c.meter ~* '(gpu|accelerator)' OR c.unit ~* 'gpu' THEN 'gpu_used'
             ELSE 'other_shared' END"""
-# A role is said of a measure. Transfer, storage, taxes and credits are of none: whatever is said of tokens, they count.
+# A role is said of a measure. Transfer, storage, taxes and credits are of none: whatever is said of tokens alone or of
+# GPU time alone, they count. Where both check, the whole bill does, as one does that is here a second time.
 MEASURE_OF_CHARGE = "CASE c.component WHEN 'token' THEN 'token_cost' WHEN 'gpu_used' THEN 'gpu' END"
-_ROLE_SAID = role_at(source="c.source_id", measure=MEASURE_OF_CHARGE, workload="c.workload_id", at="c.held_at")
-ROLE_OF_CHARGE = f"coalesce({_ROLE_SAID}, CASE WHEN covered.provider IS NULL THEN 'counts' ELSE 'checks' END)"
+
+
+def _role_said(measure: str) -> str:
+    return role_at(source="c.source_id", measure=measure, workload="c.workload_id", at="c.held_at")
+
+
+_ALL_CHECK = " AND ".join(f"{_role_said(measure)} = 'checks'" for measure in ("'token_cost'", "'gpu'"))
+ROLE_OF_CHARGE = f"""CASE
+            WHEN c.component IN ('token', 'gpu_used') THEN coalesce({_role_said(MEASURE_OF_CHARGE)},
+                CASE WHEN covered.provider IS NULL THEN 'counts' ELSE 'checks' END)
+            WHEN {_ALL_CHECK} THEN 'checks' ELSE 'counts' END"""
 
 _OF_CHARGE = (
     "day, workload_id, identity_id, offering_id, source_id, component, role, currency, part_id, charge_start, "

@@ -22,13 +22,13 @@ from apps.costs.selectors import (
     cost_table,
     cost_totals,
 )
-from apps.sources.models import Measure, Source, SourceRole
+from apps.sources.models import Measure, Pull, Source, SourceRole
 from apps.sources.selectors import source_rows
 from apps.usage.selectors import usage_by_month
 from apps.workloads.models import Workload
-from tests.books import at, make_offering, make_pull, prices, rate_all
+from tests.books import at, make_offering, make_pull, make_source, prices, rate_all
 from tests.costs.test_signed import NOVEMBER, OCTOBER, bill, charge, copilot, gateway, load, rate, sign, tokens
-from tests.faults.loads import Key, Used, publish_hours, undo
+from tests.faults.loads import Key, Used, publish_charges, publish_hours, undo
 from tests.world import MACHINE
 
 __all__ = ("copilot", "gateway")
@@ -101,7 +101,7 @@ def test_a_long_charge_checks_from_the_day_on_which_its_bill_was_said_to(copilot
     assert (full_cost(), checking()) == (20, 41)
 
 
-def test_what_is_said_of_a_bill_s_tokens_takes_neither_its_storage_nor_its_tax_along(
+def test_what_is_said_of_a_bill_s_tokens_takes_neither_its_storage_nor_its_tax_along_until_its_gpu_time_checks_too(
     copilot: Workload, tmp_path: Path
 ) -> None:
     bill(BILL, tmp_path)
@@ -110,8 +110,47 @@ def test_what_is_said_of_a_bill_s_tokens_takes_neither_its_storage_nor_its_tax_a
     assert by_component() == {"gpu_used": 40, "data_transfer": 3, "other_shared": 1}
     assert (full_cost(), checking()) == (44, 11)
     set_role("bill", SourceRole.Role.CHECKS, at(1), Measure.GPU)
-    assert by_component() == {"data_transfer": 3, "other_shared": 1}
-    assert (full_cost(), checking()) == (4, 51)
+    assert (by_component(), checking()) == ({}, 55)
+
+
+def test_the_same_invoice_in_another_file_counts_once_when_all_of_it_is_said_to_check(
+    copilot: Workload, tmp_path: Path
+) -> None:
+    bill(BILL, tmp_path)
+    again = make_pull(make_source("Invoice"), "invoice", format=Pull.Format.FOCUS)
+    publish_charges(again, BILL, tmp_path, usable=True)
+    rate_all()
+    assert (full_cost(), checking()) == (110, 0)
+    set_role("invoice", SourceRole.Role.CHECKS, at(1))
+    set_role("invoice", SourceRole.Role.CHECKS, at(1), Measure.GPU)
+    assert by_component() == {"token": 11, "gpu_used": 40, "data_transfer": 3, "other_shared": 1}
+    assert (full_cost(), checking()) == (55, 55)
+    set_role("invoice", SourceRole.Role.COUNTS, at(4))
+    assert (full_cost(), checking()) == (70, 40)  # its tokens count again, and with them all but its GPU time
+
+
+def test_the_rest_of_a_bill_checks_while_both_its_tokens_and_its_gpu_time_do(copilot: Workload, tmp_path: Path) -> None:
+    bill([charge(1, "61", "seats", meter="Seats", unit="Seats", charge_end=at(1, month=12))], tmp_path)  # 1.00 a day
+    rate_all()
+    assert full_cost() == 31
+    set_role("bill", SourceRole.Role.CHECKS, at(11))
+    assert full_cost() == 31
+    set_role("bill", SourceRole.Role.CHECKS, at(21), Measure.GPU)
+    assert (full_cost(), checking()) == (20, 41)
+
+
+def test_the_rest_of_a_bill_that_only_checks_is_compared_with_the_calls(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    """Nothing that left the full cost is lost from sight: 11 of tokens, 3 + 2 + 5 - 6 of the rest, beside 10."""
+    load(gateway, tokens(10, at(5)), tmp_path)
+    bill(BILL, tmp_path)
+    rate_all()
+    assert compared() == {"openai": (11, 11, 10)}
+    set_role("bill", SourceRole.Role.CHECKS, at(1))
+    set_role("bill", SourceRole.Role.CHECKS, at(1), Measure.GPU)
+    assert full_cost() == 10
+    assert compared() == {"openai": (15, 15, 10)}
 
 
 def test_what_is_said_of_a_bill_s_gpu_time_leaves_its_tokens(copilot: Workload, tmp_path: Path) -> None:

@@ -416,7 +416,9 @@ def test_a_role_is_set_from_a_day_on(world: World) -> None:
     client = log_in(world.cleo)
     values = {"measure": "token_cost", "role": "checks", "valid_from": "2026-10-01", "workload": ""}
     assert client.post("/sources/bill/role/", values).status_code == 302
-    assert "checks from 1 Oct 2026" in client.get("/sources/bill/").content.decode()
+    page = client.get("/sources/bill/").content.decode()
+    assert "checks from 1 Oct 2026" in page
+    assert "unless both its token cost and its GPU check: then all of the bill checks." in page
     assert client.post("/sources/bill/role/", values).status_code == 422
 
 
