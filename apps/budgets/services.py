@@ -100,12 +100,11 @@ def checked(
     return {name: text for name, text in wanted.as_evidence().items() if name != "state"}
 
 
-def refuse_stale(*, actor: Actor, owner: Owner, month: date, expected_id: int | None) -> None:
+def refuse_stale(*, owner: Owner, month: date, expected_id: int | None) -> None:
     """Stale where another row than the one that the page showed (0: none) holds from `month` on by now.
 
-    The owner is held until the transaction ends, as while a budget is written: what was looked at stays so.
+    Nothing is held: whoever decides holds the proposal first and the owner second, and looks at the standing again.
     """
-    owner = _locked(actor, owner)
     _refuse_stale(owner, row_at(owner, month), expected_id)
 
 

@@ -219,6 +219,7 @@ SELECT l.id AS line_id, l.source_id, l.amount_org, CASE
 """
 # Such a line is shown whole, and nothing that does not add up to it.
 PROVEN_ONLY: Final = (
+    "CREATE INDEX ON why_item (identity_id, day)",  # each such line looks for its own items
     UNPROVEN,
     "DELETE FROM why_proof WHERE line_id IN (SELECT line_id FROM why_unproven)",
     "DELETE FROM why_charge WHERE line_id IN (SELECT line_id FROM why_unproven)",

@@ -339,6 +339,7 @@ def pass_on(request: PageRequest, pk: int) -> HttpResponse:
                 request.session[KEPT_AWAY] = {name: request.POST.get(name, "") for name in form.fields}
                 back = urlencode({"next": reverse("people:detail", args=[pk])})
                 return redirect(f"{reverse('account_reauthenticate')}?{back}")
+            request.session.pop(KEPT_AWAY, None)
             return redirect("people:detail", pk=pk)
     return _detail(request, person, GrantForm(), status=400, away=form)
 

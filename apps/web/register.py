@@ -1,8 +1,9 @@
 """Registering a use case: three short steps that save themselves, and a last page that says what happens next."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from apps.budgets.services import adopt_registered
 from apps.core import organisation, periods
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotFound
+from apps.core.money import plain
 from apps.economics.estimates import Estimate, Worth, estimate, lacking
 from apps.economics.models import EconomicsMonth, ValueCase
 from apps.usage.models import Identity
@@ -50,6 +52,7 @@ from apps.workloads.services import StaleEdit
 FORMS: Final[Mapping[int, type[StepForm]]] = {1: PurposeForm, 2: WorthForm, 3: OwnersForm}
 TITLES: Final = {1: "What it is for", 2: "Worth, speed, mistakes", 3: "Owners and money"}
 LAST: Final = max(FORMS)
+TEN: Final = 10
 REGISTERED: Final = "registered"  # in the session: which form became which workload
 
 
@@ -163,8 +166,8 @@ def _taken(request: PageRequest, token: str, number: int, draft: Workload | None
     if target == "later" and draft:
         messages.success(request, f"The draft “{draft.name}” is kept. You find it under Portfolio, Drafts.")
         return HttpResponseRedirect(f"{reverse('workloads:list')}?drafts=1")
-    if target == "here" and draft and not form.errors.keys() & {NON_FIELD_ERRORS, *WorthForm.estimated}:
-        # Questions further down may still be open: only the saved time is worked out, and shown beside.
+    if target == "here" and draft and not any(name == NON_FIELD_ERRORS or form.data.get(name) for name in form.errors):
+        # Questions may still be open; an answer that cannot be read is shown again with what is wrong.
         return HttpResponseRedirect(reverse("workloads:register", args=[token, number]))
     if draft is None or form.errors:
         return _page(request, token, number, draft, form)
@@ -321,7 +324,7 @@ def _amounts(found: Estimate, draft: Workload) -> Amounts:
     end = max(three.high, 2 * three.base) or Decimal(1)
 
     def shown(number: Decimal) -> str:
-        return figures.money(number, organisation.get().currency) if worth else f"{figures.count(number)} h"
+        return figures.money(number, organisation.get().currency) if worth else _hours(number)
 
     def share(number: Decimal) -> float:
         return round(float(number / end) * 100, 2)
@@ -342,6 +345,14 @@ def _amounts(found: Estimate, draft: Workload) -> Amounts:
         sentence=judged.sentence if judged else "",
         proviso=_proviso(found),
     )
+
+
+def _hours(number: Decimal) -> str:
+    """Whole ones from ten on; a small beginning in minutes, so that it does not read as none."""
+    if 0 < number < 1:
+        return f"{figures.count(math.ceil(number * 60))} min"
+    tenths = plain(number.quantize(Decimal("0.1"), ROUND_HALF_UP))
+    return f"{figures.count(number) if number >= TEN else tenths} h"
 
 
 def _worth_lines(worth: Worth, unit: str, spend: Decimal | None) -> list[Said]:

@@ -23,6 +23,7 @@ from apps.approvals.models import Barred, Decision
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
 from apps.core.models import AuditEvent
+from apps.web.people import KEPT_AWAY
 from apps.workloads.selectors import promise_of
 from apps.workloads.services import why_not_tighten
 from tests.approvals.deciding import approver, ask, ask_tier, confirm, decide_raw, refuse, registered, state_of
@@ -373,8 +374,12 @@ def test_an_old_session_gives_the_password_first_and_finds_its_form_as_it_was(wo
     assert f'value="{last_day}"' in text
     assert f'<option value="{world.eve.pk}" selected>' in text
     assert "A long journey" not in client.get(mine).content.decode()
+    session = client.session
+    session[KEPT_AWAY] = {"reason": "Another tab, before the password was given"}
+    session.save()
     assert ask_for_it(client, gia, world.eve)["Location"] == mine
     assert world.eve.grants.get().passed_on_from == gia.grants.get()
+    assert "Nothing was passed on yet" not in client.get(mine).content.decode()
 
 
 def test_what_is_refused_stays_in_the_form_with_its_reason(world: World, gia: Person) -> None:

@@ -268,6 +268,30 @@ def test_a_link_waits_for_a_mail_server_that_is_away_and_no_longer_than_an_hour(
     assert not ResetRequest.objects.exists()
 
 
+CAPITAL = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"
+
+
+def test_an_address_that_grows_in_small_letters_is_nobodys_and_no_error(world: World) -> None:
+    """The capital of a Turkish i is two letters when small."""
+    assert ask_for_a_link(f"{CAPITAL * 300}@example.com").status_code == 302
+    assert not ResetRequest.objects.exists()
+
+
+def test_a_turn_that_took_long_leaves_the_rest_to_the_next(
+    world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    ask_for_a_link("cleo@example.com")
+    ask_for_a_link("dan@example.com")
+    with monkeypatch.context() as slow:
+        ticks = iter((0, 0, 31))
+        slow.setattr("apps.accounts.services.resets.monotonic", lambda: next(ticks))
+        worker.sweep()
+    assert [message.to for message in mail.outbox] == [["cleo@example.com"]]
+    worker.sweep()
+    assert [message.to for message in mail.outbox] == [["cleo@example.com"], ["dan@example.com"]]
+
+
 def test_the_clock_sends_the_links() -> None:
     assert "workers.accounts.sweep" in {entry["task"] for entry in SCHEDULE.values()}
 

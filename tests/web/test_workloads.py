@@ -397,7 +397,8 @@ def test_too_few_answers_a_month_are_unproven_in_the_column_as_well(world: World
 
 def test_without_a_script_the_same_stands_on_the_page_and_open_questions_do_not_hinder_it(world: World) -> None:
     client, form = at_worth(world.cleo, world)
-    answer = client.post(f"{form}2/", {"benefit": "labour", **minutes(), "go": "here"})
+    told = {"benefit": "labour", **minutes(), "go": "here"}
+    answer = client.post(f"{form}2/", told)
     assert (answer.status_code, answer["Location"]) == (302, f"{form}2/")
     page = client.get(f"{form}2/")
     assert "$9,300 value a month" in words_of(page)
@@ -405,6 +406,22 @@ def test_without_a_script_the_same_stands_on_the_page_and_open_questions_do_not_
     wrong = client.post(f"{form}2/", {"benefit": "labour", "minutes_low": "two", "go": "here"})
     assert wrong.status_code == 422
     assert "Write a number like 18000 or 1.5." in wrong.content.decode()
+    lost = client.post(f"{form}2/", {**told, "failure_cost": "4,5"})
+    assert lost.status_code == 422  # an answer further down that cannot be read is not dropped in silence
+    assert 'value="4,5"' in lost.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("useful", "shown"),
+    [
+        ("20", "20 min of work saved a month, most likely between 10 min and 30 min 0 h 40 min"),
+        ("90", "1.5 h of work saved a month, most likely between 45 min and 2.3 h 0 h 3 h"),
+    ],
+)
+def test_little_work_saved_does_not_read_as_none(world: World, useful: str, shown: str) -> None:
+    client, form = at_worth(world.eve, world)
+    told = {"benefit": "labour", **minutes(), "useful_a_month": useful}
+    assert shown in words_of(client.post(f"{form}2/save/", told, headers=HTMX))
 
 
 def test_who_may_not_see_what_an_hour_costs_is_told_hours(world: World) -> None:

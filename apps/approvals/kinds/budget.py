@@ -42,9 +42,9 @@ class RaisedBudget(Kind):
     def may_ask(self, actor: Actor, subject: Workload) -> bool:
         return actor.person_id is not None and services.may_set(actor, subject)
 
-    def clean(self, actor: Actor, subject: Workload, proposed: Mapping[str, Any]) -> Values:
+    def clean(self, actor: Actor, subject: Workload, proposed: Mapping[str, Any]) -> Values:  # noqa: ARG002
         month: date = proposed["month"]
-        services.refuse_stale(actor=actor, owner=subject, month=month, expected_id=proposed.get("expected_id"))
+        services.refuse_stale(owner=subject, month=month, expected_id=proposed.get("expected_id"))
         wanted = services.checked(
             owner=subject,
             month=month,
