@@ -219,8 +219,9 @@ def page(live_server: Any, browser: Browser) -> Iterator[Page]:
 
 
 def note_error(message: ConsoleMessage, errors: list[str]) -> None:
-    """A page that answers 4xx on purpose is no error of the page."""
-    if message.type == "error" and "Failed to load resource" not in message.text:
+    """A page that answers 4xx on purpose is no error of the page, nor is a request that ends since the page is left."""
+    is_left = message.text.startswith(("htmx:sendAbort", "htmx:afterRequest"))
+    if message.type == "error" and "Failed to load resource" not in message.text and not is_left:
         errors.append(message.text)
 
 

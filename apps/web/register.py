@@ -21,7 +21,7 @@ from apps.accounts.rights import Right
 from apps.budgets.services import adopt_registered
 from apps.core import organisation, periods
 from apps.core.actor import Actor
-from apps.core.errors import BadInput, Conflict, NotFound
+from apps.core.errors import BadInput, Conflict, NotAllowed, NotFound
 from apps.core.money import plain
 from apps.economics.estimates import Estimate, Worth, estimate, lacking
 from apps.economics.models import EconomicsMonth, ValueCase
@@ -144,7 +144,9 @@ def autosave(request: PageRequest, token: str, number: int) -> HttpResponse:
         context["left_out"] = ", ".join(wrong)
     except StaleEdit as error:
         context["clashes"] = error.clashes
-    except (BadInput, Conflict) as error:
+    except (BadInput, Conflict, NotAllowed) as error:
+        if draft is not None and _draft(request.actor, token) is None:
+            return HttpResponse(status=204)  # registered while this waited for it
         context["refused"] = error.message if draft or form.data.get("name") else ""
     context |= _aside(request, token, draft, form)
     context |= {"number": number, "draft": draft, "saved_at": timezone.now() if draft else None}
