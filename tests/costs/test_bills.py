@@ -27,7 +27,7 @@ from apps.sources.selectors import source_rows
 from apps.usage.selectors import usage_by_month
 from apps.workloads.models import Workload
 from tests.books import at, make_offering, make_pull, make_source, prices, rate_all
-from tests.costs.test_signed import NOVEMBER, OCTOBER, bill, charge, copilot, gateway, load, rate, sign, tokens
+from tests.costs.test_signed import MODEL, NOVEMBER, OCTOBER, bill, charge, copilot, gateway, load, rate, sign, tokens
 from tests.faults.loads import Key, Used, publish_charges, publish_hours, undo
 from tests.world import MACHINE
 
@@ -344,6 +344,18 @@ def test_a_signed_month_keeps_its_bill_when_the_bill_is_said_to_count(
     assert [(each.provider, each.effective, each.computed) for each in found] == [
         ("anthropic", 45, 45), ("openai", 110, 100),
     ]  # fmt: skip
+    assert billed_months(actor=MACHINE, scope=MONTH) == []
+
+
+def test_a_month_has_no_bill_of_nothing_when_the_bill_of_a_named_model_came_to_count(
+    copilot: Workload, gateway: Source, tmp_path: Path
+) -> None:
+    load(gateway, tokens(100, at(5)), tmp_path)
+    bill([charge(5, "110", "a", model=MODEL)], tmp_path)
+    sign()
+    set_role("bill", SourceRole.Role.COUNTS, at(1))
+    rate()
+    assert [each.residual for each in billed_months(actor=MACHINE, scope=SIGNED)] == [10]
     assert billed_months(actor=MACHINE, scope=MONTH) == []
 
 

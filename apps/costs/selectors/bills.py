@@ -78,17 +78,18 @@ def _compared(rows: Sql, of_lines: Sql, *, booked: date | None) -> list[BilledMo
 
 
 _BOOKED = """
-SELECT t.charge_month AS day, t.offering_id, t.source_id, t.component, t.basis, t.role, t.amount_org AS cost
+SELECT t.charge_month AS day, t.offering_id, t.source_id, t.component, t.basis, t.role, t.amount_org AS cost, t.lines
 FROM costs_month t
 WHERE ((t.charge_month = %s AND t.booked_month = t.charge_month)
     OR (t.booked_month = %s AND t.booked_month <> t.charge_month)) AND t.charge_month <= %s {only}
 """
 _COVERED = COVERED.replace("%(months)s", "ARRAY(SELECT month FROM x)")
-# Tokens are compared with tokens and GPU time with GPU time. A line of a bill that names no model still belongs to a
-# provider: that of the rows of the bill it was made from, by their amounts where several providers share a line. Rows
-# made a line as `rating_sql.CHARGE_DAYS` says: in scope or claimed, by the day where they last longer than a month, a
-# purchase as billed only, and those of a provider that nothing covers counted and are in no line that checks. A signed
-# line stays when the role of all its rows has moved since: then it belongs to all of them, unless it was taken back.
+# Tokens are compared with tokens and GPU time with GPU time; what else of a bill checks goes with the tokens. A line
+# of a bill that names no model still belongs to a provider: that of the rows of the bill it was made from, by their
+# amounts where several providers share a line. Rows made a line as `rating_sql.CHARGE_DAYS` says: in scope or
+# claimed, by the day where they last longer than a month, a purchase as billed only, and those of a provider that
+# nothing covers counted and are in no line that checks. A signed line stays when the role of all its rows has moved
+# since: then it belongs to all of them. What was taken back whole, so that no line is left of it, is no bill of zero.
 _COMPARE = f"""
 WITH x AS MATERIALIZED (
     SELECT date_trunc('month', day)::date AS month, offering_id, source_id, component LIKE 'gpu%%' AS is_gpu, basis,
@@ -96,6 +97,7 @@ WITH x AS MATERIALIZED (
     FROM ({{rows}}) r
     WHERE (basis = 'computed' AND role = 'counts') OR (basis IN ('billed', 'effective') AND role = 'checks')
     GROUP BY 1, 2, 3, 4, 5
+    HAVING basis = 'computed' OR sum(cost) <> 0 OR sum(lines) > 0
 ), charge AS (
     SELECT c.*, silent.month, p.source_id, a.workload_id, {COMPONENT_OF_CHARGE} AS component, held.at AS held_at,
         k.day::date = span.first_day AS is_first, span.last_day - span.first_day + 1 AS days
