@@ -260,7 +260,9 @@ class Invitation(models.Model):
 class ResetRequest(models.Model):
     """Somebody asked for a new password for an address, anybody's or nobody's; gone once the worker has seen to it."""
 
-    email = models.EmailField(max_length=320)
+    LONGEST = 320
+
+    email = models.EmailField(max_length=LONGEST)
     asked_at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField(db_default=Now(), help_text="When the worker may take it; later while one tries.")
 

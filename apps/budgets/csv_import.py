@@ -138,8 +138,8 @@ def _in_words(row: Budget) -> dict[str, str]:
     return {
         "From": f"{row.month:%B %Y}",
         "A month": plain(row.amount) or "",
-        "Soft threshold": f"{plain(row.soft * 100)} %",
-        "Hard threshold": f"{plain(row.hard * 100)} %",
+        "Soft threshold": services.percent(row.soft),
+        "Hard threshold": services.percent(row.hard),
         "At the hard threshold": row.get_on_hard_display(),
         "State": row.get_state_display(),
     }

@@ -363,12 +363,13 @@ def _refuse_stale(owner: Owner, standing: Budget | None, expected_id: int | None
 def _in_words(row: Budget | None) -> str:
     if row is None or row.state == Budget.State.ENDED:
         return "none"
-    told = f"{plain(row.amount)} a month, told at {_percent(row.soft)} and {_percent(row.hard)}"
+    told = f"{plain(row.amount)} a month, told at {percent(row.soft)} and {percent(row.hard)}"
     return f"{told}, suspended" if row.is_suspended else told
 
 
-def _percent(share: Decimal) -> str:
-    return f"{plain(share * 100)} %"
+def percent(share: Decimal) -> str:
+    """A threshold as it was given, to its last digit."""
+    return f"{plain(share * 100)}%"
 
 
 def _refuse_signed(owner: Owner, month: date) -> None:

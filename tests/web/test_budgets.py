@@ -297,7 +297,7 @@ def test_a_stale_tab_is_told_before_more_than_a_review_allows_is_proposed_and_ke
 
     assert late.status_code == 422
     page = late.content.decode()
-    was, now = "100 a month, told at 80 % and 100 %", "60 a month, told at 80 % and 100 %"
+    was, now = "100 a month, told at 80% and 100%", "60 a month, told at 80% and 100%"
     assert f"in the meantime: it was {was}, and is {now}." in page
     assert 'value="90"' in page
     assert 'value="It pays"' in page

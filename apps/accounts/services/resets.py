@@ -24,7 +24,6 @@ AGAIN_AFTER: Final = timedelta(minutes=1)
 KEPT_FOR: Final = timedelta(hours=1)
 # No turn is longer, so that what it took is not due again before it is sent.
 TURN: Final = timedelta(seconds=30)
-LONGEST: Final = 320
 # The server is there, and it does not take this one mail.
 REFUSED: Final = (SMTPRecipientsRefused, SMTPDataError)
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 def ask_for_reset(*, email: str) -> None:
     """Somebody without a session wants a link for an address; whether it is anybody's is not looked at here."""
-    if len(email) <= LONGEST:  # what is longer, in capitals that are two letters when small, is nobody's
+    if len(email) <= ResetRequest.LONGEST:  # what is longer, in capitals that are two letters when small, is nobody's
         ResetRequest.objects.create(email=email)
 
 

@@ -1,4 +1,5 @@
-"""Bills of which a role was said are looked at again: it reaches their tokens or GPU time, and nothing else of them.
+"""Bills of which a role was said are looked at again: it reaches their tokens or GPU time, and what else is on them
+only where both check.
 
 Their days are queued and worked out by the next rating; signed months get corrections.
 """
