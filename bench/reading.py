@@ -33,22 +33,25 @@ def measure(home: Path) -> list[Measured]:
         compare(
             "requests_parquet",
             subject=lambda: _load(folder, log),
-            floor=lambda: _bare_sums(folder, log),
+            floor=lambda: _bare_sums(folder, f"'{log}'"),
             between=_empty_hours,
             limit=1.5,
         )
     ]
     results += _memory(folder, log, rows)
     zipped = write_csv(log, folder / "log.csv.gz")
-    results.append(
-        compare(
-            "requests_csv_gz",
-            subject=lambda: _load(folder, zipped),
-            floor=lambda: _read_as_text(zipped),
-            between=_empty_hours,
-            limit=1.5,
+    # Against reading alone, and against reading with the sums and the COPY that an import cannot do without.
+    floors = {"": lambda: _read_as_text(zipped), "_with_sums": lambda: _bare_sums(folder, _from_text(zipped))}
+    for name, floor in floors.items():
+        results.append(
+            compare(
+                f"requests_csv_gz{name}",
+                subject=lambda: _load(folder, zipped),
+                floor=floor,
+                between=_empty_hours,
+                limit=1.5,
+            )
         )
-    )
     shutil.rmtree(folder)
     _empty_hours()
     return results
@@ -100,9 +103,11 @@ def _read(folder: Path, log: Path) -> tuple[Path, int]:
 
 
 def _peak(folder: Path, log: Path) -> int:
-    """The larger peak of reading and publishing, which never live at once. Published twice, so that it compares too."""
+    """The larger peak of reading and publishing, which never live at once. Published twice, so that it compares too;
+    read three times, for how far two threads are apart at the worst moment is chance."""
     _empty_hours()
-    work_dir, reading = _read(folder, log)
+    reads = [_read(folder, log) for _ in range(3)]
+    work_dir, reading = reads[-1][0], max(peak for _, peak in reads)
     usage.make_room(first=FIRST, last=LAST)
     command = [sys.executable, "-m", "bench.publishing", str(work_dir), str(_new_pull().pk)]
     publishing = max(run_measured(command) for _ in range(2))
@@ -111,7 +116,7 @@ def _peak(folder: Path, log: Path) -> int:
     return max(reading, publishing)
 
 
-def _bare_sums(folder: Path, log: Path) -> None:
+def _bare_sums(folder: Path, rows: str) -> None:
     """The same columns and edges in one plain aggregation, and a bare COPY into a table with the same key."""
     edges = "".join(f" WHEN latency_ms <= {edge} THEN {at}" for at, edge in enumerate(LATENCY_EDGES_MS))
     band = " + ".join(f"CAST(input_tokens > {edge} AS INT)" for edge in PROMPT_BAND_EDGES)
@@ -130,7 +135,7 @@ def _bare_sums(folder: Path, log: Path) -> None:
                         {band} AS band, date_trunc('hour', time) AS hour, count(*) AS requests,
                         sum(input_tokens - cached_input_tokens) AS input, sum(cached_input_tokens) AS cached,
                         sum(output_tokens) AS output, sum(latency_ms) AS latency_sum_ms, [{counts}] AS counts
-                    FROM (SELECT *, CASE {edges} ELSE {len(LATENCY_EDGES_MS)} END AS bucket FROM '{log}')
+                    FROM (SELECT *, CASE {edges} ELSE {len(LATENCY_EDGES_MS)} END AS bucket FROM {rows})
                     GROUP BY ALL
                 ) ORDER BY series_id, hour
             ) TO '{target}' (FORMAT csv, HEADER false)
@@ -157,6 +162,16 @@ def _read_as_text(zipped: Path) -> None:
         columns = "count(time), count(usage_key), count(model), count(input_tokens), count(cached_input_tokens), "
         columns += "count(output_tokens), count(latency_ms), count(status), count(provider)"
         db.execute(f"SELECT {columns} FROM read_csv('{zipped}', all_varchar = true, header = true)").fetchall()
+
+
+def _from_text(zipped: Path) -> str:
+    """Its columns as plain casts of the text: no check, no rejected row, no identity."""
+    whole = ", ".join(
+        f"CAST({name} AS BIGINT) AS {name}"
+        for name in ("input_tokens", "cached_input_tokens", "output_tokens", "latency_ms")
+    )
+    text = f"read_csv('{zipped}', all_varchar = true, header = true)"
+    return f"(SELECT * REPLACE (CAST(time AS TIMESTAMPTZ) AS time, {whole}) FROM {text})"
 
 
 def _new_pull() -> Pull:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -92,7 +92,7 @@ def _page() -> None:
         cursor.execute(PAGE, [MONTH, MONTH + timedelta(days=1)])
 
 
-def _pull(hour: object) -> None:
+def _pull(hour: datetime) -> None:
     """What a pull locks and writes: the signing lock shared, then rows of the month."""
     with transaction.atomic(), connection.cursor() as cursor:
         periods.hold_still()
