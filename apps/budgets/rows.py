@@ -1,6 +1,6 @@
 """The list of budgets: every workload whose money the actor sees, with its burn, narrowed and ordered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -59,22 +59,29 @@ class BudgetRow:
 class Totals:
     """Sums over rows. `granted` are budgets that hold; `ungoverned` is spent without one.
 
-    `incomplete` workloads have cost that is known in part, or not at all: what is spent is more than the sums say.
+    None is unknown: nothing of what was used is known as money. `incomplete` workloads have cost that is known in part,
+    or not at all: what is spent is more than the sums say; `incomplete_of_granted` are those of them with a budget.
     """
 
     workloads: int
     with_budget: int
     granted: Decimal
-    spent: Decimal
-    spent_of_granted: Decimal
-    ungoverned: Decimal
+    spent: Decimal | None
+    spent_of_granted: Decimal | None
+    ungoverned: Decimal | None
     over: int
     warned: int
     incomplete: int
+    incomplete_of_granted: int
 
     @property
     def ratio(self) -> Decimal | None:
-        return self.spent_of_granted / self.granted if self.granted else None
+        return self.spent_of_granted / self.granted if self.granted and self.spent_of_granted is not None else None
+
+    @property
+    def incomplete_without(self) -> int:
+        """Those of `incomplete` without a budget."""
+        return self.incomplete - self.incomplete_of_granted
 
 
 def budget_rows(*, actor: Actor, month: date, filters: Filters, sort: str = "-used") -> list[BudgetRow]:
@@ -95,19 +102,25 @@ def with_forecasts(rows: Sequence[BudgetRow], *, month: date, today: date | None
 
 def totals_of(rows: Sequence[BudgetRow]) -> Totals:
     governed = [row.burn for row in rows if row.burn.budget is not None]
-    spent = [row.burn.direct or ZERO for row in rows]
-    of_granted = sum((burn.direct or ZERO for burn in governed), ZERO)
     return Totals(
         workloads=len(rows),
         with_budget=len(governed),
         granted=sum((burn.amount or ZERO for burn in governed), ZERO),
-        spent=sum(spent, ZERO),
-        spent_of_granted=of_granted,
-        ungoverned=sum(spent, ZERO) - of_granted,
+        spent=_spent(row.burn for row in rows),
+        spent_of_granted=_spent(governed),
+        ungoverned=_spent(row.burn for row in rows if row.burn.budget is None),
         over=sum(row.burn.is_over for row in rows),
         warned=sum(row.burn.is_warned for row in rows),
         incomplete=sum(bool(row.burn.mark) for row in rows),
+        incomplete_of_granted=sum(bool(burn.mark) for burn in governed),
     )
+
+
+def _spent(burns_of: Iterable[Burn]) -> Decimal | None:
+    """What is known of it; zero where nothing was used, and unknown where nothing of what was used has a price."""
+    found = list(burns_of)
+    known = [burn.direct for burn in found if burn.direct is not None]
+    return sum(known, ZERO) if known or not any(burn.mark for burn in found) else None
 
 
 def _workloads(actor: Actor, found: dict[int, Burn], month: date) -> list[BudgetRow]:

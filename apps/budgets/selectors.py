@@ -111,6 +111,8 @@ class Burn:
     def words(self) -> str:
         if self.budget is not None and self.budget.amount == 0 and self.standing is Standing.WITHIN:
             return "nothing may be spent"
+        if self.mark and self.standing is Standing.WITHIN:
+            return "within, as far as is known"
         return WORDS[self.standing]
 
     @property

@@ -214,7 +214,7 @@ def _stands(saying: _Saying) -> Iterator[tuple[str, str]]:
         yield "alert-triangle", f"{saying.money(spent)} is spent in {label} so far: it is over by {over} at once."
     elif amount:
         share = figures.percent(spent / amount, digits=0)
-        yield "chart-bar", f"{saying.money(spent)} is spent in {label} so far, {share} of it."
+        yield "chart-bar", f"{saying.money(spent)} is spent in {label} so far, {share} of it{_unknown(saying)}."
 
 
 def _ends(saying: _Saying) -> Iterator[tuple[str, str]]:
@@ -223,11 +223,17 @@ def _ends(saying: _Saying) -> Iterator[tuple[str, str]]:
         if burn.why_not and saying.is_now:
             yield "clock-question", burn.why_not
         return
-    between = f"{saying.money(burn.expected)} ({saying.money(burn.low)} to {saying.money(burn.high)})"
+    between = f"{saying.money(burn.expected)} ({saying.money(burn.low)} to {saying.money(burn.high)}){_unknown(saying)}"
     if burn.expected > amount:
         yield "trending-up", f"{burn.month:%B} is expected to end at {between}: more than that."
+    elif burn.mark:
+        yield "trending-up", f"{burn.month:%B} is expected to end at {between}."
     else:
         yield "trending-up", f"{burn.month:%B} is expected to end at {between}: within it."
+
+
+def _unknown(saying: _Saying) -> str:
+    return " and what is unknown" if saying.burn.mark else ""
 
 
 def _tells(saying: _Saying) -> Iterator[tuple[str, str]]:

@@ -156,6 +156,7 @@ def _frame(request: PageRequest, period: PeriodChoice, month: date) -> dict[str,
 def _kpis(totals: Totals, currency: str, query: str) -> list[Kpi]:
     why = {figure: f"{reverse('budgets:why', args=[figure])}?{query}" for figure in FIGURES}
     used = figures.percent(totals.ratio, digits=0) if totals.ratio is not None else ""
+    share = "of the budgets" if used else "no budget yet" if not totals.granted else "what is spent is unknown"
     return [
         Kpi(
             "Budgets",
@@ -166,7 +167,7 @@ def _kpis(totals: Totals, currency: str, query: str) -> list[Kpi]:
         Kpi(
             "Spent of them",
             figures.money(totals.spent_of_granted, currency),
-            "of the budgets" if used else "no budget yet",
+            f"{share}, and what is unknown" if used and totals.incomplete_of_granted else share,
             used,
             "bad" if totals.ratio is not None and totals.ratio > 1 else "",
             why=why["spent"],
@@ -175,7 +176,8 @@ def _kpis(totals: Totals, currency: str, query: str) -> list[Kpi]:
         Kpi(
             "Spent without a budget",
             figures.money(totals.ungoverned, currency),
-            f"{totals.workloads - totals.with_budget} workloads have none",
+            f"{'and what is unknown; ' if totals.incomplete_without else ''}{totals.workloads - totals.with_budget} "
+            "workloads have none",
             why=why["ungoverned"],
         ),
     ]
@@ -563,32 +565,41 @@ def _burn_band(burn: Burn, ahead: Sequence[Decimal | None]) -> tuple[list[Decima
 
 
 def _plain_sentence(burn: Burn, currency: str) -> str:
-    spent = f"{figures.money(burn.direct, currency)} spent."
+    spent = f"{figures.money(burn.direct, currency)}{_beside(burn)} spent."
     if burn.expected is None:
         return f"{spent} {burn.why_not}".strip()
     between = f"{figures.money(burn.low, currency)} to {figures.money(burn.high, currency)}"
-    return f"{spent} Expected {figures.money(burn.expected, currency)} ({between}){_runs_out(burn)}."
+    return f"{spent} Expected {figures.money(burn.expected, currency)} ({between}){_unknown(burn)}{_runs_out(burn)}."
 
 
 def _runs_out(burn: Burn) -> str:
     if burn.runs_out_on is None:
-        return "; the budget lasts" if burn.budget else ""
-    return f"; runs out on {figures.day_short(burn.runs_out_on)}"
+        return "; the budget lasts" if burn.budget and not burn.mark else ""
+    return f"; runs out on {figures.day_short(burn.runs_out_on)}{' or sooner' if burn.mark else ''}"
+
+
+def _beside(burn: Burn) -> str:
+    return f" and {burn.mark}" if burn.mark else ""
+
+
+def _unknown(burn: Burn) -> str:
+    return " and what is unknown" if burn.mark else ""
 
 
 def _burn_sentence(burn: Burn, currency: str, href: str) -> SafeString:
     """$15,320 spent. Expected $42,900 ($39,800 to $46,300); runs out on 27 Nov."""
-    spent = format_html("<b>{}</b> spent.", figures.money(burn.direct, currency))
+    spent = format_html("<b>{}</b>{} spent.", figures.money(burn.direct, currency), _beside(burn))
     if burn.expected is None:
         told = format_html("{} {}", spent, burn.why_not)
     else:
         told = format_html(
-            '{} Expected <b class="{}">{}</b> ({} to {}){}.',
+            '{} Expected <b class="{}">{}</b> ({} to {}){}{}.',
             spent,
             "tg-bad" if burn.will_pass else "",
             figures.money(burn.expected, currency),
             figures.money(burn.low, currency),
             figures.money(burn.high, currency),
+            _unknown(burn),
             _runs_out(burn),
         )
     word = "Set a budget" if burn.budget is None else "Budget and versions"

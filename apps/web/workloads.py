@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -241,16 +240,19 @@ def _file(
 def _sums_of(
     request: PageRequest, listed: QuerySet[Workload], month: date | None, columns: list[ListColumn],
     sums: Worths | None = None,
-) -> dict[str, Decimal | None]:  # fmt: skip
+) -> dict[str, Cell]:  # fmt: skip
     """What the columns of worth and budget come to over all rows, by their keys; of what is known of them."""
     if month is None:
         return {}
-    known = worth_side.known_sums(sums or worth_side.sums_of(request.actor, month, listed))
+    known: dict[str, Cell] = dict(worth_side.known_sums(sums or worth_side.sums_of(request.actor, month, listed)))
     if not any(column.key in ("burn", "spend") for column in columns):
         return known
     budgets = granted(actor=request.actor, month=month, workloads=listed)
     exact = None if budgets.is_incomplete else budgets.ratio
-    return {**known, "burn": exact, "burn_at_least": budgets.ratio, "spend": budgets.amount}
+    left_out = "what is unknown" if budgets.is_incomplete else ""
+    return {
+        **known, "burn": exact, "burn_at_least": budgets.ratio, "burn_left_out": left_out, "spend": budgets.amount
+    }  # fmt: skip
 
 
 def _filters(request: HttpRequest) -> Filters:

@@ -189,7 +189,7 @@ def _burn(item: ListRow) -> SafeString:
     if item.row.money is None:
         drawing = shown(figures.UNKNOWN)  # whoever does not see its money does not learn of its budget either
     elif burn and burn.ratio is not None:
-        drawing = limit_bar(burn.ratio)
+        drawing = limit_bar(burn.ratio, is_partly=bool(burn.mark))
     else:
         words = burn.words if burn and burn.budget else "no budget"
         drawing = format_html('<span class="tg-meta">{}</span>', words)

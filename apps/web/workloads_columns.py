@@ -55,6 +55,10 @@ def _spend(entry: Entry) -> Decimal | None:
     return entry.burn.amount if entry.burn else None
 
 
+def _left_out(entry: Entry) -> str:
+    return entry.burn.mark if entry.burn and entry.burn.budget else ""
+
+
 def _outcomes(entry: Entry) -> str:
     """How it is known what came out; empty where it is not."""
     if entry.worth is None or entry.worth.useful is None:
@@ -126,6 +130,7 @@ COLUMNS: Final = {
         _text("since", "Registered", _day, "since"),
     )
 }
+BURN_LEFT_OUT: Final = _text("burn_left_out", "Left out of the budget used", _left_out)
 SHOWN_AT_FIRST: Final = (
     "verdict", "cost", "change", "value", "net", "cost_useful", "value_useful", "useful_months", "burn",
 )  # fmt: skip
@@ -148,9 +153,11 @@ def chosen_columns(text: str, *, sees_money: bool, has_worth: bool) -> list[List
 
 
 def for_file(columns: list[ListColumn]) -> list[ListColumn]:
-    """What a mark at the verdict says on the page, that outcomes are only declared, is a column of its own here."""
-    outcomes = COLUMNS["outcomes"]
-    return columns if COLUMNS["verdict"] not in columns or outcomes in columns else [*columns, outcomes]
+    """What marks say on the page is in columns of its own here: that outcomes are only declared, and what the used
+    share of a budget leaves out."""
+    burn, outcomes = COLUMNS["burn"], COLUMNS["outcomes"]
+    found = [each for column in columns for each in ((column, BURN_LEFT_OUT) if column is burn else (column,))]
+    return found if COLUMNS["verdict"] not in columns or outcomes in columns else [*found, outcomes]
 
 
 def file_columns(columns: Sequence[ListColumn], months: Sequence[date], currency: str) -> list[str]:

@@ -5,18 +5,24 @@ from decimal import Decimal
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.paginator import Paginator
 from django.db import connection
-from django.test import Client
+from django.template.loader import render_to_string
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from apps.accounts.models import Role
 from apps.approvals.models import Confirmation
 from apps.budgets import selectors, services
 from apps.budgets.models import Budget
+from apps.budgets.rows import Filters, budget_rows, totals_of, with_forecasts
 from apps.core.errors import NotAllowed
+from apps.web.budget_forms import BudgetForm, initial_of, said_of
+from apps.web.budgets import _Row as Line
+from apps.web.budgets import block_of
 from apps.workloads.models import Workload, WorkloadRevision
 from tests.approvals.deciding import confirm
-from tests.books import at, make_workload, rate_all
+from tests.books import at, make_offering, make_workload, rate_all
 from tests.web.company import Company, make_company
 from tests.world import MACHINE, World, actor, give, log_in, make_member
 
@@ -317,6 +323,76 @@ def test_what_is_unknown_is_marked_in_list_page_and_file(world: World, company: 
         assert "and amounts without an exchange rate" in text_of(client, address)
     answer = client.get(f"{LIST}&view=centres&format=csv")
     assert b"amounts without an exchange rate" in b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+
+
+def test_a_share_of_what_is_known_in_part_says_so_and_what_is_unknown_adds_no_zero(world: World) -> None:
+    """Chat has spent 820 of 1,000 and what has no price; of Search, 1,000 too, nothing is known."""
+    made, client = Company(world), log_in(world.ada)
+    chat, search = make_workload("Chat", world), make_workload("Search", world)
+    unheard = make_offering("nobody", "unheard-of")
+    made.spend(chat, 820, at(3))
+    for each in (chat, search):
+        made.spend(each, 4, at(3), offering=unheard)
+        services.set_budget(actor=MACHINE, owner=each, month=OCTOBER, amount=Decimal(1000))
+    rate_all()
+
+    def cells(query: str = "") -> list[str]:
+        """Of Chat, and of the sums."""
+        shown = text_of(client, f"{LIST}{query}")
+        return [part.split("</tr>")[0] for part in (shown.split("<tbody>")[1], shown.split("<tfoot>")[1])]
+
+    for part, share in zip(cells("&q=chat"), ("82%", "82%"), strict=True):
+        assert f"{share}</span></span><span" in part
+        assert "and what is unknown" in part.split(share)[1]
+    assert "within, as far as is known" not in cells("&q=chat")[0]  # it is over its soft threshold, whatever is unknown
+    _, foot = cells()
+    assert "41%" in foot
+    assert "and what is unknown of 2" in foot
+    assert "and what is unknown" in foot.split("41%")[1]
+    _, foot = cells("&q=search")
+    assert "$0.00" not in foot
+    assert "what is unknown of 1" in foot
+    assert "%</span>" not in foot
+    kpis = {kpi.label: kpi for kpi in client.get(f"{LIST}").context["kpis"]}
+    assert (kpis["Spent of them"].strong, kpis["Spent of them"].context) == (
+        "41%",
+        "of the budgets, and what is unknown",
+    )
+    kpis = {kpi.label: kpi for kpi in client.get(f"{LIST}&q=search").context["kpis"]}
+    assert (kpis["Spent of them"].figure, kpis["Spent of them"].context) == ("–", "what is spent is unknown")
+
+
+def test_what_a_month_is_expected_to_cost_says_that_some_of_it_is_unknown(world: World) -> None:
+    """10 a day up to the 11th, and once what has no price: 310, and neither lasting nor within a budget of 400."""
+    made = Company(world)
+    chat = make_workload("Chat", world)
+    for day in range(1, 12):
+        made.spend(chat, 10, at(day))
+    made.spend(chat, 4, at(2), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+    services.set_budget(actor=MACHINE, owner=chat, month=OCTOBER, amount=Decimal(400))
+    today = date(2026, 10, 11)
+
+    sentence = block_of(chat, today=today, currency="USD").sentence
+    assert "<b>$110</b> and usage without a price spent." in sentence
+    assert "$310</b> ($310 to $310) and what is unknown." in sentence
+    assert "lasts" not in sentence
+    burn = selectors.burn_for(actor=MACHINE, workload=chat, month=OCTOBER, today=today)
+    assert burn.words == "within, as far as is known"
+    values = BudgetForm(today=today, initial=initial_of(chat, today)).standing_values()
+    assert values is not None
+    said = [words for _, words in said_of(chat, values, burn, "USD", today)]
+    assert "$110 is spent in October so far, 28% of it and what is unknown." in said
+    assert "October is expected to end at $310 ($310 to $310) and what is unknown." in said
+    rows = with_forecasts(budget_rows(actor=MACHINE, month=OCTOBER, filters=Filters()), month=OCTOBER, today=today)
+    context = {
+        "rows": [Line(row, "", "") for row in rows],
+        "totals": totals_of(rows),
+        "currency": "USD",
+        "page": Paginator(rows, 25).page(1),
+    }
+    shown = render_to_string("budgets/list.html#rows", context, RequestFactory().get("/budgets/"))
+    assert shown.split("<tfoot>")[0].count("and what is unknown") == 3  # used, a day, expected
 
 
 def test_whoever_may_only_look_gets_no_form(world: World, company: Company) -> None:

@@ -208,6 +208,29 @@ def test_budgets_of_which_some_spending_is_unknown_come_to_no_share_without_a_ma
     assert total["Budget used"] == ""
 
 
+def test_a_budget_of_which_some_spending_is_unknown_says_so_beside_its_share_and_in_the_file(world: World) -> None:
+    """820 of 1,000 are spent of one and what has no price; 500 of 1,000 of the other."""
+    company = Company(world)
+    chat, search = make_workload("Chat", world), make_workload("Search", world)
+    company.spend(chat, 820, at(3))
+    company.spend(chat, 4, at(3), offering=make_offering("nobody", "unheard-of"))
+    company.spend(search, 500, at(3))
+    rate_all()
+    for owner in (chat, search):
+        set_budget(actor=MACHINE, owner=owner, month=OCTOBER, amount=Decimal(1000))
+    client = log_in(world.ada)
+
+    cells = {row.workload.name: str(row.cells) for row in client.get(f"{PORTFOLIO}&cols=burn").context["rows"]}
+    assert '<span class="tg-limit__percent">82%</span></span><span class="tg-meta' in cells["Chat"]
+    assert "and what is unknown" in cells["Chat"]
+    assert '<span class="tg-limit__percent">50%</span>' in cells["Search"]
+    assert "and what is unknown" not in cells["Search"]
+    answer = client.get(f"{PORTFOLIO}&cols=burn&sort=name&format=csv")
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer).decode("utf-8-sig"))))
+    assert [row["Left out of the budget used"] for row in rows] == ["usage without a price", "", "what is unknown"]
+    assert [Decimal(row["Budget used"]) for row in rows[:2]] == [Decimal("0.82"), Decimal("0.5")]
+
+
 def test_the_file_holds_what_the_page_shows(company: World) -> None:
     answer = log_in(company.cleo).get(f"{PORTFOLIO}&format=csv")
     rows = {row["Workload"]: row for row in csv.DictReader(io.StringIO(b"".join(answer).decode("utf-8-sig")))}

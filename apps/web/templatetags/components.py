@@ -135,8 +135,11 @@ def stack_bar(slices: Sequence[Slice], label: str, height: int = 10) -> SafeStri
 
 
 @register.simple_tag
-def limit_bar(ratio: Number | None, height: int = 7) -> SafeString:
-    """Use of a limit: slate up to it, a tick at 100 %, hatched red beyond; the per cent stands at the right."""
+def limit_bar(ratio: Number | None, height: int = 7, *, is_partly: bool = False) -> SafeString:
+    """Use of a limit: slate up to it, a tick at 100 %, hatched red beyond; the per cent stands at the right.
+
+    `is_partly` is one to which something adds that nobody knows: it is the least that is used, and says so.
+    """
     if ratio is None:
         return SafeString(shown(figures.UNKNOWN))
     used, reach = float(ratio), 1.2
@@ -153,8 +156,18 @@ def limit_bar(ratio: Number | None, height: int = 7) -> SafeString:
     )
     tone, text = " tg-bad" if used > 1 else "", figures.percent(used, digits=0)
     return format_html(
-        '<span class="tg-limit">{}<span class="tg-limit__percent{}">{}</span></span>', drawing, tone, text
+        '<span class="tg-limit">{}<span class="tg-limit__percent{}">{}</span></span>{}',
+        drawing,
+        tone,
+        text,
+        and_unknown() if is_partly else "",
     )
+
+
+@register.simple_tag
+def and_unknown() -> SafeString:
+    """Under a figure of what is known, where there is more: without a price, or without an exchange rate."""
+    return SafeString('<span class="tg-meta tg-block tg-warn">and what is unknown</span>')
 
 
 @register.simple_tag
