@@ -114,7 +114,7 @@ def begin(request: PageRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def step(request: PageRequest, token: str, number: int) -> HttpResponse:
     rights.require(request.actor, Right.REGISTER)
-    done = request.session.get(REGISTERED, {}).get(token)
+    done = _registered(request, token)
     if done:
         return HttpResponseRedirect(reverse("workloads:registered", args=[done]))
     draft = _draft(request.actor, token)
@@ -133,8 +133,8 @@ def autosave(request: PageRequest, token: str, number: int) -> HttpResponse:
     if number not in FORMS:
         raise NotFound("This step does not exist.")
     draft = _draft(request.actor, token)
-    if draft is None and number > 1:
-        # What was typed last arrives after the form was sent and registered.
+    if draft is None and (number > 1 or _registered(request, token)):
+        # What was typed last arrives after the form was sent and registered; it begins no draft anew.
         return HttpResponse(status=204)
     form = FORMS[number](request.POST)
     context: dict[str, Any] = {}
@@ -223,6 +223,12 @@ def _page(
     }
     is_refused = bool(form.errors or more) and request.method == "POST"
     return render(request, "workloads/register.html", context, status=422 if is_refused else 200)
+
+
+def _registered(request: PageRequest, token: str) -> str | None:
+    """The address of the use case that the form became in this session."""
+    found: str | None = request.session.get(REGISTERED, {}).get(token)
+    return found
 
 
 def _draft(actor: Actor, token: str) -> Workload | None:
