@@ -7,6 +7,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.usage.fields import MOMENT
+
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 ABSURD = Decimal(10) ** 30  # beyond every limit of a field, and still quick to write out
 LIKE = "2026-10-24T08:00:00Z"
@@ -42,7 +44,7 @@ class Moment(serializers.DateTimeField):
     """An instant in UTC; without a zone it is read in `context["zone"]`. A leap second falls into its minute."""
 
     def to_internal_value(self, value: Any) -> datetime:
-        if not isinstance(value, str) or not value.isascii():
+        if not isinstance(value, str) or not re.match(MOMENT, value):
             self.fail("invalid", format=LIKE)
         read = super().to_internal_value(LEAP_SECOND.sub(r"\1:59", value))
         try:

@@ -1,5 +1,6 @@
 """Bindings from a table. A dry run binds and takes it back, so that it refuses exactly what the real run refuses."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -14,6 +15,7 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, TollgateError
 from apps.costs.attribution import bind, rebind
 from apps.sources.models import Source
+from apps.usage.fields import DAY, MOMENT
 from apps.workloads.csv_table import Change, Kind, Line, Result, RowResult
 from apps.workloads.models import BEGINNING, END, Binding, Workload
 from apps.workloads.selectors import get_workload_for
@@ -106,11 +108,13 @@ def _instant(text: str, zone: ZoneInfo, *, is_last: bool) -> datetime | None:
     if not text:
         return None
     try:
-        if len(text) == 10:
+        if re.fullmatch(DAY, text):
             return _first_hour(date.fromisoformat(text) + timedelta(days=int(is_last)), zone)
-        instant = datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
-        raise BadInput(f"“{text[:40]}” is no day and no hour.", hint="Write 2026-10-01 or 2026-10-01T08:00.") from error
+        instant = datetime.fromisoformat(text) if re.match(MOMENT, text) else None
+    except (ValueError, OverflowError):
+        instant = None
+    if instant is None:
+        raise BadInput(f"“{text[:40]}” is no day and no hour.", hint="Write 2026-10-01 or 2026-10-01T08:00.")
     return instant if instant.tzinfo else instant.replace(tzinfo=zone).astimezone(UTC)
 
 

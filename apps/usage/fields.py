@@ -14,6 +14,16 @@ FORMATS: Final = (REQUESTS, USAGE, FOCUS)
 LARGEST: Final = 10**13
 LONGEST_PERIOD_DAYS: Final = 31  # of one row of ready usage
 
+# How a time is written, at every door; whatever else an engine or Python would read as one is none.
+DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]{1,9})?)?"
+SHIFT: Final = r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?$"
+NAIVE: Final = rf"^{DAY}([T ]{CLOCK})?$"
+IN_UTC: Final = rf"^{DAY}[T ]{CLOCK} ?(Z|z|UTC)$"
+OFFSET: Final = rf"^{DAY}[T ]{CLOCK} ?{SHIFT}"
+MOMENT: Final = rf"{NAIVE}|{IN_UTC}|{OFFSET}"
+ZONED: Final = rf"{IN_UTC}|{OFFSET}"
+
 TOKEN_FIELDS: Final = (
     "input_tokens",
     "cached_input_tokens",

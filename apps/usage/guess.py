@@ -17,7 +17,8 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from apps.usage import fields
-from apps.usage.parsing import MOMENT, NUMBER, ZONED
+from apps.usage.fields import MOMENT, ZONED
+from apps.usage.parsing import NUMBER
 from apps.usage.reading import CSV, PARQUET, FileError, Guards, Layout, look_at, opened
 
 SAMPLE_ROWS: Final = 200

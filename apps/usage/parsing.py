@@ -14,7 +14,7 @@ from operator import or_
 import ibis
 import ibis.expr.types as ir
 
-from apps.usage.fields import LARGEST
+from apps.usage.fields import CLOCK, DAY, IN_UTC, LARGEST, NAIVE, OFFSET, SHIFT
 from apps.usage.zones import Change, changes
 
 NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -23,17 +23,9 @@ LARGEST_SIZE = 10**16  # bytes of a bill run to larger numbers
 PLAINLY_SMALL = 2**43 - 1  # the largest number of ones in a row below it
 LARGEST_EXACT_FLOAT = 2**53
 
-DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]{1,9})?)?"
-SHIFT = r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?$"
-NAIVE = rf"^{DAY}([T ]{CLOCK})?$"
-IN_UTC = rf"^{DAY}[T ]{CLOCK} ?(Z|z|UTC)$"
-OFFSET = rf"^{DAY}[T ]{CLOCK} ?{SHIFT}"
 NO_ZONE, IS_UTC, HAS_OFFSET = 0, 1, 2
 UTC_ENDS = ("Z", "+00:00", "+00")
 ENDS_IN_UTC = rf"^{DAY}[T ]{CLOCK} ?(Z|\+00(:00)?)$"
-MOMENT = rf"{NAIVE}|{IN_UTC}|{OFFSET}"
-ZONED = rf"{IN_UTC}|{OFFSET}"
 
 SECONDS = {"s": 1, "ms": 1000, "h": 3600}
 EARLIEST = 1_420_070_400  # 2015-01-01, in seconds since 1970

@@ -188,6 +188,7 @@ def test_what_cannot_be_used_is_refused_and_named(bot: Source, token: str, data:
         ("2026-10-24T08:15:00Z", "2026-10-24T08:00:00Z"),
         ("2026-10-24T08:15:00+05:30", "2026-10-24T02:00:00Z"),
         ("2026-06-30T23:59:60Z", "2026-06-30T23:00:00Z"),
+        ("2026-07-01T01:59:60", "2026-06-30T23:00:00Z"),
     ],
 )
 def test_a_time_without_a_zone_is_read_in_that_of_the_source(
@@ -196,6 +197,33 @@ def test_a_time_without_a_zone_is_read_in_that_of_the_source(
     Source.objects.update(zone="Europe/Berlin")
     assert send(token, event(time=written)).status_code == 201
     assert Event.objects.get().data["period_start"] == stored
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-1-4 8:15",
+        "2026-W02-1",
+        "20260105T0815",
+        "2026-01-05-08:15",
+        "2026-01-05T08:15:00+02:99",
+        "2026-01-05T08:15:00+00:00:30",
+        "2026-01-05T24:00:00Z",
+        "2026-01-05T12:61:00Z",
+        "2026-02-30",
+        "2026-06-30T23:59:61Z",
+        "epoch",
+        "infinity",
+        "-infinity",
+        "now",
+        "today",
+    ],
+)
+def test_what_a_file_would_not_read_as_a_time_is_refused_here_too(bot: Source, token: str, written: str) -> None:
+    for body, where in ((event(time=written), "time"), (event(period_start=written), "data")):
+        answer = send(token, body)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, [where])
+    assert Event.objects.count() == 0
 
 
 @pytest.mark.parametrize("number", ["3e2", "300", "300.0", '"300"', '"3E+2"'])

@@ -7,11 +7,12 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from apps.accounts.models import Role
-from apps.budgets import selectors, services
+from apps.budgets import csv_import, selectors, services
 from apps.budgets.models import Budget
 from apps.budgets.selectors import Standing
 from apps.core.errors import BadInput, Conflict, NotAllowed, NotFound
 from apps.core.models import AuditEvent, Period
+from apps.workloads.csv_table import Kind, read_table
 from apps.workloads.models import Workload
 from tests.approvals.deciding import approver, ask, confirm
 from tests.books import at, make_workload, rate_all
@@ -344,6 +345,20 @@ def test_whoever_sees_no_money_sees_no_burn(world: World, summaries: Workload) -
         with pytest.raises(NotFound):
             selectors.burn_for(actor=actor(world.people[name]), workload=summaries, month=OCTOBER)
         assert not Budget.objects.visible_to(actor(world.people[name])).exists()
+
+
+# --- By file and by program -------------------------------------------------------------------------------------------
+
+NO_MONTHS = "2026-1 2026-13 2026-00 0000-01 2026-11-01 2026-W45 202611 2026-02-30 epoch infinity -infinity now today"
+
+
+@pytest.mark.parametrize("month", NO_MONTHS.split())
+def test_what_is_no_month_sets_no_budget_and_least_of_all_that_of_this_month(summaries: Workload, month: str) -> None:
+    text = f"workload,month,amount\nSummaries,{month},700\n".encode()
+    lines = read_table(text, columns=csv_import.COLUMNS, required=csv_import.REQUIRED)
+    (row,) = csv_import.import_budgets(actor=MACHINE, lines=lines, dry_run=False).rows
+    assert (row.kind, f"“{month}” is no month. Write it like 2026-11." in row.error) == (Kind.ERROR, True)
+    assert not Budget.objects.exists()
 
 
 # --- What it may spend, as registered ---------------------------------------------------------------------------------

@@ -190,6 +190,27 @@ def test_a_file_is_looked_at_before_it_is_taken(ledger: Ledger) -> None:
     assert Outcome.objects.get(period_start=date(2026, 9, 1)).reviewed is None
 
 
+NO_DAYS = (
+    "2026-02-30",
+    "2026-13",
+    "2026-1-40",
+    "2026-01-05T24:00:00Z",
+    "epoch",
+    "infinity",
+    "-infinity",
+    "now",
+    "today",
+)
+
+
+@pytest.mark.parametrize("period", [*NO_DAYS, "2026-1-4", "2026-1", "2026", "2026-W02-1", "20260105"])
+def test_what_is_no_day_and_no_month_is_refused_in_a_file(ledger: Ledger, period: str) -> None:
+    (row,) = run(ledger, f"workload,period,produced,accepted\nTicket summaries,{period},100,90\n").rows
+    assert row.kind is Kind.ERROR
+    assert "is no day and no month" in row.error
+    assert not Outcome.objects.exists()
+
+
 def test_a_second_run_of_a_file_changes_nothing(ledger: Ledger) -> None:
     text = "workload,period,produced,accepted\nTicket summaries,2026-10,100,90\n"
     run(ledger, text)
@@ -223,6 +244,14 @@ def test_sent_twice_it_counts_once(ledger: Ledger) -> None:
     corrected = send(world, {**BODY, "id": "two", "accepted": 370})
     assert corrected.json() == {"new": 0, "corrected": 1, "same": 0}
     assert Outcome.objects.current().get().accepted == 370
+
+
+@pytest.mark.parametrize("field", ["period_start", "period_end"])
+def test_what_is_no_day_is_refused_from_a_program(ledger: Ledger, field: str) -> None:
+    for day in (*NO_DAYS, "2026-10", 20260105, None):
+        answer = send(ledger.world, {**BODY, field: day})
+        assert (day, answer.status_code) == (day, 400)
+    assert not Outcome.objects.exists()
 
 
 def test_an_id_sent_twice_in_one_list_is_one_entry_or_a_conflict(ledger: Ledger) -> None:

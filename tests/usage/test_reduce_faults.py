@@ -110,6 +110,21 @@ def test_what_is_a_count_in_another_spelling_is_read(tmp_path: Path, tokens: str
         ("yesterday,a,m,5,5,,,", "time: not a time"),
         ("2026-13-24T08:15:00Z,a,m,5,5,,,", "time: not a time"),
         ("2026-02-30T08:15:00Z,a,m,5,5,,,", "time: not a time"),
+        ("2026-02-30,a,m,5,5,,,", "time: not a time"),
+        ("2026-1-4 8:15,a,m,5,5,,,", "time: not a time"),
+        ("2026-W02-1,a,m,5,5,,,", "time: not a time"),
+        ("20260105,a,m,5,5,,,", "time: not a time"),
+        ("2026-01-05T08,a,m,5,5,,,", "time: not a time"),
+        ("epoch,a,m,5,5,,,", "time: not a time"),
+        ("infinity,a,m,5,5,,,", "time: not a time"),
+        ("-infinity,a,m,5,5,,,", "time: not a time"),
+        ("now,a,m,5,5,,,", "time: not a time"),
+        ("today,a,m,5,5,,,", "time: not a time"),
+        ("2026-01-05T24:00:00Z,a,m,5,5,,,", "time: not a time"),
+        ("2026-01-05T12:61:00Z,a,m,5,5,,,", "time: not a time"),
+        ("2026-06-30T23:59:61Z,a,m,5,5,,,", "time: not a time"),
+        ("2026-01-05T08:15:00+25:00,a,m,5,5,,,", "time: not a time"),
+        ("2026-01-05T08:15:00+02:99,a,m,5,5,,,", "time: not a time"),
         ("2026-10-24T25:15:00Z,a,m,5,5,,,", "time: not a time"),
         ("1970-01-01T00:00:00Z,a,m,5,5,,,", "time: before 2015"),
         ("2026-11-25T12:00:01Z,a,m,5,5,,,", ""),
@@ -124,6 +139,22 @@ def test_rows_that_cannot_be_true(tmp_path: Path, row: str, reason: str) -> None
     header = f"{HEADER},cached_input_tokens,cache_write_tokens,reasoning_tokens"
     result = reduce_text(tmp_path, f"{header}\n{GOOD},,,\n{row}\n")
     assert [reject.reason for reject in result.rejects] == ([reason] if reason else [])
+
+
+@pytest.mark.parametrize(
+    ("time", "hour"),
+    [
+        ("2026-06-30T23:59:60Z", "2026-06-30T23:00:00Z"),
+        ("2026-07-01T01:59:60+02:00", "2026-06-30T23:00:00Z"),
+        ("2026-01-05T08:59:59.999999999Z", "2026-01-05T08:00:00Z"),
+        ("2026-01-05T08:15:00+1400", "2026-01-04T18:00:00Z"),
+        ("2026-01-05 00:15 -01", "2026-01-05T01:00:00Z"),
+        ("2026-01-05", "2026-01-05T00:00:00Z"),
+    ],
+)
+def test_a_time_at_the_edge_of_its_hour_falls_into_it(tmp_path: Path, time: str, hour: str) -> None:
+    result = reduce_text(tmp_path, f"{HEADER}\n{time},a,m,5,5\n", zone="UTC")
+    assert (result.rows_rejected, result.first_hour, result.last_hour) == (0, hour, hour)
 
 
 @pytest.mark.parametrize("time", ["9" * 19, "9" * 30, "-5", "1e300", "NaN"])
@@ -372,6 +403,19 @@ def test_as_a_process_it_says_what_is_wrong(tmp_path: Path, capsys: pytest.Captu
     assert main([str(tmp_path / "job.json")]) == 1
     error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
     assert "absent.csv cannot be opened" in error["message"]
+
+
+def test_the_process_itself_takes_no_word_for_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that engines and databases read as some instant of their own; the good row beside them counts alone."""
+    words = ("epoch", "infinity", "-infinity", "now", "today", "2026-1-4 8:15", "2026-01-05T24:00:00Z")
+    lines = [HEADER, GOOD, *(f"{word},a,m,5,5" for word in words)]
+    (tmp_path / "log.csv").write_text("\n".join(lines))
+    (tmp_path / "job.json").write_text(job_of(tmp_path / "log.csv").to_json())
+    assert main([str(tmp_path / "job.json")]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert (result["rows_read"], result["rows_rejected"], result["input_tokens"]) == (8, 7, 5)
+    assert (result["first_hour"], result["last_hour"]) == ("2026-10-24T08:00:00Z", "2026-10-24T08:00:00Z")
+    assert {row["reason"] for row in rejected_rows(tmp_path)} == {"time: not a time"}
 
 
 def test_it_runs_without_django_and_stops_on_sigterm(tmp_path: Path) -> None:

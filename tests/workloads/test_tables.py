@@ -163,6 +163,40 @@ def test_a_line_about_somebody_elses_workload_is_refused(world: World) -> None:
     assert "You may not change Chat" in error
 
 
+@pytest.mark.parametrize("column", ["first_estimate", "minutes_base", "useful_a_month"])
+def test_a_first_estimate_is_told_in_the_form_and_no_column_of_a_table(world: World, column: str) -> None:
+    """It is refused by its name: a cell that the dry run would not show is never dropped in silence."""
+    with pytest.raises(BadInput, match=f"no column “{column}”"):
+        take({**FULL, column: "1"})
+    assert not Workload.objects.exists()
+
+
+def test_a_table_leaves_the_first_estimate_of_a_use_case_as_it_is(world: World) -> None:
+    """Also that of a draft with the same name, which is another use case."""
+    values: Any = {**told(world, name="Call summaries"), "first_estimate": {"minutes_base": Decimal("1.5")}}
+    for stays in ("Call summaries", "Idea"):
+        draft = services.start_draft(actor=actor(world.ben), **{**values, "name": stays})
+        if stays == "Call summaries":
+            services.activate(actor=actor(world.ben), workload=draft)
+    by = actor(world.ben)
+    result = import_workloads(
+        actor=by,
+        lines=lines({"name": "Call summaries", "purpose": "Other words"}, {**FULL, "name": "Idea"}),
+        dry_run=False,
+        propose=propose,
+    )
+    assert [(row.kind, [change.label for change in row.changes][:2]) for row in result.rows] == [
+        (Kind.CHANGED, ["Purpose"]),
+        (Kind.NEW, ["Name", "Purpose"]),
+    ]
+    kept = Workload.objects.order_by("pk").values_list("name", "state", "first_estimate")
+    assert list(kept) == [
+        ("Call summaries", "active", {"minutes_base": "1.5"}),
+        ("Idea", "draft", {"minutes_base": "1.5"}),
+        ("Idea", "active", None),
+    ]
+
+
 # --- Bindings ---------------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +227,14 @@ def test_bindings_are_made_moved_and_left_alone(world: World) -> None:
         ({"workload": "Nothing"}, "does not exist"),
         ({"source": "nowhere"}, "no source"),
         ({"from": "1 October"}, "no day"),
+        ({"from": "2026-02-30"}, "no day"),
+        ({"from": "2026-10-01T24:00"}, "no day"),
+        ({"from": "2026-1-4 8:00"}, "no day"),
+        ({"from": "now"}, "no day"),
+        ({"from": "-infinity"}, "no day"),
+        # The last day is included, which an hour is not: what may be either is neither.
+        ({"until": "20261031"}, "no day"),
+        ({"until": "2026-10-31T08:00+02:99"}, "no day"),
         ({"from": "2026-10-01T08:30"}, "full hour"),
         ({"until": "2026-09-01"}, "ends before"),
         ({"until": "9999-12-31"}, "no day"),
