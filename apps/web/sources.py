@@ -30,7 +30,7 @@ from apps.web.pages import PageRequest, page_or_part
 from apps.web.parts import Column, Crumb, Kpi
 from apps.web.sources_forms import RoleForm, SourceForm, config_initial
 from workers import imports
-from workers import sources as asking
+from workers import sources as bells
 from workers.app import ring
 
 ICONS = {"file": "file-import", "folder": "folder", "push": "api"}
@@ -186,7 +186,7 @@ def _make(actor: Actor, connector: type[Connector], form: SourceForm, config: fo
         service_categories=given.get("service_categories", []),
     )
     if _is_pulled(connector):
-        ring(asking.pull, source.pk)
+        ring(bells.pull, source.pk)
     return source
 
 
@@ -240,7 +240,7 @@ def pull_now(request: PageRequest, slug: str) -> HttpResponse:
     require(request.actor, Right.MANAGE_SOURCES)
     with errors_said(request, "Asked for whatever is new. What is found appears below."):
         connector_of(source).check()
-        ring(asking.pull, source.pk)
+        ring(bells.pull, source.pk)
     return redirect("sources:detail", slug=source.slug)
 
 

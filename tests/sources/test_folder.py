@@ -21,7 +21,7 @@ from apps.sources.connectors import folder
 from apps.sources.models import LookedAtFile, Part, Pull, Source
 from apps.usage.models import Hour
 from tests.world import MACHINE
-from workers import sources as asking
+from workers import sources as bells
 
 HEADER = "time,usage_key,provider,model,input_tokens,output_tokens\n"
 Write = Callable[..., Path]
@@ -62,7 +62,7 @@ def write(folder: Path, name: str, *keys: str, age: int = 600, day: int = 3) -> 
 
 def ask(source: Source) -> list[str]:
     """Look once and read all that is ready; the names of the parts that were read."""
-    pulls = asking.ask(actor=MACHINE, source=source)
+    pulls = sources.ask(actor=MACHINE, source=source)
     for pull in pulls:
         imports.run(pull.pk)
     return [pull.part.name for pull in pulls]
@@ -191,17 +191,17 @@ def test_a_link_that_is_swapped_in_later_is_refused_when_looking(
 
 def test_the_schedule_asks_when_the_time_has_come_and_not_when_paused(source: Source) -> None:
     now = timezone.now()
-    assert asking.due_sources(now) == [source]
+    assert sources.due_sources(now) == [source]
     sources.mark_looked(source=source, now=now)
-    assert asking.due_sources(now + timedelta(minutes=2)) == []
-    assert asking.due_sources(now + timedelta(minutes=5)) == [source]
+    assert sources.due_sources(now + timedelta(minutes=2)) == []
+    assert sources.due_sources(now + timedelta(minutes=5)) == [source]
     sources.pause(actor=MACHINE, source=source)
-    assert asking.due_sources(now + timedelta(minutes=5)) == []
+    assert sources.due_sources(now + timedelta(minutes=5)) == []
 
 
 def test_a_folder_that_vanished_needs_attention(source: Source, incoming: Path) -> None:
     incoming.rmdir()
-    asking.pull(source.pk)
+    bells.pull(source.pk)
     source.refresh_from_db()
     assert source.state == "attention"
     assert "There is no folder" in source.state_reason
@@ -210,7 +210,7 @@ def test_a_folder_that_vanished_needs_attention(source: Source, incoming: Path) 
 def test_a_file_that_changes_between_being_seen_and_being_read_is_read_later(source: Source, incoming: Path) -> None:
     """What was asked for is exactly the bytes that were seen; half a file never gets into the books."""
     write(incoming, "a.csv", "A")
-    (asked,) = asking.ask(actor=MACHINE, source=source)
+    (asked,) = sources.ask(actor=MACHINE, source=source)
     write(incoming, "a.csv", "A", "B", age=300)
     imports.run(asked.pk)
     asked.refresh_from_db()
@@ -273,7 +273,7 @@ def test_a_folder_that_may_not_be_read_needs_attention_until_it_may(
     write(incoming, "a.csv", "A")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "glob", refuse)
-        asking.pull(source.pk)
+        bells.pull(source.pk)
     source.refresh_from_db()
     assert (source.state, source.state_reason) == ("attention", f"{incoming} cannot be read: Permission denied.")
     assert ask(source) == ["a.csv"]
@@ -319,7 +319,7 @@ def test_thousands_of_files_are_looked_at_at_once_and_too_many_are_said(
     assert len(queries) < 40
     assert LookedAtFile.objects.count() == 2_000
     monkeypatch.setattr(folder, "MOST_FILES", 1_999)
-    asking.pull(source.pk)
+    bells.pull(source.pk)
     source.refresh_from_db()
     assert source.state == "attention"
     assert source.state_reason.startswith("More than 1,999 files match")

@@ -10,7 +10,6 @@ from apps.sources.models import Event, Pull, Source
 from apps.sources.services import UsageEvent
 from apps.usage.models import Hour
 from tests.world import MACHINE
-from workers import sources as asking
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def push(source: Source, event_id: str, *, hour: int = 8, day: int = 24, request
 
 
 def fold(source: Source) -> list[Pull]:
-    pulls = asking.ask(actor=MACHINE, source=source)
+    pulls = sources.ask(actor=MACHINE, source=source)
     for pull in pulls:
         imports.run(pull.pk)
         pull.refresh_from_db()
@@ -72,7 +71,7 @@ def test_nothing_new_asks_for_nothing(bot: Source) -> None:
 
 def test_an_event_that_arrives_while_its_hour_is_read_stays_due(bot: Source) -> None:
     push(bot, "1")
-    pull = asking.ask(actor=MACHINE, source=bot)[0]
+    pull = sources.ask(actor=MACHINE, source=bot)[0]
     original = imports._reduce
 
     def push_meanwhile(*given: object) -> object:
@@ -92,5 +91,5 @@ def test_an_event_that_arrives_while_its_hour_is_read_stays_due(bot: Source) -> 
 
 def test_asking_twice_before_reading_makes_one_pull(bot: Source) -> None:
     push(bot, "1")
-    assert asking.ask(actor=MACHINE, source=bot) == asking.ask(actor=MACHINE, source=bot)
+    assert sources.ask(actor=MACHINE, source=bot) == sources.ask(actor=MACHINE, source=bot)
     assert Pull.objects.count() == 1

@@ -21,7 +21,6 @@ from apps.sources.connector import Row, RowConnector, Window
 from apps.sources.models import Pull, Source
 from apps.usage.models import Charge, Hour
 from tests.world import MACHINE
-from workers import sources as asking
 
 DAY = datetime(2025, 11, 3, tzinfo=UTC)
 Said = dict[datetime, list[dict[str, Any]]]
@@ -73,7 +72,7 @@ def say(*rows: dict[str, Any]) -> None:
 def pull(source: Source, since: int = 0, until: int = 4) -> Pull:
     """Ask for hours of the day and read them."""
     start, end = DAY + timedelta(hours=since), DAY + timedelta(hours=until)
-    (asked,) = asking.ask(actor=MACHINE, source=source, since=start, until=end)
+    (asked,) = sources.ask(actor=MACHINE, source=source, since=start, until=end)
     done = imports.run(asked.pk)
     assert done is not None
     return done

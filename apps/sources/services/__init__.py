@@ -1,5 +1,6 @@
 """Every write to sources, parts, pulls and pushed events."""
 
+from apps.sources.services.asking import ask, due_sources
 from apps.sources.services.events import Received, UsageEvent, record_events
 from apps.sources.services.folders import look, mark_looked, take_files
 from apps.sources.services.pulls import (
@@ -40,10 +41,12 @@ __all__ = [
     "Received",
     "UsageEvent",
     "ahead_of",
+    "ask",
     "beat",
     "change_source",
     "create_source",
     "due",
+    "due_sources",
     "ensure_part",
     "find_or_create",
     "finish",

@@ -11,9 +11,9 @@ from apps.core.actor import Actor
 from apps.core.errors import BadInput, TollgateError
 from apps.costs import imports
 from apps.sources import selectors
+from apps.sources import services as sources
 from apps.sources.models import Pull, Source
 from apps.sources.reading import origin
-from workers import sources as asking
 
 ACTOR = Actor.command("manage.py pull")
 
@@ -59,7 +59,7 @@ def _window(since: str, until: str) -> tuple[datetime | None, datetime | None]:
 def _pull(source: Source, since: datetime | None, until: datetime | None) -> dict[str, Any]:
     """One source; its failure is told and does not keep the others waiting."""
     try:
-        asked = asking.ask(actor=ACTOR, source=source, since=since, until=until)
+        asked = sources.ask(actor=ACTOR, source=source, since=since, until=until)
     except TollgateError as error:
         return {"source": source.slug, "pulls": [], "error": str(error)}
     pulls = [imports.run_to_end(pull.pk) for pull in asked]
