@@ -24,10 +24,10 @@ from apps.costs import selectors
 from apps.costs.limits import unallocated_limit
 from apps.costs.models import Component
 from apps.costs.selectors import BilledMonth, CostOverTime, CostRow, CostTotals, Grouping, Measures, Order
-from apps.costs.selectors.portfolio import change_of
 from apps.web import figures, hooks
 from apps.web.charts import COMPONENTS, WASTE, Chart, Series
-from apps.web.cost_scope import BASIS_WORDS, AskedScope, asked_scope, row_filters, why_address
+from apps.web.compared import since_of
+from apps.web.cost_scope import BASIS_WORDS, AskedScope, asked_scope, provider_filters, row_filters, why_address
 from apps.web.exports import Cell, table_response
 from apps.web.pages import PageRequest, page_or_part, wants_part
 from apps.web.parts import Chip, Choice, Column, Kpi
@@ -124,7 +124,7 @@ def overview(request: PageRequest) -> HttpResponseBase:
         "columns": _columns(asked),
         "sort": asked.sort,
         "counted": _counted(asked, totals, page.paginator.count),
-        "total_change": change_of(totals.now.cost, totals.before),
+        "total_change": totals.change,
         "total_why": asked.why(),
         "chips": _chips(asked),
         "groups": _group_choices(asked),
@@ -254,7 +254,7 @@ def residual_of(bills: Sequence[BilledMonth]) -> Decimal:
 
 def _bill_why(period: PeriodChoice, filters: Mapping[str, str], bill: BilledMonth) -> str:
     month = PeriodChoice(bill.month, periods.next_month(bill.month), period.today)
-    return why_address("residual", month, **{**filters, "provider": bill.provider})
+    return why_address("residual", month, **{**filters, **provider_filters(bill.provider)})
 
 
 # --- The table --------------------------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ def _shown_row(
         now=row.now,
         share=_ratio(cost, totals.now.cost),
         ratio=_ratio(cost, largest),
-        change=change_of(cost, row.before),
+        change=row.change,
         marks=marks_of(row.now, may_see_prices),
     )
 
@@ -381,7 +381,7 @@ def _download(asked: Asked, kind: str) -> HttpResponseBase:
 def _cells(asked: Asked, row: CostRow, totals: CostTotals) -> list[Cell]:
     marks = ", ".join(mark.label for mark in marks_of(row.now, may_see_prices=False))
     name = row.key if asked.grouping in (Grouping.DAY, Grouping.MONTH) else _name(asked.grouping, row)
-    share, moved, now = _ratio(row.now.cost, totals.now.cost), change_of(row.now.cost, row.before), row.now
+    share, moved, now = _ratio(row.now.cost, totals.now.cost), row.change, row.now
     return [name, row.meta, now.cost, share, row.before, moved, now.requests, now.tokens, now.unpriced_tokens, marks]
 
 
@@ -411,10 +411,9 @@ def _kpis(asked: Asked, totals: CostTotals, bills: Sequence[selectors.BilledMont
 
 
 def _full_cost(asked: Asked, totals: CostTotals, currency: str) -> Kpi:
-    moved = change_of(totals.now.cost, totals.before)
-    since = f"from {asked.period.compare_label}" if moved is not None else f"nothing in {asked.period.compare_label}"
+    since = since_of(totals, asked.period, **asked.about.filters)
     label = BASIS_WORDS[asked.scope.basis]
-    strong = figures.delta(moved) if moved is not None else ""
+    strong = figures.delta(totals.change) if totals.change is not None else ""
     return Kpi(label, _money(totals, totals.now, currency), context=since, strong=strong, why=asked.why())
 
 

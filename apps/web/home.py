@@ -22,12 +22,12 @@ from apps.core.actor import Actor
 from apps.costs import selectors
 from apps.costs.limits import unallocated_limit
 from apps.costs.selectors import BilledMonth, CostRow, CostScope, CostTotals, Grouping, figure_state
-from apps.costs.selectors.portfolio import change_of
 from apps.costs.selectors.waiting import unclaimed_keys, unpriced_models
 from apps.reviews.models import Cycle
 from apps.sources.models import Pull, Source
 from apps.sources.selectors import SourceRow, source_rows
 from apps.web import figures
+from apps.web.compared import lack_of, since_of
 from apps.web.cost_scope import why_address
 from apps.web.costs import residual_of
 from apps.web.home_parts import GROUPS, MOST_OF_A_KIND, Check, Group, Looker, NextStep, Task
@@ -188,7 +188,11 @@ def _unallocated(looker: Looker) -> Iterator[Task]:
 def _share_words(looker: Looker, share: Decimal | None) -> str:
     if share is None:
         return "What they cost is unknown and not zero."
-    before = _ratio(looker.totals.unallocated_before, looker.totals.before)
+    before = (
+        _ratio(looker.totals.unallocated_before, looker.totals.before)
+        if not lack_of(looker.totals, looker.period)
+        else None
+    )
     moved = f", {'up' if before < share else 'down'} from {figures.percent(before)}" if before else ""
     limit = figures.percent_short(looker.unallocated_limit)
     return f"{figures.percent(share)} of full cost{moved}; the limit is {limit}."
@@ -357,7 +361,8 @@ def _side(looker: Looker, cycles: Sequence[Cycle]) -> dict[str, object]:
         "worth": worth,
         "facts": _facts(looker, bills, worth) if looker.sees_money else [],
         "review": blocked[0] if blocked else None,
-        "full_change": change_of(looker.totals.now.cost, looker.totals.before),
+        "full_change": looker.totals.change,
+        "full_since": since_of(looker.totals, looker.period) if lack_of(looker.totals, looker.period) else "",
         "checks": checks,
         "done": sum(check.is_done for check in checks),
         "blocker": next((check for check in checks if not check.is_done and check.href), None),

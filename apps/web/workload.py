@@ -26,10 +26,10 @@ from apps.core.actor import Actor
 from apps.core.models import Organisation
 from apps.costs import selectors
 from apps.costs.selectors import CostOverTime, CostRow, CostScope, CostTotals, Grouping
-from apps.costs.selectors.portfolio import change_of
 from apps.usage.selectors import KEPT_SHARE, TOKEN_TYPES, UsageMonth, sources_of, usage_by_month
 from apps.web import budgets, figures, workload_change, workload_worth
 from apps.web.charts import COMPONENTS, Chart, Limit, Series
+from apps.web.compared import lack_of, since_of
 from apps.web.cost_scope import why_address
 from apps.web.costs import bill_rows, bucket_labels, component_chart, costs_address, marks_of
 from apps.web.pages import PageRequest
@@ -222,7 +222,9 @@ def _spent(subject: Subject, totals: CostTotals, usage: UsageMonth | None, band:
 
 
 def _compared(subject: Subject, totals: CostTotals) -> str:
-    moved = change_of(totals.now.cost, totals.before)
+    moved = totals.change
+    if lack := lack_of(totals, subject.period):
+        return f"; it {lack}"
     if moved is None:
         return ""
     more = "more" if moved > 0 else "less"
@@ -244,9 +246,9 @@ def _kpis(
 
 
 def _cost_kpi(subject: Subject, totals: CostTotals) -> Kpi:
-    moved = change_of(totals.now.cost, totals.before)
     shown = figures.money(totals.now.cost if totals.now.lines else None, subject.company.currency)
-    return Kpi("Full cost", shown, _since(subject, moved), _delta(moved), why=subject.why("cost"))
+    since = since_of(totals, subject.period, workload=subject.workload.slug)
+    return Kpi("Full cost", shown, since, _delta(totals.change), why=subject.why("cost"))
 
 
 def _per_call_kpi(subject: Subject, totals: CostTotals) -> Kpi:
@@ -470,7 +472,7 @@ def _models(subject: Subject, totals: CostTotals) -> list[ModelRow]:
         ModelRow(
             row,
             row.now.cost / totals.now.cost if row.now.cost is not None and totals.now.cost else None,
-            change_of(row.now.cost, row.before),
+            row.change,
             subject.why("cost", model=row.key),
         )
         for row in table.rows

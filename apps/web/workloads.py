@@ -22,13 +22,14 @@ from apps.core.actor import Actor
 from apps.core.models import Organisation
 from apps.costs.limits import unallocated_limit
 from apps.costs.selectors import CostScope, CostTotals, billed_months, cost_totals, may_see_unallocated
-from apps.costs.selectors.portfolio import SORTS, Portfolio, change_of, months_before, portfolio
+from apps.costs.selectors.portfolio import SORTS, Portfolio, months_before, portfolio
 from apps.costs.selectors.scope import Sql
 from apps.costs.selectors.unpriced import unpriced_of
 from apps.economics.portfolio import RANKS, Point, ranking, with_band_broken, with_verdict
 from apps.economics.portfolio import Portfolio as Worths
 from apps.web import figures, hooks, portfolio_why, register, workload, workload_edit, workload_import
 from apps.web import portfolio as worth_side
+from apps.web.compared import since_of
 from apps.web.cost_scope import why_address
 from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_said
@@ -294,11 +295,9 @@ def _kpis(
 
 def _full_cost(totals: CostTotals, period: PeriodChoice, currency: str) -> Kpi:
     amount = figures.money(totals.now.cost if totals.now.lines else None, currency)
-    change = change_of(totals.now.cost, totals.before)
     why = why_address("cost", period) if totals.now.lines else ""
-    if change is None:
-        return Kpi("Full cost", amount, context=f"nothing to compare with in {period.compare_label}", why=why)
-    return Kpi("Full cost", amount, strong=figures.delta(change), context=f"from {period.compare_label}", why=why)
+    strong = figures.delta(totals.change) if totals.change is not None else ""
+    return Kpi("Full cost", amount, strong=strong, context=since_of(totals, period), why=why)
 
 
 def _unallocated(totals: CostTotals, period: PeriodChoice, company: Organisation) -> Kpi:

@@ -33,6 +33,57 @@ def test_the_page_says_in_a_sentence_and_six_figures_what_is_the_matter(company:
     )
 
 
+@pytest.mark.parametrize(
+    ("unpriced", "words", "proof"),
+    [
+        ([9], "usage without a price</a> in September", "month=2026-09"),
+        ([10], "usage without a price</a> in October", "month=2026-10"),
+        ([9, 10], "usage without a price</a> in October and September", "month=2026-10"),
+    ],
+)
+def test_a_month_with_usage_without_a_price_is_compared_with_no_other(
+    company: Company, world: World, unpriced: list[int], words: str, proof: str
+) -> None:
+    """Summaries cost 30 in October and 20 in September, and what has no price besides: 50.0% more is not known."""
+    unheard = make_offering("nobody", "unheard-of")
+    for month in unpriced:
+        company.spend(Workload.objects.get(slug="summaries"), 4, at(4, month=month), offering=unheard)
+    rate_all()
+
+    client = log_in(world.ada)
+    own, theirs = client.get(SUMMARIES), client.get("/workloads/?month=2026-10")
+    costs, filtered = client.get("/costs/?month=2026-10"), client.get("/workloads/?month=2026-10&q=summ")
+    for answer, query in ((own, "&amp;workload=summaries"), (theirs, ""), (costs, "")):
+        (cost,) = [kpi for kpi in answer.context["kpis"] if kpi.label == "Full cost"]
+        assert cost.strong == ""
+        assert cost.context.startswith("cannot be compared with September: ")
+        assert cost.context.endswith(words)
+        assert f'href="/why/unpriced/?{proof}{query}"' in cost.context
+    plain = words.replace("</a>", "")
+    assert f"It cost $30.00 in October 2026; it cannot be compared with September: {plain}." in own.context["sentence"]
+    assert "50.0% more" not in own.content.decode()
+    for portfolio in (theirs, filtered):
+        assert {row.workload.slug: row.row.change for row in portfolio.context["rows"]}["summaries"] is None
+        assert portfolio.context["found"].change is None
+    assert costs.context["total_change"] is None
+    assert {row.name: row.change for row in costs.context["page"].object_list}["Summaries"] is None
+    home = client.get("/?month=2026-10")
+    assert home.context["full_change"] is None
+    assert home.context["full_since"].endswith(words)
+
+
+def test_a_price_that_came_makes_both_months_known_and_compared(company: Company, world: World) -> None:
+    """4 million tokens of September at a dollar each: 30 against 24 are 25.0% more."""
+    offering = make_offering("nobody", "unheard-of")
+    company.spend(Workload.objects.get(slug="summaries"), 4, at(4, month=9), offering=offering)
+    rate_all()
+    prices(offering, input="1.00", output="1.00")
+    rate_all()
+    answer = log_in(world.ada).get(SUMMARIES)
+    (cost,) = [kpi for kpi in answer.context["kpis"] if kpi.label == "Full cost"]
+    assert (cost.strong, cost.context) == ("+25.0%", "from September")
+
+
 def test_every_figure_of_the_strip_leads_to_its_proof(company: Company, world: World) -> None:
     client = log_in(world.ben)
     for kpi in client.get(SUMMARIES).context["kpis"]:

@@ -14,7 +14,17 @@ from apps.accounts import rights
 from apps.accounts.models import CostCentre, Person
 from apps.core import periods
 from apps.core.actor import Actor
-from apps.costs.selectors.scope import MEASURES, CostScope, Measures, Sql, measures_of, ranking_rows_of, rows_of
+from apps.costs.selectors.scope import (
+    MEASURES,
+    CostScope,
+    Measures,
+    Sql,
+    change_of,
+    lacks,
+    measures_of,
+    ranking_rows_of,
+    rows_of,
+)
 from apps.costs.selectors.tables import CostTotals, month_costs
 from apps.workloads.models import Workload
 
@@ -44,6 +54,7 @@ class PortfolioRow:
     money: Measures | None
     before: Decimal | None
     months: Sequence[Decimal | None] = ()
+    before_lacks: int = 0  # lines in it without a price or without an exchange rate
 
     @property
     def cost(self) -> Decimal | None:
@@ -61,7 +72,7 @@ class PortfolioRow:
 
     @property
     def change(self) -> Decimal | None:
-        return change_of(self.cost, self.before)
+        return change_of(self.cost, self.before, lacks=self.before_lacks + (self.money.lacks if self.money else 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,7 @@ class Portfolio:
     before: Decimal | None
     unseen: int
     largest: Decimal | None = field(default=None)
+    before_lacks: int = 0
 
     @property
     def calls(self) -> int | None:
@@ -85,7 +97,7 @@ class Portfolio:
 
     @property
     def change(self) -> Decimal | None:
-        return change_of(self.totals.cost, self.before)
+        return change_of(self.totals.cost, self.before, lacks=self.totals.lacks + self.before_lacks)
 
 
 def portfolio(
@@ -117,11 +129,6 @@ def portfolio(
     return Portfolio(rows=rows, **summary)
 
 
-def change_of(now: Decimal | None, before: Decimal | None) -> Decimal | None:
-    """As a ratio; None where there is nothing to compare."""
-    return now / before - 1 if now is not None and before and before > 0 else None
-
-
 def months_before(end: date, number: int = 12) -> list[date]:
     """The last months up to the one in which the day before `end` lies, oldest first."""
     month = (
@@ -147,7 +154,7 @@ def _page(
         WITH listed AS {"NOT MATERIALIZED" if known else ""} ({register}),
         money AS (
             SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before) AS cost_before,
-                {_COST_NOW if known else _sums("NOT x.is_before")}
+                {_COST_NOW if known else f"{lacks('x.is_before')} AS lacks_before, {_sums('NOT x.is_before')}"}
             FROM ({rows.text}) x
             WHERE {"x.workload_id IS NOT NULL" if known else "x.workload_id IN (SELECT id FROM listed)"} GROUP BY 1
         )
@@ -159,7 +166,7 @@ def _page(
                 ORDER BY {_order(sort, ranked=rank)}, w.name, w.id LIMIT %s OFFSET %s
             ),
             (SELECT count(*) FROM listed), (SELECT count(*) FROM listed w WHERE NOT ({seen.text})),
-            max(x.cost){"" if known else f", sum(x.cost_before), {_sums()}"}
+            max(x.cost){"" if known else f", sum(x.cost_before), coalesce(sum(x.lacks_before), 0), {_sums()}"}
         FROM money x
     """
     with connection.cursor() as cursor:
@@ -171,7 +178,8 @@ def _page(
         "unseen": unseen,
         "largest": largest,
         "before": known.workloads_before if known else totals[0],
-        "totals": known.workloads if known else measures_of(totals[1:]),
+        "before_lacks": known.workloads_then.lacks if known else int(totals[1]),
+        "totals": known.workloads if known else measures_of(totals[2:]),
     }
     return list(ids), summary
 
@@ -210,15 +218,18 @@ def _both(actor: Actor, scope: CostScope, before: tuple[date, date], only: Sql |
 
 def _money(
     actor: Actor, scope: CostScope, before: tuple[date, date], ids: Sequence[int]
-) -> dict[int, tuple[Measures, Decimal | None]]:
+) -> dict[int, tuple[Measures, Decimal | None, int]]:
     rows = _both(actor, scope, before, Sql("t.workload_id = ANY(%s)", (list(ids),)))
     statement = f"""
-        SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before), {_sums("NOT x.is_before")}
+        SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before), {lacks("x.is_before")}, {_sums("NOT x.is_before")}
         FROM ({rows.text}) x GROUP BY 1
     """
     with connection.cursor() as cursor:
         cursor.execute(statement, rows.values)
-        return {workload: (measures_of(values), cost_before) for workload, cost_before, *values in cursor.fetchall()}
+        return {
+            workload: (measures_of(values), cost_before, int(lacking))
+            for workload, cost_before, lacking, *values in cursor.fetchall()
+        }
 
 
 def _history(actor: Actor, months: Sequence[date], ids: Sequence[int]) -> dict[int, dict[date, Decimal | None]]:
@@ -258,15 +269,17 @@ def _name_people(workloads: Collection[Workload]) -> None:
 
 def _row(
     card: tuple[Workload, str, str],
-    money: tuple[Measures, Decimal | None] | None,
+    money: tuple[Measures, Decimal | None, int] | None,
     is_seen: bool,
     history: dict[date, Decimal | None] | None,
     months: Sequence[date],
 ) -> PortfolioRow:
     workload, tier, band = card
-    now, before = money or (NOTHING, None)
+    now, before, lacking = money or (NOTHING, None, 0)
     points = [(history or {}).get(month) for month in months] if is_seen else []
-    return PortfolioRow(workload, tier, band, now if is_seen else None, before if is_seen else None, points)
+    if not is_seen:
+        return PortfolioRow(workload, tier, band, None, None, points)
+    return PortfolioRow(workload, tier, band, now, before, points, lacking)
 
 
 def _seen(actor: Actor, ids: Collection[int]) -> set[int]:

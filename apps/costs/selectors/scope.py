@@ -50,9 +50,10 @@ class Sql(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CostScope:
-    """Days `first` to `end`, half-open, and what is left of them after the filters; None and "" filter nothing.
+    """Days `first` to `end`, half-open, and what is left of them after the filters; None filters nothing, as an empty
+    component or path does.
 
-    `offering_id` 0 is what names no model. A cost centre reaches all below it, unless `only_cost_centre`.
+    `offering_id` 0 is what names no model, `provider` "" what names no provider. A cost centre reaches all below it, unless `only_cost_centre`.
     """
 
     first: date
@@ -60,7 +61,7 @@ class CostScope:
     basis: BasisChoice = BasisChoice.FULL
     workload_id: int | None = None
     offering_id: int | None = None
-    provider: str = ""
+    provider: str | None = None
     component: str = ""
     cost_centre_path: str = ""
     only_cost_centre: bool = False
@@ -79,7 +80,8 @@ class CostScope:
     @property
     def is_about_items(self) -> bool:
         """Whether a filter asks what was used or through which source."""
-        return self.offering_id is not None or self.source_id is not None or bool(self.provider or self.component)
+        named = (self.offering_id, self.provider, self.source_id)
+        return any(each is not None for each in named) or bool(self.component)
 
     @property
     def is_about_owners(self) -> bool:
@@ -109,6 +111,11 @@ class Measures:
     lines: int = 0
 
     @property
+    def lacks(self) -> int:
+        """Lines without a price or without an exchange rate: with any, the cost is more than is known of it."""
+        return self.unpriced_lines + self.unconverted_lines
+
+    @property
     def calls(self) -> int | None:
         """Delivered calls."""
         return None if self.requests is None else self.requests - self.failed
@@ -123,11 +130,20 @@ def sums(condition: str = "") -> str:
     return ", ".join(f"coalesce(sum(x.{name}){only}, 0) AS {name}" for name in ("cost", *MEASURES))
 
 
+def lacks(condition: str) -> str:
+    """Of rows `x`, as an aggregate: the lines without a price or without an exchange rate."""
+    return f"coalesce(sum(x.unpriced_lines + x.unconverted_lines) FILTER (WHERE {condition}), 0)"
+
+
+def change_of(now: Decimal | None, before: Decimal | None, *, lacks: int) -> Decimal | None:
+    """As a ratio; None where there is nothing to compare, and where either `lacks` a price or an exchange rate."""
+    return now / before - 1 if now is not None and before and before > 0 and not lacks else None
+
+
 def measures_of(row: Iterable[Any]) -> Measures:
     cost, *others = row
     found = Measures(None, *(int(other) for other in others))
-    unknown = found.unpriced_lines + found.unconverted_lines
-    known = known_sum(cost, lines=found.lines, unknown=unknown)
+    known = known_sum(cost, lines=found.lines, unknown=found.lacks)
     return replace(found, cost=known, requests=found.requests or None, tokens=found.tokens or None)
 
 
@@ -263,13 +279,19 @@ def _filters(scope: CostScope) -> Sql:
     parts = [_basis(scope.basis)]
     if scope.offering_id is not None:
         parts.append(Sql("coalesce(t.offering_id, 0) = %s", (scope.offering_id,)))
-    if scope.provider:
-        parts.append(Sql("t.offering_id IN (SELECT id FROM catalog_offering WHERE provider = %s)", (scope.provider,)))
+    if scope.provider is not None:
+        parts.append(_of_provider(scope.provider))
     if scope.component:
         parts.append(Sql("t.component = ANY(%s)", (_components(scope.component),)))
     if scope.source_id is not None:
         parts.append(Sql("t.source_id = %s", (scope.source_id,)))
     return _where(*parts)
+
+
+def _of_provider(name: str) -> Sql:
+    """What names no model names no provider either."""
+    named = Sql("t.offering_id IN (SELECT id FROM catalog_offering WHERE provider = %s)", (name,))
+    return named if name else Sql(f"t.offering_id IS NULL OR {named.text}", named.values)
 
 
 def _components(name: str) -> list[str]:

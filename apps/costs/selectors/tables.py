@@ -19,6 +19,8 @@ from apps.costs.selectors.scope import (
     CostScope,
     Measures,
     Sql,
+    change_of,
+    lacks,
     measures_of,
     ranking_rows_of,
     rows_of,
@@ -117,7 +119,8 @@ _SORTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """One group. `before` is its cost in the period compared with, None where there was nothing."""
+    """One group. `before` is its cost in the period compared with, None where there was nothing; `before_lacks` counts
+    the lines in it that have no price or no exchange rate."""
 
     key: str
     ref: str
@@ -125,6 +128,11 @@ class CostRow:
     meta: str
     now: Measures
     before: Decimal | None
+    before_lacks: int = 0
+
+    @property
+    def change(self) -> Decimal | None:
+        return change_of(self.now.cost, self.before, lacks=self.now.lacks + self.before_lacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +145,10 @@ class CostTable:
 
 @dataclass(frozen=True, slots=True)
 class CostTotals:
-    """What all rows together come to, split by whether somebody claims it: workloads + unallocated = total."""
+    """What all rows together come to, split by whether somebody claims it: workloads + unallocated = total.
+
+    `then` are the days compared with, of which only the cost and what has none are summed.
+    """
 
     now: Measures
     workloads: Measures
@@ -145,6 +156,13 @@ class CostTotals:
     before: Decimal | None
     unallocated_before: Decimal | None
     workloads_before: Decimal | None = None
+    then: Measures = field(default_factory=Measures)
+    workloads_then: Measures = field(default_factory=Measures)
+
+    @property
+    def change(self) -> Decimal | None:
+        """From the days before; None where there is nothing to compare, or where either lacks a price or a rate."""
+        return change_of(self.now.cost, self.before, lacks=self.now.lacks + self.then.lacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +181,11 @@ def cost_totals(*, actor: Actor, scope: CostScope, before: tuple[date, date] | N
     """Totals of the scope, and of the same filters over the days `before`."""
     found = {True: measures_of(_NOTHING), False: measures_of(_NOTHING)}
     earlier: dict[bool, Decimal | None] = {True: None, False: None}
+    then = dict(found)
     statement = _totals_of(actor, scope, before)
     for is_before, allocated, *values in _fetch(statement.text, statement.values):
         if is_before:
-            earlier[allocated] = values[0]
+            earlier[allocated], then[allocated] = values[0], measures_of(values)
         else:
             found[allocated] = measures_of(values)
     return CostTotals(
@@ -176,6 +195,8 @@ def cost_totals(*, actor: Actor, scope: CostScope, before: tuple[date, date] | N
         before=_plus(earlier[True], earlier[False]),
         unallocated_before=earlier[False],
         workloads_before=earlier[True],
+        then=_added(then[True], then[False]),
+        workloads_then=then[True],
     )
 
 
@@ -228,16 +249,18 @@ def month_costs(
 
 # --- Below ------------------------------------------------------------------------------------------------------------
 
+_TOLD_BEFORE: Final = ("unpriced_lines", "unconverted_lines", "lines")
 _NOTHING: Final = (Decimal(0), *(0 for _ in MEASURES))
 
 
 def _totals_of(actor: Actor, scope: CostScope, before: tuple[date, date] | None) -> Sql:
-    """Sums told apart by whether somebody claims them; of the days before only the cost, for nothing else is said."""
+    """Sums told apart by whether somebody claims them; of the days before only the cost and what has none."""
     now = rows_of(actor, scope)
     text, values = f"SELECT false, x.allocated, {sums()} FROM ({now.text}) x GROUP BY 2", now.values
     if before:
-        then, nothing = rows_of(actor, scope.over(*before)), ", 0" * len(MEASURES)
-        text += f" UNION ALL SELECT true, x.allocated, sum(x.cost){nothing} FROM ({then.text}) x GROUP BY 2"
+        then = rows_of(actor, scope.over(*before))
+        told = ", ".join(f"coalesce(sum(x.{name}), 0)" if name in _TOLD_BEFORE else "0" for name in MEASURES)
+        text += f" UNION ALL SELECT true, x.allocated, sum(x.cost), {told} FROM ({then.text}) x GROUP BY 2"
         values += then.values
     return Sql(text, values)
 
@@ -294,7 +317,7 @@ def _filled(
     statement = f"""
         SELECT g.*, {group.ref}, {group.name}, {group.meta} FROM (
             SELECT {group.key} AS key, sum(x.cost) FILTER (WHERE x.is_before) AS cost_before,
-                {sums("NOT x.is_before")}
+                {lacks("x.is_before")} AS lacks_before, {sums("NOT x.is_before")}
             FROM ({rows.text}) x {group.join} {wanted} GROUP BY 1 HAVING bool_or(NOT x.is_before)
         ) g {group.names} ORDER BY {order}, g.key
     """
@@ -303,8 +326,8 @@ def _filled(
 
 
 def _row(row: Sequence[Any]) -> CostRow:
-    key, cost_before, *values, ref, name, meta = row
-    return CostRow(key=str(key), ref=ref, name=name, meta=meta, now=measures_of(values), before=cost_before)
+    key, before, lacking, *values, ref, name, meta = row
+    return CostRow(str(key), ref, name, meta, measures_of(values), before, int(lacking))
 
 
 def _both(

@@ -1,0 +1,46 @@
+"""The cost of a period beside that of the one before: by how much it changed, or why that cannot be told."""
+
+from dataclasses import dataclass
+
+from django.utils.html import format_html
+
+from apps.costs.selectors import CostTotals
+from apps.web.cost_scope import why_address
+from apps.web.period import PeriodChoice
+from apps.web.templatetags.why import why_to
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why a period's cost cannot be compared with that of the one before: what is not known of which of them."""
+
+    what: str
+    where: str
+    since: str
+    href: str = ""
+
+    def __str__(self) -> str:
+        return f"cannot be compared with {self.since}: {self.what} in {self.where}"
+
+
+def lack_of(totals: CostTotals, period: PeriodChoice, **filters: str) -> Lack | None:
+    """None where both are known, and where there is nothing to compare with."""
+    now, then = totals.now, totals.then
+    if not now.lines or not then.lines or not (now.lacks or then.lacks):
+        return None
+    since, is_now = period.compare_label, bool(now.lacks)
+    name = f"{period.start:%B}" if period.is_month else "these days"
+    where = f"{name} and {since}" if now.lacks and then.lacks else name if is_now else since
+    if not now.unpriced_lines and not then.unpriced_lines:
+        return Lack("amounts without an exchange rate", where, since)
+    shown = period if now.unpriced_lines else period.before
+    return Lack("usage without a price", where, since, why_address("unpriced", shown, **filters))
+
+
+def since_of(totals: CostTotals, period: PeriodChoice, **filters: str) -> str:
+    """What stands beside a change of the cost: from when; or that there is none, and where one sees what is missing."""
+    lack = lack_of(totals, period, **filters)
+    if lack is None:
+        return f"{'from' if totals.change is not None else 'nothing in'} {period.compare_label}"
+    what = why_to(lack.what, lack.href)
+    return format_html("cannot be compared with {}: {} in {}", lack.since, what, lack.where)
