@@ -33,6 +33,7 @@ from apps.budgets.spending import (
 from apps.core import periods
 from apps.core.actor import Actor
 from apps.core.errors import NotFound
+from apps.costs.sums import left_out
 from apps.workloads.models import Workload
 
 ZERO: Final = Decimal(0)
@@ -99,8 +100,7 @@ class Burn:
     @property
     def mark(self) -> str:
         """What the direct cost leaves out, in words; empty where it is all of it."""
-        unpriced = ["usage without a price"] if self.unpriced_lines else []
-        return " and ".join([*unpriced, *(["amounts without an exchange rate"] if self.unconverted_lines else [])])
+        return left_out(unpriced=self.unpriced_lines, unconverted=self.unconverted_lines)
 
     @property
     def is_unknown(self) -> bool:

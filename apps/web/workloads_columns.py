@@ -130,6 +130,10 @@ COLUMNS: Final = {
         _text("since", "Registered", _day, "since"),
     )
 }
+# Of files alone: what a mark beside the figure says on the page.
+COST_LEFT_OUT: Final = _text(
+    "cost_left_out", "Left out of the cost", lambda entry: entry.row.money.left_out if entry.row.money else ""
+)
 BURN_LEFT_OUT: Final = _text("burn_left_out", "Left out of the budget used", _left_out)
 SHOWN_AT_FIRST: Final = (
     "verdict", "cost", "change", "value", "net", "cost_useful", "value_useful", "useful_months", "burn",
@@ -153,10 +157,10 @@ def chosen_columns(text: str, *, sees_money: bool, has_worth: bool) -> list[List
 
 
 def for_file(columns: list[ListColumn]) -> list[ListColumn]:
-    """What marks say on the page is in columns of its own here: that outcomes are only declared, and what the used
-    share of a budget leaves out."""
-    burn, outcomes = COLUMNS["burn"], COLUMNS["outcomes"]
-    found = [each for column in columns for each in ((column, BURN_LEFT_OUT) if column is burn else (column,))]
+    """What marks say on the page is in columns of its own here: that outcomes are only declared, and what the cost and
+    the used share of a budget leave out."""
+    marks, outcomes = {"cost": COST_LEFT_OUT, "burn": BURN_LEFT_OUT}, COLUMNS["outcomes"]
+    found = [each for column in columns for each in (column, marks.get(column.key)) if each]
     return found if COLUMNS["verdict"] not in columns or outcomes in columns else [*found, outcomes]
 
 
@@ -192,6 +196,7 @@ def totals_row(
     """The totals under the file's rows; only sums and their quotients have one."""
     sums: dict[str, Cell] = {
         "cost": found.totals.cost if found.totals.lines else None,
+        "cost_left_out": found.totals.left_out,
         "change": found.change,
         "calls": found.calls,
         "per_call": found.per_call,

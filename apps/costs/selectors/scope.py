@@ -16,7 +16,7 @@ from apps.core import periods
 from apps.core.actor import Actor
 from apps.costs import flags
 from apps.costs.models import DIRECT, components_of
-from apps.costs.sums import known_sum
+from apps.costs.sums import known_sum, left_out
 from apps.usage.fields import Flag
 from apps.workloads.models import Workload
 
@@ -53,7 +53,8 @@ class CostScope:
     """Days `first` to `end`, half-open, and what is left of them after the filters; None filters nothing, as an empty
     component or path does.
 
-    `offering_id` 0 is what names no model, `provider` "" what names no provider. A cost centre reaches all below it, unless `only_cost_centre`.
+    `offering_id` 0 is what names no model, `provider` "" what names no provider. A cost centre reaches all below it,
+    unless `only_cost_centre`.
     """
 
     first: date
@@ -114,6 +115,11 @@ class Measures:
     def lacks(self) -> int:
         """Lines without a price or without an exchange rate: with any, the cost is more than is known of it."""
         return self.unpriced_lines + self.unconverted_lines
+
+    @property
+    def left_out(self) -> str:
+        """The same in words; empty where all of the cost is known."""
+        return left_out(unpriced=self.unpriced_lines, unconverted=self.unconverted_lines)
 
     @property
     def calls(self) -> int | None:
