@@ -2,7 +2,8 @@
 
 ?month=2026-10  or  ?from=2026-10-01&to=2026-10-15     the days
 &workload=SLUG &allocated=yes|no                       whose
-&model=ID (0: none told) &provider=NAME                on what
+&model=ID (0: none told)                               on what
+&provider=NAME or &provider_told=no                    of whom
 &component=token|retry_failed|...|direct               for what
 &centre=CODE (&below=no: not what is under it)         who pays
 &source=SLUG &basis=full|computed|effective|billed     by which record
@@ -32,7 +33,8 @@ from apps.workloads.models import Workload
 from apps.workloads.selectors import sees_any_money
 
 NAMES: Final = (
-    "workload", "allocated", "model", "provider", "component", "centre", "below", "source", "basis", "figures",
+    "workload", "allocated", "model", "provider", "provider_told", "component", "centre", "below", "source", "basis",
+    "figures",
 )  # fmt: skip
 BASIS_WORDS: Final = {
     BasisChoice.FULL: "Full cost",
@@ -92,10 +94,15 @@ def row_filters(grouping: Grouping, row: CostRow) -> dict[str, str] | None:
     if grouping is Grouping.COST_CENTRE:
         return None if row.key == NO_COST_CENTRE else {"centre": row.ref, "below": "no"}
     if grouping is Grouping.PROVIDER:
-        return {"provider": row.key} if row.key else None
+        return provider_filters(row.key)
     if grouping in (Grouping.DAY, Grouping.MONTH):
         return {}
     return {_NAME_OF[grouping]: row.ref}
+
+
+def provider_filters(name: str) -> dict[str, str]:
+    """The filter that leaves one provider, or, where it has no name, what names none."""
+    return {"provider": name} if name else {"provider_told": "no"}
 
 
 _NAME_OF: Final = {
@@ -137,6 +144,12 @@ def _model(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
 
 def _provider(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
     return _with(asked, "provider", text, provider=text)
+
+
+def _provider_told(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
+    if text != "no" or asked.scope.provider is not None:
+        raise BadInput("“Provider told” is no, or not said; where a provider is named it is not said.")
+    return _with(asked, "provider_told", "No provider told", provider="")
 
 
 def _component(asked: AskedScope, _actor: Actor, text: str) -> AskedScope:
@@ -183,6 +196,7 @@ _READERS: Final = {
     "allocated": _allocated,
     "model": _model,
     "provider": _provider,
+    "provider_told": _provider_told,
     "component": _component,
     "centre": _centre,
     "below": _below,

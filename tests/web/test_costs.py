@@ -223,3 +223,33 @@ def test_bills_apart_in_two_directions_do_not_cancel_and_each_leads_to_its_proof
     at_first = [foot.find(label) for label in labels]
     assert at_first[0] < min(at_first[1:3])
     assert max(at_first[1:3]) < at_first[3] < at_first[4]
+
+
+def test_a_bill_that_names_no_provider_leads_to_the_proof_of_its_own_calls(
+    company: Company, world: World, tmp_path: Path
+) -> None:
+    """Calls of 87 at one provider and of 20 that name none, of which the bill has 97 and 15."""
+    other = make_offering("", "nameless")
+    prices(other, input="1.00", output="1.00")
+    company.spend(None, 20, at(8), offering=other)
+    bill([charge(5, "97", "a", provider="own"), charge(5, "15", "b", provider="", identity='[["key","B"]]')], tmp_path)
+    rate_all()
+    client = log_in(world.ada)
+    bills = {row.bill.provider: row for row in shown(client, COSTS).context["bills"]}
+    assert (bills[""].bill.residual, bills["own"].bill.residual) == (-5, 10)
+    assert client.get(bills[""].why).context["explained"].figure == "−$5.00"
+    assert client.get(bills["own"].why).context["explained"].figure == "$10.00"
+
+
+def test_what_names_no_provider_has_a_page_and_a_proof_that_add_up_to_its_row(company: Company, world: World) -> None:
+    other = make_offering("", "nameless")
+    prices(other, input="1.00", output="1.00")
+    company.spend(None, 20, at(8), offering=other)
+    rate_all()
+    client = log_in(world.ada)
+    page = shown(client, f"{COSTS}&group=provider").context["page"]
+    row = next(row for row in page if row.name == "No provider told")
+    assert row.now.cost == 20
+    assert shown(client, row.why).context["explained"].figure == "$20.00"
+    assert rows(client, row.href) == [("Unallocated", 20)]
+    assert client.get(f"{COSTS}&provider=own&provider_told=no").status_code == 400

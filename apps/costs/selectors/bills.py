@@ -52,9 +52,9 @@ def billed_months(*, actor: Actor, scope: CostScope) -> list[BilledMonth]:
     months, _ = split(scope.first, scope.end)
     if not months or scope.component:
         return []
-    whole = replace(scope, first=months[0], end=periods.next_month(months[-1]), basis=BasisChoice.ANY, provider="")
+    whole = replace(scope, first=months[0], end=periods.next_month(months[-1]), basis=BasisChoice.ANY, provider=None)
     found = _compared(rows_of(actor, whole), line_conditions(actor, whole), booked=None)
-    return [month for month in found if not scope.provider or month.provider == scope.provider]
+    return [month for month in found if scope.provider in (None, month.provider)]
 
 
 def bills_booked(*, actor: Actor, month: date) -> list[BilledMonth]:
