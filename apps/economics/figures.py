@@ -47,6 +47,11 @@ class Coverage:
     is_mandated: bool = False
 
     @property
+    def lacks(self) -> int:
+        """Lines of its cost without a price or without an exchange rate."""
+        return self.unpriced_lines + self.unconverted_lines
+
+    @property
     def days_with_outcomes(self) -> int:
         return self.usage_days - self.missing_days
 

@@ -77,6 +77,12 @@ class UnitEconomics:
         return (Side(self.signed, is_signed=True), Side(self.now, is_signed=False)) if self.signed else ()
 
     @property
+    def comparable(self) -> Figures | None:
+        """The month before, where the cost of both is known whole: else nothing that rests on it is known to move."""
+        is_known = self.before is not None and not (self.now.coverage.lacks or self.before.coverage.lacks)
+        return self.before if is_known else None
+
+    @property
     def is_restated(self) -> bool:
         return self.signed is not None and self.now.state == EconomicsMonth.State.RESTATED
 

@@ -150,7 +150,7 @@ def _proofs(found: UnitEconomics, workload: Workload) -> Callable[[str], str]:
 
 
 def _cost_kpi(found: UnitEconomics, unit: str, currency: str, why: str) -> Kpi:
-    each, before = found.now.appraisal.cost_per_useful, found.before
+    each, before = found.now.appraisal.cost_per_useful, found.comparable
     now, earlier = number_of(each), number_of(before.appraisal.cost_per_useful) if before else None
     moved = now / earlier - 1 if now is not None and earlier else None
     since = f"from {figures.month_name(before.month)}" if moved is not None and before else "cost ÷ useful outputs"

@@ -101,7 +101,7 @@ def worth_strip(worth: Worth, workload: Workload, currency: str, plain: Mapping[
 
 def _cost_per_output(found: UnitEconomics, workload: Workload, currency: str) -> Kpi:
     now = number_of(found.now.appraisal.cost_per_useful)
-    before = number_of(found.before.appraisal.cost_per_useful) if found.before else None
+    before = number_of(found.comparable.appraisal.cost_per_useful) if found.comparable else None
     moved = now / before - 1 if now is not None and before else None
     shown = ratio_text(found.now.appraisal.cost_per_useful, lambda amount: figures.unit_price(amount, currency))
     label, why = f"Cost per {unit_of(workload)}", worth_address(workload, found.month, "cost_per_useful")
@@ -131,7 +131,7 @@ def _between(value: Three | None, useful: Decimal | None, currency: str) -> str:
 def _net(found: UnitEconomics, workload: Workload, currency: str) -> Kpi:
     """Net value with its change where the month before has one, else with its range."""
     net = found.now.appraisal.net
-    before = found.before.appraisal.net if found.before else None
+    before = found.comparable.appraisal.net if found.comparable else None
     context, strong = "", ""
     if net and before and before.base > 0:
         context, strong = f"from {figures.money(before.base, currency)}", figures.delta(net.base / before.base - 1)

@@ -9,7 +9,7 @@ from django.test import Client
 from apps.economics import services as economics
 from apps.web.workload_worth import Changed, marks_on
 from apps.workloads.models import WorkloadRevision
-from tests.books import at
+from tests.books import add_hour, at, make_offering, make_pull, make_series
 from tests.economics.ledger import OCTOBER, TODAY, Ledger, came_out, settle, spend
 from tests.economics.ledger import example_c as example_c_of
 from tests.economics.ledger import make_ledger as make_ledger_of
@@ -76,6 +76,22 @@ def test_net_value_is_compared_with_the_month_before(world: World) -> None:
     shown = kpis(log_in(world.ben))
     assert shown["Net value"] == ("$2,545", "+100.0%", "from $1,272")
     assert shown["Cost per answer"] == ("$0.261", "0.0%", "from $0.261")
+
+
+def test_a_month_with_usage_without_a_price_moves_neither_cost_of_an_answer_nor_net_value(world: World) -> None:
+    """As above, with some usage of September that has no price: neither +100.0% nor 0.0% is known."""
+    ledger = example_c(world)
+    spend(ledger, 1200, at(5, month=9))
+    pull = make_pull(ledger.series.part.source)
+    add_hour(pull, make_series(pull, ledger.identity, make_offering("nobody", "unheard-of")), at(6, month=9), input=4)
+    came_out(ledger, 5_000, 4600, 575, month=date(2026, 9, 1))
+    settle()
+    shown = kpis(log_in(world.ben))
+    assert shown["Net value"] == ("$2,545", "", "between −$100 and $5,362")
+    assert shown["Cost per answer"] == ("$0.261", "", "full cost ÷ useful outputs")
+    assert shown["Full cost"][1] == ""
+    value = kpis(log_in(world.ben), "/workloads/ticket-summaries/value/?month=2026-10")
+    assert value["Cost per answer"][1:] == ("", "cost ÷ useful outputs")
 
 
 def test_outcomes_without_a_value_case_keep_cost_and_calls(world: World) -> None:
