@@ -292,6 +292,24 @@ def test_a_turn_that_took_long_leaves_the_rest_to_the_next(
     assert [message.to for message in mail.outbox] == [["cleo@example.com"], ["dan@example.com"]]
 
 
+def test_a_link_that_another_worker_is_done_with_just_now_is_passed_over(world: World, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    ask_for_a_link("ada@example.com")
+
+    def another_worker(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        answer = execute(sql, params, many, context)
+        if sql.startswith('UPDATE "accounts_reset_request"'):
+            with connection.connection.cursor() as other:
+                other.execute("DELETE FROM accounts_reset_request")
+        return answer
+
+    with connection.execute_wrapper(another_worker):
+        worker.sweep()
+
+    assert mail.outbox == []
+    assert not ResetRequest.objects.exists()
+
+
 def test_the_clock_sends_the_links() -> None:
     assert "workers.accounts.sweep" in {entry["task"] for entry in SCHEDULE.values()}
 

@@ -49,8 +49,12 @@ def send_resets(*, now: datetime) -> None:
         # Nobody else takes it meanwhile, and no transaction waits for a mail server.
         if not ResetRequest.objects.filter(pk=pk, due_at__lte=now).update(due_at=now + AGAIN_AFTER):
             continue
+        # Whoever took it more than a minute ago may be done with it just now.
+        email = ResetRequest.objects.filter(pk=pk).values_list("email", flat=True).first()
+        if email is None:
+            continue
         try:
-            _send(ResetRequest.objects.get(pk=pk).email)
+            _send(email)
         except REFUSED as error:
             log.warning("a mail with a link for a new password was refused: %s", error)
         except OSError as error:
