@@ -7,10 +7,10 @@ from django.db import connection
 
 from apps.accounts import rights
 from apps.accounts import services as accounts
-from apps.accounts.models import CostCentre
+from apps.accounts.models import CostCentre, Role
 from apps.accounts.selectors import cost_centre_tree
-from apps.core.errors import BadInput, Conflict, TollgateError
-from tests.world import MACHINE, World, actor, make_world
+from apps.core.errors import BadInput, Conflict, NotAllowed, TollgateError
+from tests.world import MACHINE, World, actor, give, make_world
 
 
 def codes_visible_to_gus(world: World) -> set[str]:
@@ -32,6 +32,12 @@ def test_a_moved_cost_centre_takes_everything_below_along(world: World) -> None:
     tier2.refresh_from_db()
     assert tier2.path == f"/{world.legal.pk}/{world.care.pk}/{tier2.pk}/"
     assert codes_visible_to_gus(world) == {"LEG", "CARE", "T2"}
+
+
+def test_a_command_moves_none_once_there_is_a_second_administrator(world: World) -> None:
+    give(world.hana, Role.ADMINISTRATOR, by=world.ada)
+    with pytest.raises(NotAllowed, match="confirmed by another"):
+        accounts.move_cost_centre(actor=MACHINE, centre=world.care, parent=world.legal)
 
 
 def test_a_cost_centre_becomes_a_root(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.db import models
 
-from apps.accounts.models import Person
+from apps.accounts.models import Person, Role
 from apps.catalog.models import LatencyBand, ValueTier
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed, TollgateError
@@ -17,7 +17,7 @@ from apps.workloads.fields import MANDATE
 from apps.workloads.models import Workload
 from apps.workloads.services import StaleEdit
 from tests.approvals.deciding import ask, confirm
-from tests.world import MACHINE, World, actor
+from tests.world import MACHINE, World, actor, give
 
 pytestmark = pytest.mark.django_db
 
@@ -207,6 +207,19 @@ def test_a_registered_use_case_cannot_lose_what_it_needs(world: World) -> None:
     with pytest.raises(BadInput, match="a budget owner"):
         services.edit(actor=MACHINE, workload=workload, budget_owner=None)
     assert services.edit(actor=MACHINE, workload=workload, stage="sunset").stage == "sunset"
+
+
+def test_a_command_moves_a_use_case_alone_only_while_nobody_could_confirm(world: World) -> None:
+    """Afterwards the database would refuse it, in words that nobody could act upon."""
+    workload = services.register(actor=MACHINE, **told(world))
+    assert services.edit(actor=MACHINE, workload=workload, output_unit="label").output_unit == "label"
+    give(world.hana, Role.ADMINISTRATOR, by=world.ada)
+    for wanted in ({"output_unit": "summary"}, {"cost_centre": world.legal}):
+        with pytest.raises(NotAllowed, match="confirmed by somebody else"):
+            services.edit(actor=MACHINE, workload=workload, **wanted)
+    going = services.edit(actor=MACHINE, workload=workload, stage="sunset")
+    with pytest.raises(NotAllowed, match="switched off"):
+        services.edit(actor=MACHINE, workload=going, stage="production")
 
 
 def test_owners_edit_and_nobody_else(world: World) -> None:

@@ -45,7 +45,7 @@ def move_cost_centre(
     parent = _active(parent)
     if parent and parent.path.startswith(centre.path):
         raise BadInput(f"{parent.name} lies below {centre.name}; the tree would become a circle.")
-    if decision_id is None and not actor.is_machine and not is_founding():
+    if decision_id is None and not is_founding():
         raise NotAllowed(
             "A cost centre is moved by one administrator and confirmed by another.", hint="Propose it on its page."
         )

@@ -17,6 +17,7 @@ from django.utils.text import slugify
 from apps.accounts import rights
 from apps.accounts.models import Person
 from apps.accounts.rights import Right
+from apps.accounts.services import is_founding
 from apps.core import audit
 from apps.core.actor import Actor
 from apps.core.errors import BadInput, Conflict, NotAllowed
@@ -180,7 +181,7 @@ def edit(*, actor: Actor, workload: Workload, version: int | None = None, **valu
     """Change the card of a registered workload. A required field cannot be emptied.
 
     Its cost centre, what counts as a useful answer and the way back from its sunset take the decision of somebody
-    else (`change_confirmed`); setting up by a command on the machine asks nobody.
+    else (`change_confirmed`); of the first two, a command on the machine asks nobody while `is_founding`.
     """
     current = _locked(actor, workload)
     if current.state == Workload.State.DRAFT:
@@ -291,8 +292,8 @@ def _change(actor: Actor, current: Workload, version: int | None, wanted: dict[s
     if "name" in wanted and not wanted["name"]:
         raise BadInput("A use case needs a name.")
     card = _changes(current, {name: value for name, value in wanted.items() if name in NOTED})
-    if current.state != Workload.State.DRAFT and not actor.is_machine:
-        _refuse_alone(current, card)
+    if current.state != Workload.State.DRAFT:
+        _refuse_alone(actor, current, card)
     promise = _changes(latest, {name: value for name, value in wanted.items() if name in PROMISE})
     for name in (*card, *promise):
         setattr(latest if name in PROMISE else current, name, wanted[name])
@@ -306,8 +307,10 @@ def _change(actor: Actor, current: Workload, version: int | None, wanted: dict[s
     return current
 
 
-def _refuse_alone(current: Workload, changes: Mapping[str, Any]) -> None:
-    for name in sorted(fields.CONFIRMED & changes.keys()):
+def _refuse_alone(actor: Actor, current: Workload, changes: Mapping[str, Any]) -> None:
+    """What the database demands a decision for (approvals 0009), said before it does."""
+    changed = fields.CONFIRMED & changes.keys()
+    for name in () if changed and actor.is_machine and is_founding() else sorted(changed):
         raise NotAllowed(
             f"{fields.LABELS[name]} of a registered use case is confirmed by somebody else.",
             hint="Propose it on the page of its card.",
