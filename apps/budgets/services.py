@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from apps.accounts import rights
 from apps.accounts.models import CostCentre, Role
 from apps.accounts.rights import Right
+from apps.accounts.services import is_founding
 from apps.budgets import mails
 from apps.budgets.models import HARD, MOST_SHARE, SOFT, Budget, Notice
 from apps.budgets.selectors import Burn, burns, cap_at, centre_rows_of, row_at, rows_after
@@ -176,7 +177,7 @@ def transfer(
     Whoever asks for it may set both budgets, so nobody takes from another's; and somebody else has confirmed it.
     BadInput where the giver has less.
     """
-    if decision_id is None and not actor.is_machine:
+    if decision_id is None and not (actor.is_machine and is_founding()):
         raise NotAllowed("A transfer between budgets is confirmed by somebody else.", hint="Propose it.")
     if giver.pk == taker.pk:
         raise BadInput("Choose another workload to move it to.")

@@ -344,3 +344,24 @@ def test_an_action_is_handed_to_somebody_who_is_here_by_a_day_to_come(meeting: M
 
     action.refresh_from_db()
     assert (action.owner, action.promised_saving) == (meeting.world.eve, 200)
+
+
+def test_an_action_handed_on_or_given_up_for_somebody_says_for_whom(meeting: Meeting) -> None:
+    action, eve = promised(meeting), meeting.world.eve
+    act_for(meeting.nora, eve)
+    to_ben: dict[str, Any] = {"owner": meeting.world.ben, "due": LAST_OF_NOVEMBER, "today": NOW.date()}
+
+    reviews.hand_over_action(actor=actor(eve), action=action, **to_ben)
+    reviews.close_action(actor=actor(eve), action=action, is_done=False, note="Nobody has time")
+
+    events = AuditEvent.objects.filter(subject_kind="reviews.action", person_id=eve.pk).order_by("pk")
+    assert [event.data.get("acted_for") for event in events] == [meeting.nora.pk, meeting.nora.pk]
+
+
+def test_an_owner_who_stands_in_for_the_review_says_for_themselves_that_it_is_done(meeting: Meeting) -> None:
+    action, ben = promised(meeting), meeting.world.ben
+    act_for(meeting.nora, ben)
+
+    reviews.close_action(actor=actor(ben), action=action, is_done=True, note="The cache is on.")
+
+    assert "acted_for" not in AuditEvent.objects.get(verb="done action").data

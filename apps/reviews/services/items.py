@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -135,7 +135,8 @@ def close_action(*, actor: Actor, action: Action, is_done: bool, note: str) -> A
     """Say that an action is done (its owner or the review), or given up (the review); a note says how or why."""
     person = require_person_at_page(actor)
     current = _locked_action(action)
-    if why_not_decide(actor, current.item) and (current.owner_id != person or not is_done):
+    is_own = is_done and current.owner_id == person
+    if not is_own and why_not_decide(actor, current.item):
         raise NotAllowed("Only the review gives an action up; its owner can say that it is done.")
     note = " ".join(note.split())
     if not note or len(note) > effects.LONGEST_REASON:
@@ -146,7 +147,8 @@ def close_action(*, actor: Actor, action: Action, is_done: bool, note: str) -> A
     current.note, current.closed_by_id, current.closed_at = note, person, Now()
     current.save(update_fields=["state", "note", "closed_by", "closed_at"])
     current.refresh_from_db()
-    audit.record(actor=actor, verb=f"{current.state} action", subject=current, data={"note": note})
+    data = {"note": note} if is_own else {"note": note, **_in_the_name_of(actor, current.item)}
+    audit.record(actor=actor, verb=f"{current.state} action", subject=current, data=data)
     return current
 
 
@@ -166,6 +168,7 @@ def hand_over_action(*, actor: Actor, action: Action, owner: Person, due: date, 
     current.owner, current.due = owner, working_day(due, days_off())
     current.save(update_fields=["owner", "due"])
     data = {"before": before, "after": {"owner": owner.pk, "due": current.due}}
+    data |= _in_the_name_of(actor, current.item)
     audit.record(actor=actor, verb="handed over action", subject=current, data=data)
     return current
 
@@ -173,6 +176,12 @@ def hand_over_action(*, actor: Actor, action: Action, owner: Person, due: date, 
 def _locked_action(action: Action) -> Action:
     rows = Action.objects.select_for_update(of=("self",)).select_related("item__workload__cost_centre")
     return rows.get(pk=action.pk)
+
+
+def _in_the_name_of(actor: Actor, item: Item) -> dict[str, Any]:
+    """For the trail, where the role that the actor decides by was passed on to them."""
+    holder = acts_for(actor, item)
+    return {"acted_for": holder} if holder else {}
 
 
 # --- Guards -----------------------------------------------------------------------------------------------------------

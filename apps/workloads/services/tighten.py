@@ -66,11 +66,16 @@ def tighten(
     if changes:
         current.version += 1
         current.save()
-        data: dict[str, object] = {"version": current.version, "reason": reason, "changes": changes}
-        if holder := reviews_for(actor, current):
-            data["acted_for"] = holder
+        data = {"version": current.version, "reason": reason, "changes": changes}
+        data |= _in_the_name_of(actor, current)
         audit.record(actor=actor, verb="tightened workload", subject=current, data=data)
     return current
+
+
+def _in_the_name_of(actor: Actor, workload: Workload) -> dict[str, Any]:
+    """For the trail, where the role that the actor decides by was passed on to them."""
+    holder = reviews_for(actor, workload)
+    return {"acted_for": holder} if holder else {}
 
 
 def _card_changes(current: Workload, *, suspend: bool, sunset: bool) -> dict[str, list[str]]:
@@ -101,7 +106,7 @@ def _slow_down(actor: Actor, current: Workload, band: LatencyBand, reason: str) 
         **{**kept, "latency_band": band},
     )
     changes = {"latency_band": [latest.latency_band_id if latest else None, band.pk]}
-    data = {"revision": new.version, "reason": reason, "changes": changes}
+    data = {"revision": new.version, "reason": reason, "changes": changes, **_in_the_name_of(actor, current)}
     audit.record(actor=actor, verb="changed promise", subject=current, data=data)
 
 
