@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.utils.html import format_html
 
 from apps.costs.selectors import CostTotals
+from apps.web import figures
 from apps.web.cost_scope import why_address
 from apps.web.period import PeriodChoice
 from apps.web.templatetags.why import why_to
@@ -44,3 +45,16 @@ def since_of(totals: CostTotals, period: PeriodChoice, **filters: str) -> str:
         return f"{'from' if totals.change is not None else 'nothing in'} {period.compare_label}"
     what = why_to(lack.what, lack.href)
     return format_html("cannot be compared with {}: {} in {}", lack.since, what, lack.where)
+
+
+def moved_of_all(totals: CostTotals, period: PeriodChoice, **filters: str) -> tuple[str, str]:
+    """The change of a sum over many use cases, and what stands beside it.
+
+    One model without a price shall not hide how everything else moves: where something lacks, the change is said to be
+    of what is known. Of a single use case that would mislead; there it is `since_of`.
+    """
+    lack = lack_of(totals, period, **filters)
+    if lack is None or totals.known_change is None:
+        return "" if totals.change is None else figures.delta(totals.change), since_of(totals, period, **filters)
+    words = format_html("of what is known, from {}: {} in {}", lack.since, why_to(lack.what, lack.href), lack.where)
+    return figures.delta(totals.known_change), words

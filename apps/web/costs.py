@@ -26,7 +26,7 @@ from apps.costs.models import Component
 from apps.costs.selectors import BilledMonth, CostOverTime, CostRow, CostTotals, Grouping, Measures, Order
 from apps.web import figures, hooks
 from apps.web.charts import COMPONENTS, WASTE, Chart, Series
-from apps.web.compared import since_of
+from apps.web.compared import moved_of_all
 from apps.web.cost_scope import BASIS_WORDS, AskedScope, asked_scope, provider_filters, row_filters, why_address
 from apps.web.exports import Cell, table_response
 from apps.web.pages import PageRequest, page_or_part, wants_part
@@ -124,7 +124,6 @@ def overview(request: PageRequest) -> HttpResponseBase:
         "columns": _columns(asked),
         "sort": asked.sort,
         "counted": _counted(asked, totals, page.paginator.count),
-        "total_change": totals.change,
         "total_why": asked.why(),
         "chips": _chips(asked),
         "groups": _group_choices(asked),
@@ -411,9 +410,8 @@ def _kpis(asked: Asked, totals: CostTotals, bills: Sequence[selectors.BilledMont
 
 
 def _full_cost(asked: Asked, totals: CostTotals, currency: str) -> Kpi:
-    since = since_of(totals, asked.period, **asked.about.filters)
+    strong, since = moved_of_all(totals, asked.period, **asked.about.filters)
     label = BASIS_WORDS[asked.scope.basis]
-    strong = figures.delta(totals.change) if totals.change is not None else ""
     return Kpi(label, _money(totals, totals.now, currency), context=since, strong=strong, why=asked.why())
 
 

@@ -27,7 +27,7 @@ from apps.reviews.models import Cycle
 from apps.sources.models import Pull, Source
 from apps.sources.selectors import SourceRow, source_rows
 from apps.web import figures
-from apps.web.compared import lack_of, since_of
+from apps.web.compared import lack_of, moved_of_all
 from apps.web.cost_scope import why_address
 from apps.web.costs import residual_of
 from apps.web.home_parts import GROUPS, MOST_OF_A_KIND, Check, Group, Looker, NextStep, Task
@@ -362,7 +362,7 @@ def _side(looker: Looker, cycles: Sequence[Cycle]) -> dict[str, object]:
         "facts": _facts(looker, bills, worth) if looker.sees_money else [],
         "review": blocked[0] if blocked else None,
         "full_change": looker.totals.change,
-        "full_since": since_of(looker.totals, looker.period) if lack_of(looker.totals, looker.period) else "",
+        "full_known": moved_of_all(looker.totals, looker.period) if lack_of(looker.totals, looker.period) else None,
         "checks": checks,
         "done": sum(check.is_done for check in checks),
         "blocker": next((check for check in checks if not check.is_done and check.href), None),

@@ -29,7 +29,7 @@ from apps.economics.portfolio import RANKS, Point, ranking, with_band_broken, wi
 from apps.economics.portfolio import Portfolio as Worths
 from apps.web import figures, hooks, portfolio_why, register, workload, workload_edit, workload_import
 from apps.web import portfolio as worth_side
-from apps.web.compared import since_of
+from apps.web.compared import moved_of_all
 from apps.web.cost_scope import why_address
 from apps.web.exports import Cell, table_response
 from apps.web.forms import errors_said
@@ -296,8 +296,8 @@ def _kpis(
 def _full_cost(totals: CostTotals, period: PeriodChoice, currency: str) -> Kpi:
     amount = figures.money(totals.now.cost if totals.now.lines else None, currency)
     why = why_address("cost", period) if totals.now.lines else ""
-    strong = figures.delta(totals.change) if totals.change is not None else ""
-    return Kpi("Full cost", amount, strong=strong, context=since_of(totals, period), why=why)
+    strong, since = moved_of_all(totals, period)
+    return Kpi("Full cost", amount, strong=strong, context=since, why=why)
 
 
 def _unallocated(totals: CostTotals, period: PeriodChoice, company: Organisation) -> Kpi:

@@ -33,6 +33,10 @@ def test_the_page_says_in_a_sentence_and_six_figures_what_is_the_matter(company:
     )
 
 
+# 87 dollars in October against the 20 of September.
+OF_ALL = "+335.0%"
+
+
 @pytest.mark.parametrize(
     ("unpriced", "words", "proof"),
     [
@@ -53,10 +57,12 @@ def test_a_month_with_usage_without_a_price_is_compared_with_no_other(
     client = log_in(world.ada)
     own, theirs = client.get(SUMMARIES), client.get("/workloads/?month=2026-10")
     costs, filtered = client.get("/costs/?month=2026-10"), client.get("/workloads/?month=2026-10&q=summ")
-    for answer, query in ((own, "&amp;workload=summaries"), (theirs, ""), (costs, "")):
+    shown = [(own, "&amp;workload=summaries", ""), (theirs, "", OF_ALL), (costs, "", OF_ALL)]
+    for answer, query, moved in shown:
         (cost,) = [kpi for kpi in answer.context["kpis"] if kpi.label == "Full cost"]
-        assert cost.strong == ""
-        assert cost.context.startswith("cannot be compared with September: ")
+        begins = "of what is known, from September: " if moved else "cannot be compared with September: "
+        assert cost.strong == moved
+        assert cost.context.startswith(begins)
         assert cost.context.endswith(words)
         assert f'href="/why/unpriced/?{proof}{query}"' in cost.context
     plain = words.replace("</a>", "")
@@ -65,11 +71,13 @@ def test_a_month_with_usage_without_a_price_is_compared_with_no_other(
     for portfolio in (theirs, filtered):
         assert {row.workload.slug: row.row.change for row in portfolio.context["rows"]}["summaries"] is None
         assert portfolio.context["found"].change is None
-    assert costs.context["total_change"] is None
+    for answer in (theirs, filtered, costs):
+        assert ">of what is known<" in answer.content.decode()
     assert {row.name: row.change for row in costs.context["page"].object_list}["Summaries"] is None
     home = client.get("/?month=2026-10")
     assert home.context["full_change"] is None
-    assert home.context["full_since"].endswith(words)
+    assert home.context["full_known"][0] == OF_ALL
+    assert home.context["full_known"][1].endswith(words)
 
 
 def test_a_price_that_came_makes_both_months_known_and_compared(company: Company, world: World) -> None:

@@ -99,6 +99,11 @@ class Portfolio:
     def change(self) -> Decimal | None:
         return change_of(self.totals.cost, self.before, lacks=self.totals.lacks + self.before_lacks)
 
+    @property
+    def known_change(self) -> Decimal | None:
+        """Of what is known of both, whatever they lack: never shown without these words where `change` is None."""
+        return change_of(self.totals.cost, self.before, lacks=0)
+
 
 def portfolio(
     *,

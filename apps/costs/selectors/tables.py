@@ -164,6 +164,11 @@ class CostTotals:
         """From the days before; None where there is nothing to compare, or where either lacks a price or a rate."""
         return change_of(self.now.cost, self.before, lacks=self.now.lacks + self.then.lacks)
 
+    @property
+    def known_change(self) -> Decimal | None:
+        """Of what is known of both, whatever they lack: never shown without these words where `change` is None."""
+        return change_of(self.now.cost, self.before, lacks=0)
+
 
 @dataclass(frozen=True, slots=True)
 class CostOverTime:

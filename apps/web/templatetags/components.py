@@ -171,6 +171,12 @@ def and_unknown() -> SafeString:
 
 
 @register.simple_tag
+def of_known() -> SafeString:
+    """Under a change of what is known of both periods, where either has more: without a price, or without a rate."""
+    return SafeString('<span class="tg-meta tg-block tg-warn">of what is known</span>')
+
+
+@register.simple_tag
 def progress(ratio: Number | None, label: str, element_id: str = "") -> SafeString:
     """Work that runs: 10 high; a screen reader hears the per cent."""
     whole = round(float(ratio or 0) * 100)
