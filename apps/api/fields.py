@@ -44,9 +44,10 @@ class Moment(serializers.DateTimeField):
     """An instant in UTC; without a zone it is read in `context["zone"]`. A leap second falls into its minute."""
 
     def to_internal_value(self, value: Any) -> datetime:
-        if not isinstance(value, str) or not re.match(MOMENT, value):
+        # RFC 3339 has a small t and z too.
+        if not isinstance(value, str) or not re.fullmatch(MOMENT, text := value.upper()):
             self.fail("invalid", format=LIKE)
-        read = super().to_internal_value(LEAP_SECOND.sub(r"\1:59", value))
+        read = super().to_internal_value(LEAP_SECOND.sub(r"\1:59", text))
         try:
             return read.astimezone(UTC)
         except OverflowError:  # at the edge of the calendar another zone is another year

@@ -110,7 +110,7 @@ def _instant(text: str, zone: ZoneInfo, *, is_last: bool) -> datetime | None:
     try:
         if re.fullmatch(DAY, text):
             return _first_hour(date.fromisoformat(text) + timedelta(days=int(is_last)), zone)
-        instant = datetime.fromisoformat(text) if re.match(MOMENT, text) else None
+        instant = datetime.fromisoformat(text) if re.fullmatch(MOMENT, text) else None
     except (ValueError, OverflowError):
         instant = None
     if instant is None:

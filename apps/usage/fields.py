@@ -14,7 +14,7 @@ FORMATS: Final = (REQUESTS, USAGE, FOCUS)
 LARGEST: Final = 10**13
 LONGEST_PERIOD_DAYS: Final = 31  # of one row of ready usage
 
-# How a time is written, at every door; whatever else an engine or Python would read as one is none.
+# How a time is written; whatever else an engine or Python would read as one is none. A door may take less of it.
 DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]{1,9})?)?"
 SHIFT: Final = r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?$"

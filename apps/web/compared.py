@@ -34,8 +34,10 @@ def lack_of(totals: CostTotals, period: PeriodChoice, **filters: str) -> Lack | 
     where = f"{name} and {since}" if now.lacks and then.lacks else name if is_now else since
     if not now.unpriced_lines and not then.unpriced_lines:
         return Lack("amounts without an exchange rate", where, since)
-    shown = period if now.unpriced_lines else period.before
-    return Lack("usage without a price", where, since, why_address("unpriced", shown, **filters))
+    shown, side = (period, now) if now.unpriced_lines else (period.before, then)
+    # The proof is of tokens; GPU hours without a price have none.
+    href = why_address("unpriced", shown, **filters) if side.unpriced_tokens else ""
+    return Lack("usage without a price", where, since, href)
 
 
 def since_of(totals: CostTotals, period: PeriodChoice, **filters: str) -> str:

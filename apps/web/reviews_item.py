@@ -89,12 +89,16 @@ def _unit_kpis(item: Item, year: Year, currency: str) -> list[Kpi]:
 
 
 def _cost_kpi(year: Year, label: str, now: Decimal | None, currency: str) -> Kpi:
-    """Beside the month before, where that is known."""
+    """Beside the month before, where the cost of both is known whole."""
     shown, month = figures.unit_price(now, currency), periods.previous_month(year.months[-1])
     before = year.per_output(month, "cost")
-    if now is None or not before:
+    if now is None or not before or _lacks(year.told) or _lacks(year.known.get(month)):
         return Kpi(label, shown)
     return Kpi(label, shown, strong=figures.delta(now / before - 1), context=f"from {month:%B}")
+
+
+def _lacks(row: EconomicsMonth | None) -> bool:
+    return row is not None and any(row.coverage.get(name) for name in ("unpriced_lines", "unconverted_lines"))
 
 
 def _range(year: Year, currency: str) -> str:

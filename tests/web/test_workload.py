@@ -80,6 +80,18 @@ def test_a_month_with_usage_without_a_price_is_compared_with_no_other(
     assert home.context["full_known"][1].endswith(words)
 
 
+@pytest.mark.parametrize("sort", ["change", "-change"])
+def test_a_change_that_is_unknown_comes_last_whichever_way_the_portfolio_is_sorted(
+    company: Company, world: World, sort: str
+) -> None:
+    """Triage rose from 10 to 50. Summaries would stand before it or behind, were its unpriced usage nothing."""
+    company.spend(Workload.objects.get(slug="triage"), 10, at(4, month=9))
+    company.spend(Workload.objects.get(slug="summaries"), 4, at(4), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+    rows = log_in(world.ada).get(f"/workloads/?month=2026-10&sort={sort}").context["rows"]
+    assert [(row.workload.slug, row.row.change) for row in rows] == [("triage", 4), ("summaries", None)]
+
+
 def test_a_price_that_came_makes_both_months_known_and_compared(company: Company, world: World) -> None:
     """4 million tokens of September at a dollar each: 30 against 24 are 25.0% more."""
     offering = make_offering("nobody", "unheard-of")

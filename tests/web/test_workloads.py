@@ -123,12 +123,12 @@ def test_every_column_sorts(books: Any, world: World, sort: str) -> None:
 def test_the_file_holds_exactly_the_shown_columns_and_all_rows(books: Any, world: World) -> None:
     client = log_in(world.ada)
     found = rows_of(client.get(f"/workloads/?{MONTH}&cols=cost,stage,calls&sort=name&format=csv"))
-    assert found[0] == ["Workload", "Reference", "Full cost (USD)", "Delivered calls", "Stage"]
-    assert [(row[0], Decimal(row[2] or 0), row[3]) for row in found[1:]] == [
-        ("Chat", Decimal(3), "2"),
-        ("Idle", Decimal(0), ""),
-        ("Search", Decimal(1), "2"),
-        ("All 3 workloads", Decimal(4), "4"),
+    assert found[0] == ["Workload", "Reference", "Full cost (USD)", "Left out of the cost", "Delivered calls", "Stage"]
+    assert [(row[0], Decimal(row[2] or 0), row[3], row[4]) for row in found[1:]] == [
+        ("Chat", Decimal(3), "", "2"),
+        ("Idle", Decimal(0), "", ""),
+        ("Search", Decimal(1), "", "2"),
+        ("All 3 workloads", Decimal(4), "", "4"),
     ]
     months = rows_of(client.get(f"/workloads/?{MONTH}&cols=months&sort=name&format=csv"))
     assert months[0][-1] == "Cost 2026-10 (USD)"

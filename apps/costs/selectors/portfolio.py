@@ -31,7 +31,9 @@ from apps.workloads.models import Workload
 SORTS: Final = {
     "name": "lower(w.name)",
     "cost": "m.cost",
-    "change": "(m.cost - m.cost_before) / nullif(m.cost_before, 0)",
+    # As `change_of` has it, so that a row without a change does not lead the list.
+    "change": "CASE WHEN m.cost_before > 0 AND m.lacks_before + m.unpriced_lines + m.unconverted_lines = 0 "
+    "THEN m.cost / m.cost_before END",
     "requests": "nullif(m.requests, 0) - m.failed",
     "per_call": "m.cost / nullif(m.requests - m.failed, 0)",
     "tier": "r.value_tier_id",
@@ -151,15 +153,14 @@ def _page(
 ) -> tuple[list[int], dict[str, Any]]:  # fmt: skip
     """The ids of the page in their order, and what all rows together come to: one statement."""
     by = sort.lstrip("-")
-    known = whole if by not in _BY_CALLS else None
+    known = None if by in _BY_MORE_THAN_COST else whole
     register, values = _listed(workloads)
-    rows = _ranks(actor, scope, before, by) if known else _both(actor, scope, before)
+    rows = _ranks(actor, scope) if known else _both(actor, scope, before)
     seen = Sql("true") if _sees_all(actor) else Sql(*_money_visible(actor))
     statement = f"""
         WITH listed AS {"NOT MATERIALIZED" if known else ""} ({register}),
         money AS (
-            SELECT x.workload_id, sum(x.cost) FILTER (WHERE x.is_before) AS cost_before,
-                {_COST_NOW if known else f"{lacks('x.is_before')} AS lacks_before, {_sums('NOT x.is_before')}"}
+            SELECT x.workload_id, {_COST_NOW if known else f"{_BEFORE}, {_sums('NOT x.is_before')}"}
             FROM ({rows.text}) x
             WHERE {"x.workload_id IS NOT NULL" if known else "x.workload_id IN (SELECT id FROM listed)"} GROUP BY 1
         )
@@ -189,14 +190,10 @@ def _page(
     return list(ids), summary
 
 
-def _ranks(actor: Actor, scope: CostScope, before: tuple[date, date], by: str) -> Sql:
+def _ranks(actor: Actor, scope: CostScope) -> Sql:
     """Cost alone, from a row a workload and month: all that most orders of the list need."""
     now = ranking_rows_of(actor, scope)
-    text = f"SELECT *, false AS is_before FROM ({now.text}) r"
-    if by != "change":
-        return Sql(text, now.values)
-    then = ranking_rows_of(actor, scope.over(*before))
-    return Sql(f"{text} UNION ALL SELECT *, true FROM ({then.text}) r", (*now.values, *then.values))
+    return Sql(f"SELECT *, false AS is_before FROM ({now.text}) r", now.values)
 
 
 def _listed(workloads: QuerySet[Workload]) -> tuple[str, tuple[Any, ...]]:
@@ -308,7 +305,8 @@ def _order(sort: str, *, ranked: Sql | None) -> str:
     return f"{figure} {'DESC' if sort.startswith('-') else 'ASC'} NULLS LAST"
 
 
-_BY_CALLS: Final = ("requests", "per_call")
+_BY_MORE_THAN_COST: Final = ("requests", "per_call", "change")
+_BEFORE: Final = f"sum(x.cost) FILTER (WHERE x.is_before) AS cost_before, {lacks('x.is_before')} AS lacks_before"
 _COST_NOW: Final = "coalesce(sum(x.cost) FILTER (WHERE NOT x.is_before), 0) AS cost"
 _ORDERED_BY: Final = ("id", "name", "stage", "activated_at", "cost_centre_id")
 _OWNERS: Final = ("business_owner", "technical_owner", "budget_owner")

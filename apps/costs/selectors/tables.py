@@ -254,7 +254,7 @@ def month_costs(
 
 # --- Below ------------------------------------------------------------------------------------------------------------
 
-_TOLD_BEFORE: Final = ("unpriced_lines", "unconverted_lines", "lines")
+_TOLD_BEFORE: Final = ("unpriced_lines", "unpriced_tokens", "unconverted_lines", "lines")
 _NOTHING: Final = (Decimal(0), *(0 for _ in MEASURES))
 
 
