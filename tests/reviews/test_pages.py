@@ -21,7 +21,7 @@ from apps.costs.models import DirtyDay
 from apps.economics.services import declare_outcomes
 from apps.reviews.models import Action, Attestation, Cycle, Disposition, Figure, Item, Measurement, Pack
 from apps.workloads.models import BEGINNING, Workload
-from tests.books import at, make_offering
+from tests.books import add_hour, at, make_offering, make_series
 from tests.books import prices as set_prices
 from tests.economics.ledger import TODAY, attested, came_out, make_ledger, settle, spend
 from tests.reviews.meeting import LAST_OF_NOVEMBER, OCTOBER, Meeting
@@ -522,3 +522,21 @@ def test_the_list_of_reviews_is_a_file_too(meeting: Meeting, cycle: Cycle) -> No
 
     assert lines[0] == "Month,State,Revision,Items,Decided,Led by,Opened"
     assert lines[1].startswith("2026-10-01,open,0,2,1,,")
+
+
+@pytest.mark.parametrize(("unpriced", "strong"), [(False, "+60.0%"), (True, "")])
+def test_an_output_costs_more_than_before_only_where_both_months_are_known(
+    meeting: Meeting, unpriced: bool, strong: str
+) -> None:
+    """A label cost $0.50 in September and $0.80 in October, were there no usage without a price besides."""
+    labels, september = meeting.labels, at(5, month=9)
+    spend(labels, 500, september)
+    came_out(labels, 1000, 1000, 0, month=date(2026, 9, 1))
+    if unpriced:
+        pull = labels.series.part.pulls.latest("pk")
+        unheard = make_series(pull, labels.series.identity, make_offering("nobody", "unheard-of"))
+        add_hour(pull, unheard, september, requests=1, input=4_000_000, cached=0, output=0)
+    settle()
+    item = meeting.item(meeting.open(), "stop")
+    page = log_in(meeting.nora).get(f"/reviews/2026-10/items/{item.pk}/")
+    assert page.context["kpis"][0].strong == strong
