@@ -42,6 +42,7 @@ NOTHING: Final = Spending()
 DAYS_LOOKED_BACK: Final = 56
 LAGS: Final = timedelta(days=3)  # sources deliver at their own pace; beyond it one of them has fallen silent
 SILENT: Final = "No forecast: one of its sources has told of nothing since another one has."
+UNKNOWN: Final = "No forecast: nothing of this month's cost is known as money."
 NOT_BY_THE_DAY: Final = "No forecast: none of this month's cost is counted day by day; a bill says it."
 
 
@@ -356,6 +357,8 @@ class _Clock:
         return replace(burn, days=tuple(line), forecast=seen if is_running else None, runs_out_on=out)
 
     def _forecast(self, burn: Burn, days: Mapping[date, Decimal], newest: date | None, arriving: date) -> Forecast:
+        if burn.is_unknown:
+            return Forecast(why_not=UNKNOWN)
         if newest is None and any(self.month <= day < self.end for day in days):
             return Forecast(why_not=NOT_BY_THE_DAY)
         return forecast(month=self.month, end=self.end, today=arriving, days=days, beside=burn.restated)

@@ -176,11 +176,16 @@ def _kpis(totals: Totals, currency: str, query: str) -> list[Kpi]:
         Kpi(
             "Spent without a budget",
             figures.money(totals.ungoverned, currency),
-            f"{'and what is unknown; ' if totals.incomplete_without else ''}{totals.workloads - totals.with_budget} "
-            "workloads have none",
+            f"{_left_out_of(totals)}{totals.workloads - totals.with_budget} workloads have none",
             why=why["ungoverned"],
         ),
     ]
+
+
+def _left_out_of(totals: Totals) -> str:
+    if not totals.incomplete_without:
+        return ""
+    return "and what is unknown; " if totals.ungoverned is not None else "what they spent is unknown; "
 
 
 def _sort(request: HttpRequest) -> str:
@@ -565,6 +570,8 @@ def _burn_band(burn: Burn, ahead: Sequence[Decimal | None]) -> tuple[list[Decima
 
 
 def _plain_sentence(burn: Burn, currency: str) -> str:
+    if burn.is_unknown:
+        return f"What is spent is unknown: {burn.mark}."
     spent = f"{figures.money(burn.direct, currency)}{_beside(burn)} spent."
     if burn.expected is None:
         return f"{spent} {burn.why_not}".strip()
@@ -589,7 +596,9 @@ def _unknown(burn: Burn) -> str:
 def _burn_sentence(burn: Burn, currency: str, href: str) -> SafeString:
     """$15,320 spent. Expected $42,900 ($39,800 to $46,300); runs out on 27 Nov."""
     spent = format_html("<b>{}</b>{} spent.", figures.money(burn.direct, currency), _beside(burn))
-    if burn.expected is None:
+    if burn.is_unknown:
+        told = format_html("What is spent is unknown: {}.", burn.mark)
+    elif burn.expected is None:
         told = format_html("{} {}", spent, burn.why_not)
     else:
         told = format_html(

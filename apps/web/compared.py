@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.utils.html import format_html
 
 from apps.costs.selectors import CostTotals
+from apps.costs.sums import left_out
 from apps.web import figures
 from apps.web.cost_scope import why_address
 from apps.web.period import PeriodChoice
@@ -27,17 +28,17 @@ class Lack:
 def lack_of(totals: CostTotals, period: PeriodChoice, **filters: str) -> Lack | None:
     """None where both are known, and where there is nothing to compare with."""
     now, then = totals.now, totals.then
-    if not now.lines or not then.lines or not (now.lacks or then.lacks):
+    if not (then.lines or totals.before) or not (now.lacks or then.lacks):
         return None
-    since, is_now = period.compare_label, bool(now.lacks)
+    since = period.compare_label
     name = f"{period.start:%B}" if period.is_month else "these days"
-    where = f"{name} and {since}" if now.lacks and then.lacks else name if is_now else since
-    if not now.unpriced_lines and not then.unpriced_lines:
-        return Lack("amounts without an exchange rate", where, since)
-    shown, side = (period, now) if now.unpriced_lines else (period.before, then)
-    # The proof is of tokens; GPU hours without a price have none.
-    href = why_address("unpriced", shown, **filters) if side.unpriced_tokens else ""
-    return Lack("usage without a price", where, since, href)
+    where = f"{name} and {since}" if now.lacks and then.lacks else name if now.lacks else since
+    what = left_out(
+        unpriced=now.unpriced_lines + then.unpriced_lines, unconverted=now.unconverted_lines + then.unconverted_lines
+    )
+    # The proof is of tokens: GPU hours without a price have none, nor has an exchange rate that is not known.
+    shown, side = (period, now) if now.unpriced_tokens else (period.before, then)
+    return Lack(what, where, since, why_address("unpriced", shown, **filters) if side.unpriced_tokens else "")
 
 
 def since_of(totals: CostTotals, period: PeriodChoice, **filters: str) -> str:
@@ -56,7 +57,7 @@ def moved_of_all(totals: CostTotals, period: PeriodChoice, **filters: str) -> tu
     of what is known. Of a single use case that would mislead; there it is `since_of`.
     """
     lack = lack_of(totals, period, **filters)
-    if lack is None or totals.known_change is None:
+    if lack is None or totals.known_change is None or not totals.now.lines:
         return "" if totals.change is None else figures.delta(totals.change), since_of(totals, period, **filters)
     words = format_html("of what is known, from {}: {} in {}", lack.since, why_to(lack.what, lack.href), lack.where)
     return figures.delta(totals.known_change), words

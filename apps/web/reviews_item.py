@@ -98,7 +98,7 @@ def _cost_kpi(year: Year, label: str, now: Decimal | None, currency: str) -> Kpi
 
 
 def _lacks(row: EconomicsMonth | None) -> bool:
-    return row is not None and any(row.coverage.get(name) for name in ("unpriced_lines", "unconverted_lines"))
+    return row is not None and bool(figures_of(row).coverage.lacks)
 
 
 def _range(year: Year, currency: str) -> str:

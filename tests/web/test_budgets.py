@@ -395,6 +395,30 @@ def test_what_a_month_is_expected_to_cost_says_that_some_of_it_is_unknown(world:
     assert shown.split("<tfoot>")[0].count("and what is unknown") == 3  # used, a day, expected
 
 
+def test_a_month_of_which_nothing_is_known_is_expected_to_end_at_no_zero(world: World) -> None:
+    """20 in September, and in October only what has no price; without a budget there, so that both cards say it."""
+    made, client = Company(world), log_in(world.ada)
+    chat, today = make_workload("Chat", world), date(2026, 10, 11)
+    made.spend(chat, 20, at(20, month=9))
+    unheard = make_offering("nobody", "unheard-of")
+    for day in range(1, 11):
+        made.spend(chat, 4, at(day), offering=unheard)
+    rate_all()
+
+    burn = selectors.burn_for(actor=MACHINE, workload=chat, month=OCTOBER, today=today)
+    assert (burn.direct, burn.run_rate, burn.expected, burn.why_not) == (
+        None, None, None, "No forecast: nothing of this month's cost is known as money.",
+    )  # fmt: skip
+    sentence = block_of(chat, today=today, currency="USD").sentence
+    assert "What is spent is unknown: usage without a price." in sentence
+    assert "spent. " not in sentence
+    kpis = {kpi.label: kpi for kpi in client.get(LIST).context["kpis"]}
+    assert (kpis["Spent without a budget"].figure, kpis["Spent without a budget"].context) == (
+        "–",
+        "what they spent is unknown; 1 workloads have none",
+    )
+
+
 def test_whoever_may_only_look_gets_no_form(world: World, company: Company) -> None:
     shown = text_of(log_in(world.hana), "/budgets/workload/summaries/")
 

@@ -80,6 +80,20 @@ def test_a_month_with_usage_without_a_price_is_compared_with_no_other(
     assert home.context["full_known"][1].endswith(words)
 
 
+def test_a_month_without_usage_says_not_that_the_one_before_had_none(company: Company, world: World) -> None:
+    """October knows 30 and has usage without a price; of November nothing is there yet."""
+    company.spend(Workload.objects.get(slug="summaries"), 4, at(4), offering=make_offering("nobody", "unheard-of"))
+    rate_all()
+    (cost,) = [
+        kpi
+        for kpi in log_in(world.ada).get("/costs/?month=2026-11&workload=summaries").context["kpis"]
+        if kpi.label == "Full cost"
+    ]
+    assert cost.strong == ""
+    assert cost.context.startswith("cannot be compared with all of October: ")
+    assert cost.context.endswith("usage without a price</a> in all of October")
+
+
 @pytest.mark.parametrize("sort", ["change", "-change"])
 def test_a_change_that_is_unknown_comes_last_whichever_way_the_portfolio_is_sorted(
     company: Company, world: World, sort: str

@@ -32,8 +32,8 @@ SORTS: Final = {
     "name": "lower(w.name)",
     "cost": "m.cost",
     # As `change_of` has it, so that a row without a change does not lead the list.
-    "change": "CASE WHEN m.cost_before > 0 AND m.lacks_before + m.unpriced_lines + m.unconverted_lines = 0 "
-    "THEN m.cost / m.cost_before END",
+    "change": "CASE WHEN m.lines > 0 AND m.cost_before > 0 "
+    "AND m.lacks_before + m.unpriced_lines + m.unconverted_lines = 0 THEN m.cost / m.cost_before END",
     "requests": "nullif(m.requests, 0) - m.failed",
     "per_call": "m.cost / nullif(m.requests - m.failed, 0)",
     "tier": "r.value_tier_id",
