@@ -162,6 +162,15 @@ def test_a_transfer_moves_a_part_from_one_budget_to_another_and_keeps_the_sum(
     assert [amount_in(each, NOVEMBER) for each in (summaries, sorting)] == [70, 70]
 
 
+def test_a_command_transfers_nothing_alone_once_somebody_could_confirm(world: World, summaries: Workload) -> None:
+    sorting = make_workload("Sorting", world)
+    for owner in (summaries, sorting):
+        services.set_budget(actor=MACHINE, owner=owner, month=OCTOBER, amount=Decimal(100))
+    give(world.hana, Role.ADMINISTRATOR, by=world.ada)
+    with pytest.raises(NotAllowed, match="confirmed by somebody else"):
+        services.transfer(actor=MACHINE, giver=summaries, taker=sorting, month=OCTOBER, amount=Decimal(10))
+
+
 @pytest.mark.parametrize(
     ("amount", "words"), [("101", "has 100 a month"), ("0", "has 100 a month"), ("-1", "A budget")]
 )
